@@ -1,0 +1,59 @@
+"""What is measured: every metric of the pack, each once.
+
+>>> from mnemoscope import catalog
+>>> catalog.LOCK_WAIT.prometheus_name()
+'mnemo_lock_wait_duration_seconds'
+>>> catalog.by_name("cache.lookups").label_names
+('cache', 'result')
+"""
+
+from __future__ import annotations
+
+from . import cognition, memory, service, storage
+from .cognition import *  # noqa: F403
+from .memory import *  # noqa: F403
+from .model import DEFAULT_PREFIX, Area, Kind, Label, Metric, Source, Unit, valid_prefix
+from .service import *  # noqa: F403
+from .storage import *  # noqa: F403
+
+CATALOG: tuple[Metric, ...] = tuple(
+    value
+    for module in (memory, storage, cognition, service)
+    for value in vars(module).values()
+    if isinstance(value, Metric)
+)
+"""Every metric, by area and then in the order of definition."""
+
+_BY_NAME = {metric.name: metric for metric in CATALOG}
+if len(_BY_NAME) != len(CATALOG):
+    raise ValueError("two metrics of the catalog share a name")
+
+
+def by_name(name: str) -> Metric:
+    """The metric with this dotted name.
+
+    Raises:
+        KeyError: there is none; the message offers the nearest.
+    """
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, _BY_NAME, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise KeyError(f"unknown metric {name!r}{hint}") from None
+
+
+__all__ = [
+    "CATALOG",
+    "DEFAULT_PREFIX",
+    "Area",
+    "Kind",
+    "Label",
+    "Metric",
+    "Source",
+    "Unit",
+    "by_name",
+    "valid_prefix",
+]

@@ -1,0 +1,192 @@
+"""The shape of a catalog entry: one frozen, validated object a metric.
+
+Everything that names a metric (rules, panels, runbook queries, documents, tests) takes the name from here,
+so that a rename or a new prefix happens in one place.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+DEFAULT_PREFIX = "mnemo"
+
+_DOTTED = re.compile(r"[a-z][a-z0-9]*(?:[._][a-z0-9]+)*\Z")
+_LABEL = re.compile(r"[a-z][a-z0-9_]*\Z")
+_PREFIX = re.compile(r"[a-z][a-z0-9_]*\Z")
+_RESERVED_LABELS = frozenset({"le", "quantile", "job", "instance", "cluster"})
+
+
+class Kind(StrEnum):
+    """What a metric's number means over time; the values are Prometheus' type names."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Area(StrEnum):
+    """The part of a service that a metric speaks of; boards and the reference page are ordered by it."""
+
+    LOCKS = "locks"
+    INDEX = "index"
+    CACHE = "cache"
+    STORAGE = "storage"
+    COMPLETIONS = "completions"
+    RECALL = "recall"
+    DUAL_MEMORY = "dual memory"
+    COGNITIVE = "cognitive"
+    PATTERNS = "patterns"
+    LIMITS = "limits"
+    SERVICE = "service"
+    ROLLOUT = "rollout"
+    SELF = "instrumentation"
+
+
+class Source(StrEnum):
+    """The reviewed system that asks for a metric."""
+
+    SLM = "SLM"
+    WARM = "WARM"
+    PLAN = "PLAN"
+    AKI = "AKI"
+    M17 = "M17"
+    MNEMOSCOPE = "mnemoscope"
+
+
+class Unit(StrEnum):
+    """A UCUM unit, as OpenTelemetry writes it; Prometheus' name suffix derives from it."""
+
+    SECONDS = "s"
+    BYTES = "By"
+    RATIO = "1"
+    COUNT = "{count}"
+
+    @property
+    def suffix(self) -> str:
+        """The unit as a word of a Prometheus metric name; empty where names carry none."""
+        return {"s": "seconds", "By": "bytes"}.get(self.value, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One dimension of a metric.
+
+    `values` closes the set: any other value is recorded as `other`. Empty means open, and then the
+    cap on label sets per metric bounds it. `example` is a realistic value for tests and documents.
+    """
+
+    name: str
+    help: str
+    values: tuple[str, ...] = ()
+    example: str = ""
+
+    def __post_init__(self) -> None:
+        if not _LABEL.match(self.name):
+            raise ValueError(f"label {self.name!r}: use lower-case letters, digits and underscores")
+        if self.name in _RESERVED_LABELS:
+            raise ValueError(f"label {self.name!r} is reserved by Prometheus or the scrape configuration")
+
+    @property
+    def sample(self) -> str:
+        """A value that this label may really carry."""
+        return self.values[0] if self.values else self.example or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One thing that is measured.
+
+    Attributes:
+        name: dotted OpenTelemetry name without the prefix, such as `lock.wait.duration`.
+        kind: counter, gauge or histogram.
+        unit: UCUM unit; durations are always seconds, sizes always bytes, ratios always 0 to 1.
+        help: one sentence, capitalised, without a period, as `# HELP` shows it.
+        labels: the dimensions, in the order in which they are rendered.
+        buckets: finite upper bounds of a histogram, ascending; `+Inf` is implied.
+        area: the part of a service it belongs to.
+        sources: the reviews that ask for it.
+
+    Raises:
+        ValueError: the parts contradict each other (a counter with buckets, say).
+    """
+
+    name: str
+    kind: Kind
+    unit: Unit
+    help: str
+    area: Area
+    labels: tuple[Label, ...] = ()
+    buckets: tuple[float, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _DOTTED.match(self.name):
+            raise ValueError(f"metric {self.name!r}: use dotted lower-case words")
+        if not self.help or self.help.endswith("."):
+            raise ValueError(f"metric {self.name}: help is one sentence without a period")
+        names = self.label_names
+        if len(set(names)) != len(names):
+            raise ValueError(f"metric {self.name}: duplicate label")
+        if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
+            raise ValueError(f"metric {self.name}: histograms, and only they, have buckets")
+        if any(not math.isfinite(b) for b in self.buckets) or list(self.buckets) != sorted(set(self.buckets)):
+            raise ValueError(f"metric {self.name}: buckets are finite and ascend strictly")
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the labels, in rendering order."""
+        return tuple(label.name for label in self.labels)
+
+    def label(self, name: str) -> Label:
+        """The label called `name`.
+
+        Raises:
+            KeyError: the metric has no such label.
+        """
+        for label in self.labels:
+            if label.name == name:
+                return label
+        raise KeyError(f"{self.name} has no label {name!r}; it has {', '.join(self.label_names) or 'none'}")
+
+    def otel_name(self, prefix: str = DEFAULT_PREFIX) -> str:
+        """The name that OTLP carries: `mnemo.lock.wait.duration`."""
+        return f"{prefix}.{self.name}" if prefix else self.name
+
+    def family(self, prefix: str = DEFAULT_PREFIX) -> str:
+        """The Prometheus family name, which OpenMetrics' `# TYPE` carries (a counter's without `_total`)."""
+        base = self.otel_name(prefix).replace(".", "_")
+        suffix = self.unit.suffix
+        if not suffix and self.unit is Unit.RATIO and self.kind is Kind.GAUGE:
+            suffix = "ratio"
+        if suffix and not base.endswith("_" + suffix):
+            base = f"{base}_{suffix}"
+        return base
+
+    def prometheus_name(self, prefix: str = DEFAULT_PREFIX) -> str:
+        """The name a query uses; a histogram's without `_bucket`, `_sum` or `_count`.
+
+        Prometheus derives the same one from the OTLP name and unit.
+        """
+        family = self.family(prefix)
+        return f"{family}_total" if self.kind is Kind.COUNTER else family
+
+    def sample_names(self, prefix: str = DEFAULT_PREFIX) -> tuple[str, ...]:
+        """Every series name a scrape shows for this metric."""
+        name = self.prometheus_name(prefix)
+        if self.kind is Kind.HISTOGRAM:
+            return (f"{name}_bucket", f"{name}_sum", f"{name}_count")
+        return (name,)
+
+
+def valid_prefix(prefix: str) -> str:
+    """`prefix`, if it may start a metric name.
+
+    Raises:
+        ValueError: it holds anything but lower-case letters, digits and underscores.
+    """
+    if not _PREFIX.match(prefix):
+        raise ValueError(f"prefix {prefix!r}: start with a letter; lower-case letters, digits and underscores only")
+    return prefix

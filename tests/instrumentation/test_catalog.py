@@ -1,0 +1,153 @@
+"""The catalog: well formed, complete, and named as Prometheus' own translation of OTLP would name it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from mnemoscope import objectives
+from mnemoscope.instrumentation import catalog
+from mnemoscope.instrumentation.catalog import CATALOG, Area, Kind, Label, Metric, Source, Unit
+
+# The signals that the reviews ask for, each with the metrics that answer it.
+SIGNALS = {
+    "lock wait": ["lock.wait.duration"],
+    "lock hold": ["lock.hold.duration"],
+    "contention and waiters": ["lock.contended", "lock.waiters"],
+    "deferred writes": ["lock.deferred", "lock.deferred.depth"],
+    "inversions, deadlocks, stalls": ["lock.order.inversions", "lock.deadlocks", "lock.stalls"],
+    "poisoned locks": ["lock.poisoned"],
+    "index writes": ["index.write.duration"],
+    "index size": ["index.memory", "index.entries"],
+    "silent index failures": ["index.missing"],
+    "cache": ["cache.lookups", "cache.stale.reads", "cache.invalidations", "cache.evictions", "cache.size"],
+    "storage errors": ["storage.errors", "storage.operation.duration"],
+    "divergence": ["storage.divergence", "storage.reconciliations", "storage.compensations"],
+    "circuit breaker": ["storage.circuit.state", "storage.circuit.consecutive.failures"],
+    "pool": ["storage.pool.connections", "storage.pool.limit", "storage.pool.exhausted"],
+    "write-ahead log": [
+        "storage.wal.size",
+        "storage.wal.files",
+        "storage.wal.replay.duration",
+        "storage.corruption",
+        "storage.format.unsupported",
+    ],
+    "content": ["storage.content.size", "storage.compaction.duration"],
+    "object store and backup": [
+        "storage.upload.duration",
+        "storage.backup.duration",
+        "storage.backup.last.success.timestamp",
+        "storage.restore.duration",
+    ],
+    "completions": [
+        "completion.in.flight",
+        "completion.in.flight.peak",
+        "completion.limit",
+        "completion.queue.depth",
+        "completion.rejections",
+        "completion.duration",
+        "episode.created",
+        "episode.step.batch.size",
+        "episode.step.flush.duration",
+    ],
+    "recall": [
+        "recall.duration",
+        "recall.vector.search.duration",
+        "recall.fallbacks",
+        "recall.diversity",
+        "recall.empty",
+    ],
+    "dual memory": ["memory.weight", "memory.semantic.timeouts", "memory.cohort.sampling"],
+    "cognitive": [
+        "consolidation.duration",
+        "consolidation.episodes",
+        "concept.formed",
+        "concept.quality",
+        "semantic.health",
+        "fan.associations",
+        "fan.recall.duration",
+    ],
+    "patterns": ["pattern.extraction.duration", "pattern.heuristics.updated"],
+    "limits": ["limit.rejections", "limit.quota.exceeded", "limit.rate.limited"],
+    "service": [
+        "service.uptime",
+        "service.shutdown.duration",
+        "service.shutdown.in.flight",
+        "service.open.files",
+        "service.memory",
+        "service.memory.limit",
+        "service.authentication.duration",
+    ],
+    "rollout": ["rollout.feature.flag", "rollout.info"],
+}
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_every_signal_of_the_reviews_has_its_metrics(signal: str) -> None:
+    for name in SIGNALS[signal]:
+        assert catalog.by_name(name).sources
+
+
+def test_every_area_and_every_reviewed_system_is_served() -> None:
+    assert {metric.area for metric in CATALOG} == set(Area)
+    assert {source for metric in CATALOG for source in metric.sources} == set(Source)
+
+
+def test_series_names_do_not_collide_under_any_prefix() -> None:
+    for prefix in ("mnemo", "x", "team_a"):
+        names = [name for metric in CATALOG for name in metric.sample_names(prefix)]
+        assert len(names) == len(set(names))
+        assert all(name.startswith(prefix + "_") for name in names)
+
+
+def test_buckets_straddle_every_limit_that_is_judged_on_them() -> None:
+    for threshold in objectives.THRESHOLDS:
+        if threshold.metric.kind is not Kind.HISTOGRAM or threshold.unit is not threshold.metric.unit:
+            continue
+        for limit in filter(None, (threshold.yellow, threshold.red)):
+            bounds = threshold.metric.buckets
+            assert float(limit) in bounds, f"{threshold.key}: {limit} is no bound of {threshold.metric.name}"
+            assert bounds[0] < float(limit) <= bounds[-1]
+
+
+def test_durations_are_seconds_sizes_are_bytes_and_counters_have_no_unit_of_time() -> None:
+    for metric in CATALOG:
+        if "duration" in metric.name:
+            assert metric.unit is Unit.SECONDS
+        if metric.kind is Kind.COUNTER:
+            assert metric.prometheus_name().endswith("_total")
+        assert not any(word in metric.prometheus_name() for word in ("milli", "_ms", "kilo", "percent"))
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(KeyError, match=r"did you mean lock\.wait\.duration"):
+        catalog.by_name("lock.wait.durations")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"name": "Lock.Wait"}, "dotted lower-case"),
+        ({"help": "Ends with a period."}, "without a period"),
+        ({"buckets": ()}, "histograms, and only they"),
+        ({"buckets": (1, 1)}, "ascend strictly"),
+        ({"buckets": (1, float("inf"))}, "finite"),
+        ({"labels": (catalog.LOCK_WAIT.labels[0],) * 2}, "duplicate label"),
+    ],
+)
+def test_a_malformed_metric_is_refused(changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        dataclasses.replace(catalog.LOCK_WAIT, **changes)
+
+
+@pytest.mark.parametrize("name", ["le", "job", "instance", "__name__", "Upper"])
+def test_a_label_that_prometheus_owns_or_refuses_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="label"):
+        Label(name, "x")
+
+
+def test_a_ratio_gauge_says_so_in_its_name_and_a_unit_is_not_said_twice() -> None:
+    assert catalog.SEMANTIC_HEALTH.prometheus_name() == "mnemo_semantic_health_ratio"
+    metric = Metric("wait.seconds", Kind.GAUGE, Unit.SECONDS, "Wait", Area.SERVICE)
+    assert metric.prometheus_name() == "mnemo_wait_seconds"
