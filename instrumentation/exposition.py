@@ -1,0 +1,151 @@
+"""Show a registry to the world: HTTP endpoints, a push to OTLP, a collector for prometheus_client.
+
+Each function imports its exporter when it is called, so that a service that only records loads none of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import catalog
+from .health import Health
+from .process import observe_process
+from .registry import Registry, default_registry
+
+if TYPE_CHECKING:
+    from .exporters.app import App
+    from .exporters.asgi import ASGIApplication
+    from .exporters.otlp import OtlpPusher
+    from .exporters.prometheus_bridge import SnapshotCollector
+    from .exporters.server import Server
+    from .exporters.wsgi import WSGIApplication
+
+_health = Health()
+
+
+def health() -> Health:
+    """The health that the default endpoints answer from; add checks to it."""
+    return _health
+
+
+def ready() -> None:
+    """Say that the service takes requests: `/ready` answers 200, unless a registered check fails."""
+    _health.ready()
+
+
+def not_ready(reason: str, progress: float | None = None) -> None:
+    """Say that the service takes no requests: `/ready` answers 503 with the reason and the progress, 0 to 1."""
+    _health.not_ready(reason, progress)
+
+
+def serve(port: int = 9464, addr: str = "127.0.0.1", *, registry: Registry | None = None, **options: Any) -> Server:
+    """Serve `/metrics`, `/metrics.json`, `/health` and `/ready` from a daemon thread.
+
+    Args:
+        port: TCP port; 0 takes a free one, which the result's `port` tells.
+        addr: address to listen on; loopback unless you say otherwise.
+        registry: what to show; the default registry if not given.
+        options: as `exporters.server.serve` takes them: authentication, TLS, limits.
+
+    Raises:
+        OSError: the port is taken or not permitted; the message says what to do.
+    """
+    from .exporters.server import serve as start
+
+    return start(_app(registry), port, addr, **options)
+
+
+def asgi_app(*, registry: Registry | None = None) -> ASGIApplication:
+    """The four paths as an ASGI application, to mount in Starlette, FastAPI or another."""
+    from .exporters.asgi import asgi_app as build
+
+    return build(_app(registry))
+
+
+def wsgi_app(*, registry: Registry | None = None) -> WSGIApplication:
+    """The four paths as a WSGI application, to mount in Flask, Django or another."""
+    from .exporters.wsgi import wsgi_app as build
+
+    return build(_app(registry))
+
+
+def otlp(
+    endpoint: str | None = None,
+    protocol: str | None = None,
+    interval: float | None = None,
+    *,
+    registry: Registry | None = None,
+    **options: Any,
+) -> OtlpPusher:
+    """Push the same metrics to an OTLP endpoint at an interval, from a daemon thread.
+
+    Args:
+        endpoint: address of the receiver; `OTEL_EXPORTER_OTLP_ENDPOINT` if not given.
+        protocol: `http/protobuf` or `grpc`; `OTEL_EXPORTER_OTLP_PROTOCOL` if not given.
+        interval: seconds between pushes; `OTEL_METRIC_EXPORT_INTERVAL` if not given.
+        registry: what to push; the default registry if not given.
+        options: as `exporters.otlp.OtlpPusher` takes them: timeout, headers, resource.
+
+    Raises:
+        ModuleNotFoundError: the extra `otlp` is not installed.
+        ValueError: the protocol is not one of the two.
+    """
+    from .exporters.otlp import OtlpPusher
+
+    chosen = _observed(registry)
+    chosen.declare(catalog.SELF_EXPORTS)
+
+    def on_export(outcome: str) -> None:
+        chosen.counter(catalog.SELF_EXPORTS, outcome=outcome).inc()
+
+    def on_scrape(name: str, seconds: float) -> None:
+        chosen.histogram(catalog.SELF_SCRAPE, format=name).observe(seconds)
+
+    return OtlpPusher(
+        chosen.snapshot, endpoint, protocol, interval, on_export=on_export, on_scrape=on_scrape, **options
+    )
+
+
+def prometheus_collector(registry: Registry | None = None) -> SnapshotCollector:
+    """A collector for `prometheus_client`: `REGISTRY.register(prometheus_collector())` adds our series to its page.
+
+    Raises:
+        ModuleNotFoundError: prometheus-client is not installed.
+    """
+    from .exporters.prometheus_bridge import prometheus_collector as build
+
+    return build(_observed(registry).snapshot)
+
+
+def _observed(registry: Registry | None) -> Registry:
+    """The registry, with what every exporter shows besides what the service records."""
+    chosen = registry or default_registry()
+    observe_process(chosen)
+    chosen.gauge(catalog.READY).set_function(lambda: float(_health.readiness().ready))
+    return chosen
+
+
+def _app(registry: Registry | None) -> App:
+    from .exporters.app import App
+
+    chosen = _observed(registry)
+
+    def on_scrape(name: str, seconds: float) -> None:
+        chosen.histogram(catalog.SELF_SCRAPE, format=name).observe(seconds)
+
+    def on_error(name: str) -> None:
+        chosen.drop(catalog.SELF_SCRAPE, "callback", 1)
+
+    return App(chosen.snapshot, _health, on_scrape=on_scrape, on_error=on_error)
+
+
+__all__ = [
+    "asgi_app",
+    "health",
+    "not_ready",
+    "otlp",
+    "prometheus_collector",
+    "ready",
+    "serve",
+    "wsgi_app",
+]

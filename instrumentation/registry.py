@@ -1,0 +1,265 @@
+"""The set of all series of a process: makes them on demand, bounds them, and takes snapshots of them."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Hashable, Iterator
+from itertools import product
+from typing import Any, TypeVar, cast
+
+from . import catalog
+from .catalog import CATALOG, Kind, Metric
+from .series import Counter, FoldGuard, Gauge, Histogram, InFlight, new_guard
+from .snapshot import Family, Snapshot
+
+OTHER = "other"
+DEFAULT_MAX_LABEL_SETS = 1000
+DEFAULT_MAX_LABEL_LENGTH = 128
+
+AnySeries = Counter | Gauge | Histogram
+V = TypeVar("V")
+S = TypeVar("S", Counter, Gauge, Histogram)
+_CLASSES: dict[Kind, type[AnySeries]] = {Kind.COUNTER: Counter, Kind.GAUGE: Gauge, Kind.HISTOGRAM: Histogram}
+_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+
+
+class RecordingError(ValueError):
+    """A recording that was refused, raised in strict mode only."""
+
+
+class _Family:
+    """All series of one metric."""
+
+    __slots__ = ("guard", "metric", "series")
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.guard: FoldGuard = new_guard()
+        self.series: dict[tuple[str, ...], AnySeries] = {}
+
+
+class Registry:
+    """Series by metric and label values.
+
+    Args:
+        prefix: first word of every exported name; `MNEMOSCOPE_PREFIX` or `mnemo` when not given.
+        max_label_sets: how many label sets one metric may have. Further ones are recorded with every open
+            label as `other`, and counted in `instrumentation.dropped`.
+        max_label_length: characters of a label value; longer ones are cut.
+        strict: raise RecordingError where a recording would be refused; for tests, never for a service.
+
+    Raises:
+        ValueError: the prefix is not one that a metric name can start with.
+    """
+
+    def __init__(
+        self,
+        prefix: str | None = None,
+        *,
+        max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
+        max_label_length: int = DEFAULT_MAX_LABEL_LENGTH,
+        strict: bool = False,
+    ) -> None:
+        self.prefix = catalog.valid_prefix(prefix or os.environ.get("MNEMOSCOPE_PREFIX") or catalog.DEFAULT_PREFIX)
+        self.max_label_sets = max_label_sets
+        self.max_label_length = max_label_length
+        self.strict = strict
+        self._families: dict[str, _Family] = {}
+        self._in_flight: dict[object, InFlight] = {}
+        self._memo: dict[Hashable, Any] = {}
+        self._started = time.time()
+        self._monotonic = time.monotonic()
+        self.gauge(catalog.UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
+        self.gauge(catalog.SELF_SERIES).set_function(lambda: sum(len(f.series) for f in self._families.values()))
+        _registries.add(self)
+
+    # Series ---------------------------------------------------------------------------------------
+
+    def counter(self, metric: Metric, /, **labels: str) -> Counter:
+        """The counter series of `metric` with these labels, made at zero if it is new.
+
+        Raises:
+            ValueError: the metric is no counter, or the label names are not exactly the metric's.
+        """
+        return self._bind(Counter, Kind.COUNTER, metric, labels)
+
+    def gauge(self, metric: Metric, /, **labels: str) -> Gauge:
+        """The gauge series of `metric` with these labels. Raises as `counter` does."""
+        return self._bind(Gauge, Kind.GAUGE, metric, labels)
+
+    def histogram(self, metric: Metric, /, **labels: str) -> Histogram:
+        """The histogram series of `metric` with these labels. Raises as `counter` does."""
+        return self._bind(Histogram, Kind.HISTOGRAM, metric, labels)
+
+    def declare(self, *metrics: Metric, **labels: str) -> None:
+        """Export series at zero before anything happened, so that the first event is seen as an increase.
+
+        Labels with a closed set of values are expanded to all of them; those with an open set need a value here.
+        A label that a metric does not have is ignored, so that several metrics can be declared at once.
+
+        Raises:
+            ValueError: an open label has no value.
+        """
+        for metric in metrics:
+            choices = [self._choices(metric, label, labels) for label in metric.labels]
+            for values in product(*choices):
+                self._bind(
+                    _CLASSES[metric.kind],
+                    metric.kind,
+                    metric,
+                    dict(zip(metric.label_names, values, strict=True)),
+                )
+
+    @staticmethod
+    def _choices(metric: Metric, label: catalog.Label, given: dict[str, str]) -> tuple[str, ...]:
+        if label.name in given:
+            return (given[label.name],)
+        if not label.values:
+            raise ValueError(f"{metric.name}: label {label.name} is open; declare it with a value")
+        return label.values
+
+    def in_flight(self, key: object) -> InFlight:
+        """The tracker of work under way called `key`, made if it is new."""
+        return self._in_flight.setdefault(key, InFlight())
+
+    def memo(self, build: Callable[..., V], *arguments: Hashable) -> V:
+        """`build(self, *arguments)`, kept for the next call with the same arguments.
+
+        A probe written inside a function is made anew at each call; its series are looked up only once. No more
+        are kept than a metric may have label sets, so that arguments from requests cannot fill the memory.
+        """
+        key = (build, *arguments)
+        kept = self._memo.get(key)
+        if kept is None:
+            kept = build(self, *arguments)
+            if len(self._memo) < self.max_label_sets:
+                self._memo[key] = kept
+        return cast("V", kept)
+
+    def _bind(self, cls: type[S] | type[AnySeries], kind: Kind, metric: Metric, labels: dict[str, str]) -> S:
+        if metric.kind is not kind:
+            raise ValueError(f"{metric.name} is a {metric.kind.value}, not a {kind.value}")
+        if len(labels) != len(metric.labels) or any(name not in labels for name in metric.label_names):
+            wanted = ", ".join(metric.label_names) or "none"
+            raise ValueError(f"{metric.name}: labels are {wanted}; given {', '.join(labels) or 'none'}")
+        family = self._families.get(metric.name)
+        if family is None:
+            family = self._families.setdefault(metric.name, _Family(metric))
+        key = tuple([str(labels[name]) for name in metric.label_names])
+        series = family.series.get(key)
+        if series is None:
+            series = self._admit(family, key)
+        return series  # type: ignore[return-value]  # the kind was checked above; mypy cannot tie it to the class
+
+    def _admit(self, family: _Family, key: tuple[str, ...]) -> AnySeries:
+        """The series of a new key, cleaned; past the cap, the one that stands for all others."""
+        metric = family.metric
+        # Bounded by the number of metrics and reasons; holding it to the caps could end in counting for ever.
+        bounded = metric is catalog.SELF_DROPPED
+        if not bounded:
+            key = self._clean(metric, key)
+        if not bounded and key not in family.series and len(family.series) >= self.max_label_sets:
+            self.drop(metric, "label_sets", 1)
+            key = tuple(v if label.values else OTHER for label, v in zip(metric.labels, key, strict=True))
+        # Two threads may both come here: setdefault lets one of them win.
+        return family.series.setdefault(key, _CLASSES[metric.kind](metric, key, family.guard, self.drop))
+
+    def _clean(self, metric: Metric, key: tuple[str, ...]) -> tuple[str, ...]:
+        values = []
+        for label, value in zip(metric.labels, key, strict=True):
+            text = value.encode("utf-8", "replace").decode("utf-8")
+            if label.values and text not in label.values:
+                text = OTHER
+            if text != value or len(text) > self.max_label_length:
+                self.drop(metric, "label_value", 1)
+            values.append(text[: self.max_label_length])
+        return tuple(values)
+
+    def drop(self, metric: Metric, reason: str, count: int) -> None:
+        """Count recordings that were refused.
+
+        Raises:
+            RecordingError: in strict mode.
+        """
+        if count <= 0:
+            return
+        if self.strict:
+            raise RecordingError(f"{metric.name}: {count} recording(s) refused: {reason}")
+        self.counter(catalog.SELF_DROPPED, metric=metric.name, reason=reason).inc(count)
+
+    # Reading --------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Everything recorded so far, merged: catalog metrics in catalog order, then a service's own by name."""
+        families = tuple(
+            Family(family.metric, tuple(sorted(points)))
+            for family in self._ordered()
+            if (points := [p for s in list(family.series.values()) if (p := s.point()) is not None])
+        )
+        return Snapshot(self.prefix, self._started, time.time(), families)
+
+    def _ordered(self) -> Iterator[_Family]:
+        known = {metric.name for metric in CATALOG}
+        names = [metric.name for metric in CATALOG if metric.name in self._families]
+        own = sorted(name for name in list(self._families) if name not in known)
+        return (self._families[name] for name in (*names, *own))
+
+    def clear(self, *, keep_settings: bool = False) -> None:
+        """Set every series back to zero; series that were handed out stay usable.
+
+        `keep_settings` leaves what gauges were `set` to.
+        """
+        self._started = time.time()
+        for family in list(self._families.values()):
+            family.guard = new_guard()
+            for series in list(family.series.values()):
+                series.reset(family.guard, keep_settings=keep_settings)
+        for tracker in list(self._in_flight.values()):
+            tracker.clear()
+
+
+_default: list[Registry] = []
+
+
+def default_registry() -> Registry:
+    """The registry that probes write to unless they are given another."""
+    if not _default:
+        _default.append(Registry())
+    return _default[0]
+
+
+def configure(
+    *,
+    prefix: str | None = None,
+    max_label_sets: int | None = None,
+    max_label_length: int | None = None,
+    strict: bool | None = None,
+) -> Registry:
+    """Change the default registry; probes that are already in place go on with it.
+
+    Raises:
+        ValueError: the prefix is not one that a metric name can start with.
+    """
+    registry = default_registry()
+    if prefix is not None:
+        registry.prefix = catalog.valid_prefix(prefix)
+    if max_label_sets is not None:
+        registry.max_label_sets = max_label_sets
+    if max_label_length is not None:
+        registry.max_label_length = max_label_length
+    if strict is not None:
+        registry.strict = strict
+    return registry
+
+
+def _after_fork_in_child() -> None:
+    # The child starts at zero, else both would report the parent's past; and a guard that another thread
+    # of the parent held at the fork would stay locked for ever.
+    for registry in list(_registries):
+        registry.clear(keep_settings=True)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

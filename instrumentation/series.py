@@ -1,0 +1,327 @@
+"""Series that threads write to without a lock, and read as one consistent value.
+
+A recording is one `list.append` to the series' journal: atomic in every CPython, with or without the GIL,
+and safe from a signal handler or a finaliser that interrupts another recording. Whoever finds the journal
+long folds it into the totals; a scrape folds what is left. Folding is guarded by a lock that is only ever
+*tried* by recorders, so that nobody waits; the totals are one tuple that is replaced as a whole, so that a
+reader never sees a sum without its counts.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Generic, Protocol, TypeVar
+
+from .catalog import Metric
+from .snapshot import Exemplar, HistogramPoint, NumberPoint
+
+JOURNAL_LIMIT = 512
+_SCRAPE_PATIENCE = 0.5  # seconds; only a scrape inside an interrupted fold of its own thread waits this long
+
+Drop = Callable[[Metric, str, int], None]
+E = TypeVar("E")
+
+
+class FoldGuard(Protocol):
+    """The part of a lock that folding uses."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+
+
+class Series(Generic[E]):
+    """What counters, gauges and histograms share: the journal and when it is folded."""
+
+    __slots__ = ("drop", "guard", "journal", "labels", "metric")
+
+    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
+        self.metric = metric
+        self.labels = labels
+        self.guard = guard
+        self.drop = drop
+        self.journal: list[E] = []
+
+    def fold(self, patience: float = 0.0) -> None:
+        """Move the journal into the totals; give up silently when somebody else is at it for `patience` seconds."""
+        if not (self.guard.acquire(timeout=patience) if patience else self.guard.acquire(False)):
+            return
+        try:
+            journal = self.journal
+            taken = journal[:]
+            del journal[: len(taken)]  # what was appended meanwhile stays
+            if taken:
+                self._add(taken)
+        finally:
+            self.guard.release()
+
+    def settle(self) -> None:
+        """Fold for a scrape: wait a little for a fold under way, never for ever."""
+        if self.journal:
+            self.fold(_SCRAPE_PATIENCE)
+
+    def _add(self, taken: list[E]) -> None:
+        raise AssertionError("each kind of series says how it adds")
+
+    def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
+        """Start again at zero with a new guard.
+
+        Args:
+            guard: the new one; a forked child must not use one that a thread of its parent may have held.
+            keep_settings: leave what a gauge was `set` to.
+        """
+        self.guard = guard
+        self.journal.clear()
+
+
+class Counter(Series[float]):
+    """A total that only grows."""
+
+    __slots__ = ("exemplar", "total")
+
+    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
+        super().__init__(metric, labels, guard, drop)
+        self.total = 0.0
+        self.exemplar: Exemplar | None = None
+
+    def inc(self, amount: float = 1, exemplar: Mapping[str, str] | None = None) -> None:
+        """Count `amount` more; a negative or non-finite one is refused and counted as dropped."""
+        journal = self.journal
+        journal.append(amount)
+        if len(journal) > JOURNAL_LIMIT:
+            self.fold()
+        if exemplar is not None:
+            self.exemplar = Exemplar(tuple(exemplar.items()), amount, time.time())
+
+    def _add(self, taken: list[float]) -> None:
+        added = sum(taken)
+        if not math.isfinite(added) or min(taken) < 0:
+            good = [x for x in taken if math.isfinite(x) and x >= 0]
+            negative = sum(x < 0 for x in taken if math.isfinite(x))
+            self.drop(self.metric, "negative", negative)
+            self.drop(self.metric, "not_a_number", len(taken) - len(good) - negative)
+            added = sum(good)
+        self.total += added
+
+    def point(self) -> NumberPoint:
+        """The value now."""
+        self.settle()
+        return NumberPoint(self.labels, self.total, self.exemplar)
+
+    def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
+        super().reset(guard)
+        self.total = 0.0
+        self.exemplar = None
+
+
+class Gauge(Series["float | tuple[float]"]):
+    """A value that goes up and down, or that a function gives at each scrape.
+
+    The journal holds changes as numbers and settings as one-tuples, so that a `set` and an `inc` of two threads
+    take effect in the order in which they happened.
+    """
+
+    __slots__ = ("function", "state")
+
+    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
+        super().__init__(metric, labels, guard, drop)
+        self.state = (0.0, 0.0)  # what was set last, and the changes since
+        self.function: Callable[[], float] | None = None
+
+    def set(self, value: float) -> None:
+        """Make it `value`; NaN and infinities are refused and counted as dropped."""
+        self._record(value, (value,))
+
+    def inc(self, amount: float = 1) -> None:
+        """Raise it by `amount`."""
+        self._record(amount, amount)
+
+    def dec(self, amount: float = 1) -> None:
+        """Lower it by `amount`."""
+        self._record(amount, -amount)
+
+    def _record(self, number: float, entry: float | tuple[float]) -> None:
+        if not math.isfinite(number):
+            self.drop(self.metric, "not_a_number", 1)
+            return
+        journal = self.journal
+        journal.append(entry)
+        if len(journal) > JOURNAL_LIMIT:
+            self.fold()
+
+    def set_function(self, function: Callable[[], float]) -> None:
+        """Ask `function` at each scrape; when it raises, this series is left out and the failure counted."""
+        self.function = function
+
+    def _add(self, taken: list[float | tuple[float]]) -> None:
+        base, change = self.state
+        for entry in taken:
+            if isinstance(entry, tuple):
+                base, change = entry[0], 0.0
+            else:
+                change += entry
+        self.state = (base, change)
+
+    def point(self) -> NumberPoint | None:
+        """The value now; None where its function failed."""
+        if self.function is None:
+            self.settle()
+            return NumberPoint(self.labels, sum(self.state))
+        try:
+            value = float(self.function())
+        except Exception:
+            self.drop(self.metric, "callback", 1)
+            return None
+        if not math.isfinite(value):
+            self.drop(self.metric, "not_a_number", 1)
+            return None
+        return NumberPoint(self.labels, value)
+
+    def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
+        self._add(self.journal)
+        base = self.state[0]
+        super().reset(guard)
+        # What was set (a limit, a weight) holds in a forked child too; what was counted up was the parent's work.
+        self.state = (base if keep_settings else 0.0, 0.0)
+
+
+class Histogram(Series[float]):
+    """Observations counted by bucket, with their sum."""
+
+    __slots__ = ("exemplars", "state")
+
+    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
+        super().__init__(metric, labels, guard, drop)
+        self.state: tuple[tuple[int, ...], float] = _empty(metric)
+        self.exemplars: dict[int, Exemplar] | None = None
+
+    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
+        """Record one observation, in the metric's unit; NaN, infinities and negative values are refused and counted."""
+        journal = self.journal
+        journal.append(value)
+        if len(journal) > JOURNAL_LIMIT:
+            self.fold()
+        if exemplar is not None:
+            if self.exemplars is None:
+                self.exemplars = {}
+            bucket = bisect_left(self.metric.buckets, value)
+            self.exemplars[bucket] = Exemplar(tuple(exemplar.items()), value, time.time())
+
+    def _add(self, taken: list[float]) -> None:
+        added = sum(taken)
+        if not math.isfinite(added) or min(taken) < 0:
+            taken = self._good(taken)
+            added = sum(taken)
+        counts, total = self.state
+        taken.sort()  # then each bound needs one search, however many observations there are
+        below = [bisect_right(taken, bound) for bound in self.metric.buckets]
+        new = list(counts)
+        previous = 0
+        for i, upto in enumerate(below):
+            new[i] += upto - previous
+            previous = upto
+        new[-1] += len(taken) - previous
+        self.state = (tuple(new), total + added)
+
+    def _good(self, taken: list[float]) -> list[float]:
+        finite = [x for x in taken if math.isfinite(x)]
+        self.drop(self.metric, "not_a_number", len(taken) - len(finite))
+        good = [x for x in finite if x >= 0]
+        self.drop(self.metric, "negative", len(finite) - len(good))
+        return good
+
+    def point(self) -> HistogramPoint:
+        """Counts and sum now, of the same observations."""
+        self.settle()
+        counts, total = self.state
+        exemplars: tuple[Exemplar | None, ...] = ()
+        if self.exemplars is not None:
+            exemplars = tuple(self.exemplars.get(i) for i in range(len(counts)))
+        return HistogramPoint(self.labels, counts, total, exemplars)
+
+    def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
+        super().reset(guard)
+        self.state = _empty(self.metric)
+        self.exemplars = None
+
+
+def _empty(metric: Metric) -> tuple[tuple[int, ...], float]:
+    return (0,) * (len(metric.buckets) + 1), 0.0
+
+
+def new_guard() -> FoldGuard:
+    """A guard for the series of one family."""
+    return Lock()
+
+
+class Peak:
+    """The highest level seen in the last one to two windows, so that no peak falls between two scrapes.
+
+    Reading does not reset it: two servers that scrape the same process see the same.
+    """
+
+    __slots__ = ("_clock", "_current", "_levels", "_previous", "_slot", "_window")
+
+    def __init__(self, window: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = window
+        self._clock = clock
+        self._slot = int(clock() // window)
+        self._levels: list[float] = []
+        self._current = 0.0
+        self._previous = 0.0
+
+    def note(self, level: float) -> None:
+        """Say that the level is `level` now."""
+        self._levels.append(level)
+        if len(self._levels) > JOURNAL_LIMIT:
+            self.read(level)
+
+    def read(self, level: float) -> float:
+        """The peak; `level` is the level now, from which a new window starts."""
+        taken = self._levels[:]
+        del self._levels[: len(taken)]
+        self._current = max([self._current, level, *taken])
+        slot = int(self._clock() // self._window)
+        if slot != self._slot:
+            # After a longer silence nothing of the past window is recent.
+            self._previous = self._current if slot == self._slot + 1 else level
+            self._current, self._slot = level, slot
+        return max(self._current, self._previous)
+
+
+class InFlight:
+    """Work that is under way: how much now, and how much at most lately.
+
+    It keeps a token for each piece of work, so that ending one twice, or never having begun, cannot unbalance it.
+    """
+
+    __slots__ = ("_active", "_peak")
+
+    def __init__(self) -> None:
+        self._active: dict[int, float] = {}
+        self._peak = Peak()
+
+    def enter(self, token: object) -> None:
+        """Work `token` begins."""
+        self._active[id(token)] = 0.0
+        self._peak.note(len(self._active))
+
+    def leave(self, token: object) -> None:
+        """Work `token` ends."""
+        self._active.pop(id(token), None)
+
+    def now(self) -> int:
+        """Pieces of work under way."""
+        return len(self._active)
+
+    def peak(self) -> float:
+        """The most that were under way at once in the last 30 to 60 seconds."""
+        return self._peak.read(len(self._active))
+
+    def clear(self) -> None:
+        """Forget everything; for a forked child, whose parent goes on with the work."""
+        self._active.clear()
+        self._peak = Peak()

@@ -1,0 +1,400 @@
+"""Probes on every kind of callable and as context managers: time, outcome, and nothing else changed."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+import pickle
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+import mnemoscope as scope
+from mnemoscope import catalog
+from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.snapshot import HistogramPoint
+
+PAUSE = 0.02
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+def value(registry: Registry, metric: catalog.Metric, *labels: str) -> float:
+    """A counter's or gauge's value, or a histogram's count."""
+    for family in registry.snapshot().families:
+        for point in family.points:
+            if family.metric is metric and point.labels == labels:
+                return point.count if isinstance(point, HistogramPoint) else point.value
+    raise AssertionError(f"no series {metric.name}{labels}")
+
+
+def spent(registry: Registry, metric: catalog.Metric, *labels: str) -> float:
+    for family in registry.snapshot().families:
+        for point in family.points:
+            if family.metric is metric and point.labels == labels and isinstance(point, HistogramPoint):
+                return point.sum
+    raise AssertionError(f"no series {metric.name}{labels}")
+
+
+def outcomes(registry: Registry) -> tuple[float, float, float]:
+    return tuple(value(registry, catalog.INDEX_WRITE, "s", o) for o in ("ok", "error", "cancelled"))  # type: ignore[return-value]
+
+
+# Decorators ---------------------------------------------------------------------------------------
+
+
+def test_a_function_is_timed_and_its_result_and_errors_pass_through(registry: Registry) -> None:
+    @scope.index_write("s", registry=registry)
+    def insert(n: int) -> int:
+        time.sleep(PAUSE)
+        return 10 // n
+
+    assert insert(2) == 5
+    with pytest.raises(ZeroDivisionError):
+        insert(0)
+    assert outcomes(registry) == (1, 1, 0)
+    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") >= PAUSE
+
+
+async def test_a_coroutine_is_timed_from_its_first_step_to_its_end_not_at_creation(registry: Registry) -> None:
+    @scope.index_write("s", registry=registry)
+    async def insert() -> str:
+        await asyncio.sleep(PAUSE)
+        return "done"
+
+    pending = insert()
+    assert outcomes(registry) == (0, 0, 0)
+    assert await pending == "done"
+    assert outcomes(registry) == (1, 0, 0)
+    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") >= PAUSE * 0.9
+
+
+async def test_a_cancelled_coroutine_is_neither_a_success_nor_an_error(registry: Registry) -> None:
+    begun = asyncio.Event()
+
+    @scope.index_write("s", registry=registry)
+    async def insert() -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(insert())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert outcomes(registry) == (0, 0, 1)
+
+
+def test_a_generator_is_timed_over_its_whole_iteration(registry: Registry) -> None:
+    @scope.index_write("s", registry=registry)
+    def rows() -> Iterator[int]:
+        yield 1
+        time.sleep(PAUSE)
+        yield 2
+
+    iterator = rows()
+    assert outcomes(registry) == (0, 0, 0)
+    assert list(iterator) == [1, 2]
+    assert outcomes(registry) == (1, 0, 0)
+    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") >= PAUSE
+
+
+def test_send_throw_and_close_reach_a_decorated_generator(registry: Registry) -> None:
+    seen: list[Any] = []
+
+    @scope.index_write("s", registry=registry)
+    def echo() -> Any:
+        try:
+            seen.append((yield "first"))
+            try:
+                yield "second"
+            except KeyError:
+                seen.append("thrown")
+            yield "third"
+        finally:
+            seen.append("closed")
+
+    generator = echo()
+    assert next(generator) == "first"
+    assert generator.send("sent") == "second"
+    assert generator.throw(KeyError()) == "third"
+    generator.close()
+    assert seen == ["sent", "thrown", "closed"]
+    assert outcomes(registry) == (0, 0, 1)
+
+
+async def test_send_throw_and_close_reach_a_decorated_async_generator(registry: Registry) -> None:
+    seen: list[Any] = []
+
+    @scope.index_write("s", registry=registry)
+    async def echo() -> Any:
+        try:
+            seen.append((yield "first"))
+            try:
+                yield "second"
+            except KeyError:
+                seen.append("thrown")
+            yield "third"
+        finally:
+            seen.append("closed")
+
+    generator = echo()
+    assert await generator.__anext__() == "first"
+    assert await generator.asend("sent") == "second"
+    assert await generator.athrow(KeyError()) == "third"
+    await generator.aclose()
+    assert seen == ["sent", "thrown", "closed"]
+    assert outcomes(registry) == (0, 0, 1)
+
+
+async def test_an_async_generator_is_timed_to_its_end(registry: Registry) -> None:
+    @scope.index_write("s", registry=registry)
+    async def rows() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.sleep(PAUSE)
+        yield 2
+
+    assert [row async for row in rows()] == [1, 2]
+    assert outcomes(registry) == (1, 0, 0)
+    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") >= PAUSE * 0.9
+
+
+class Store:
+    registry = Registry()
+
+    @scope.index_write("s", registry=registry)
+    def method(self) -> Store:
+        return self
+
+    @scope.index_write("s", registry=registry)
+    @classmethod
+    def on_class(cls) -> type:
+        return cls
+
+    @classmethod
+    @scope.index_write("s", registry=registry)
+    def under_class(cls) -> type:
+        return cls
+
+    @scope.index_write("s", registry=registry)
+    @staticmethod
+    def static(x: int) -> int:
+        return x
+
+    async def __call__(self) -> int:
+        return 1
+
+
+async def test_methods_of_all_kinds_partials_and_callable_objects_work() -> None:
+    store, registry = Store(), Store.registry
+    probe = scope.index_write("s", registry=registry)
+    assert store.method() is store
+    assert store.on_class() is Store
+    assert Store.under_class() is Store
+    assert store.static(3) == 3
+    assert probe(functools.partial(divmod, 7))(2) == (3, 1)
+    assert await probe(store)() == 1
+    assert await probe(functools.partial(store.__call__))() == 1
+    assert outcomes(registry) == (7, 0, 0)
+
+
+@scope.index_write("pickled", registry=Registry())
+def module_level(a: int, *, b: str = "x") -> tuple[int, str]:
+    """Documented."""
+    return a, b
+
+
+def test_a_decorated_function_looks_and_pickles_as_before() -> None:
+    plain = module_level.__wrapped__  # type: ignore[attr-defined]
+    assert inspect.signature(module_level) == inspect.signature(plain)
+    assert (module_level.__name__, module_level.__doc__) == ("module_level", "Documented.")
+    assert pickle.loads(pickle.dumps(module_level)) is module_level
+
+
+def test_inspect_sees_the_same_kind_of_function(registry: Registry) -> None:
+    async def coroutine() -> None: ...
+    def generator() -> Iterator[None]:
+        yield
+
+    async def async_generator() -> AsyncIterator[None]:
+        yield
+
+    probe = scope.index_write("s", registry=registry)
+    for function, test in (
+        (coroutine, inspect.iscoroutinefunction),
+        (generator, inspect.isgeneratorfunction),
+        (async_generator, inspect.isasyncgenfunction),
+    ):
+        assert test(probe(function))
+    assert not inspect.iscoroutinefunction(probe(len))
+
+
+# Context managers ---------------------------------------------------------------------------------
+
+
+def test_one_probe_can_be_entered_again_inside_itself(registry: Registry) -> None:
+    probe = scope.index_write("s", registry=registry)
+    with probe:
+        time.sleep(PAUSE)
+        with probe:
+            pass
+    assert outcomes(registry) == (2, 0, 0)
+    assert PAUSE <= spent(registry, catalog.INDEX_WRITE, "s", "ok") < 2 * PAUSE
+
+
+async def test_one_probe_shared_by_tasks_that_end_out_of_order_gives_each_its_own_time(registry: Registry) -> None:
+    probe = scope.recall("flat", registry=registry)
+
+    async def recall(n: int) -> None:
+        async with probe as operation:
+            await asyncio.sleep(0.01 * (5 - n))
+            operation.results = n
+
+    await asyncio.gather(*(recall(n) for n in range(5)))
+    results = next(f for f in registry.snapshot().families if f.metric is catalog.RECALL_RESULTS).points[0]
+    assert isinstance(results, HistogramPoint)
+    assert (results.count, results.sum) == (5, 10)
+    assert value(registry, catalog.RECALL_EMPTY, "flat") == 1
+    assert spent(registry, catalog.RECALL_DURATION, "flat", "ok") >= 0.15 * 0.9
+
+
+def test_one_probe_shared_by_threads_pairs_each_end_with_its_own_begin(registry: Registry) -> None:
+    probe = scope.recall("flat", registry=registry)
+    barrier = threading.Barrier(4)
+    mine: list[bool] = []
+
+    def work(n: int) -> None:
+        barrier.wait()
+        for _ in range(500):
+            with probe as operation:
+                operation.results = n
+                mine.append(not operation.ended)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(mine)
+    assert value(registry, catalog.RECALL_DURATION, "flat", "ok") == 2000
+    assert value(registry, catalog.RECALL_EMPTY, "flat") == 500
+
+
+# The probes ---------------------------------------------------------------------------------------
+
+
+def test_lock_wait_counts_waiters_while_it_waits(registry: Registry) -> None:
+    with scope.lock_wait("episodes", mode="write", registry=registry):
+        assert value(registry, catalog.LOCK_WAITERS, "episodes", "write") == 1
+    assert value(registry, catalog.LOCK_WAITERS, "episodes", "write") == 0
+    assert value(registry, catalog.LOCK_WAIT, "episodes", "write") == 1
+
+
+def test_a_cache_lookup_is_a_hit_a_miss_or_an_error(registry: Registry) -> None:
+    def results() -> tuple[float, ...]:
+        return tuple(value(registry, catalog.CACHE_LOOKUPS, "redb", r) for r in ("hit", "miss", "error"))
+
+    cache = {"a": 1}
+    with scope.cache_lookup("redb", registry=registry) as lookup:
+        lookup.hit = "a" in cache
+    decorated = scope.cache_lookup("redb", registry=registry)(cache.get)
+    assert decorated("b") is None
+    with pytest.raises(ConnectionError), scope.cache_lookup("redb", registry=registry):
+        raise ConnectionError
+    assert results() == (1, 1, 1)
+    nonempty = scope.cache_lookup("redb", hit=bool, registry=registry)(list)
+    nonempty()
+    assert results() == (1, 2, 1)
+
+
+async def test_completions_in_flight_rise_and_fall_and_their_peak_is_kept(registry: Registry) -> None:
+    gate = asyncio.Event()
+
+    @scope.completion(limit=20, registry=registry)
+    async def complete() -> None:
+        await gate.wait()
+
+    tasks = [asyncio.create_task(complete()) for _ in range(12)]
+    await asyncio.sleep(0)
+    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 12
+    tasks[0].cancel()
+    gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 0
+    assert value(registry, catalog.COMPLETIONS_PEAK) == 12
+    assert value(registry, catalog.COMPLETIONS_LIMIT) == 20
+    assert value(registry, catalog.COMPLETION_DURATION, "cancelled") == 1
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+async def test_a_completion_that_is_never_awaited_or_is_closed_leaves_nothing_in_flight(registry: Registry) -> None:
+    @scope.completion(registry=registry)
+    async def complete() -> None:
+        await asyncio.sleep(60)
+
+    complete()
+    gc.collect()
+    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 0
+    started = complete()
+    started.send(None)
+    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 1
+    started.close()
+    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TimeoutError(), "timeout"),
+        (ConnectionResetError(), "connection"),
+        (sqlite3.OperationalError("database is locked"), "busy"),
+        (sqlite3.IntegrityError("UNIQUE constraint failed"), "integrity"),
+        (sqlite3.DatabaseError("database disk image is malformed"), "corruption"),
+        (OSError(28, "No space left on device"), "quota"),
+        (KeyError("x"), "other"),
+    ],
+)
+def test_a_storage_error_is_counted_by_its_class(registry: Registry, error: Exception, kind: str) -> None:
+    with pytest.raises(type(error)), scope.storage("turso", "store", registry=registry):
+        raise error
+    assert value(registry, catalog.STORAGE_ERRORS, "turso", "store", kind) == 1
+    assert value(registry, catalog.STORAGE_DURATION, "turso", "store", "error") == 1
+
+
+def test_an_error_classifier_that_fails_does_not_reach_the_host(registry: Registry) -> None:
+    def broken(_error: BaseException) -> str:
+        raise RuntimeError
+
+    with pytest.raises(KeyError), scope.storage("turso", "store", kind=broken, registry=registry):
+        raise KeyError
+    assert value(registry, catalog.STORAGE_ERRORS, "turso", "store", "other") == 1
+
+
+def test_consolidation_counts_what_it_did_even_when_it_fails(registry: Registry) -> None:
+    with pytest.raises(RuntimeError), scope.consolidation(registry=registry) as run:
+        run.episodes += 40
+        run.concepts += 3
+        raise RuntimeError
+    assert value(registry, catalog.CONSOLIDATION_DURATION, "error") == 1
+    assert value(registry, catalog.CONSOLIDATED_EPISODES) == 40
+    assert value(registry, catalog.CONCEPTS_FORMED) == 3
+
+
+def test_a_request_that_answers_5xx_without_raising_can_be_called_an_error(registry: Registry) -> None:
+    with scope.request("/recall", registry=registry) as request:
+        request.outcome = "error"
+    assert value(registry, catalog.REQUEST_DURATION, "/recall", "error") == 1
+
+
+def test_timing_something_that_is_no_histogram_is_an_error() -> None:
+    with pytest.raises(ValueError, match="only a histogram can be timed"):
+        scope.timed(catalog.CACHE_LOOKUPS, cache="redb", result="hit", registry=Registry())

@@ -1,0 +1,116 @@
+"""The registry: bounded, forgiving about values, strict about names."""
+
+from __future__ import annotations
+
+import pytest
+
+from mnemoscope.instrumentation import catalog
+from mnemoscope.instrumentation.registry import OTHER, RecordingError, Registry
+
+
+def labels_of(registry: Registry, metric: catalog.Metric) -> set[tuple[str, ...]]:
+    return {p.labels for f in registry.snapshot().families if f.metric is metric for p in f.points}
+
+
+def dropped(registry: Registry, metric: catalog.Metric, reason: str) -> float:
+    return registry.counter(catalog.SELF_DROPPED, metric=metric.name, reason=reason).point().value
+
+
+def test_label_sets_past_the_cap_share_one_series_and_are_counted() -> None:
+    registry = Registry(max_label_sets=3)
+    for i in range(10):
+        registry.counter(catalog.CACHE_STALE, cache=f"user-{i}").inc()
+    assert labels_of(registry, catalog.CACHE_STALE) == {("user-0",), ("user-1",), ("user-2",), (OTHER,)}
+    assert registry.counter(catalog.CACHE_STALE, cache="user-9").point().value == 7
+    assert dropped(registry, catalog.CACHE_STALE, "label_sets") >= 7
+
+
+def test_the_overflow_series_keeps_labels_that_cannot_explode() -> None:
+    registry = Registry(max_label_sets=1)
+    for lock in ("a", "b"):
+        registry.counter(catalog.LOCK_CONTENDED, lock=lock, mode="read").inc()
+    assert labels_of(registry, catalog.LOCK_CONTENDED) == {("a", "read"), (OTHER, "read")}
+
+
+def test_a_value_outside_a_closed_set_is_recorded_as_other() -> None:
+    registry = Registry()
+    registry.counter(catalog.LOCK_CONTENDED, lock="a", mode="sideways").inc()
+    assert labels_of(registry, catalog.LOCK_CONTENDED) == {("a", OTHER)}
+    assert dropped(registry, catalog.LOCK_CONTENDED, "label_value") == 1
+
+
+def test_long_and_undecodable_values_are_mended_not_refused() -> None:
+    registry = Registry(max_label_length=8)
+    registry.counter(catalog.CACHE_STALE, cache="x" * 100).inc()
+    registry.counter(catalog.CACHE_STALE, cache="bad\udcff").inc()
+    assert labels_of(registry, catalog.CACHE_STALE) == {("x" * 8,), ("bad?",)}
+
+
+def test_values_that_are_no_strings_are_written_as_text() -> None:
+    registry = Registry()
+    registry.counter(catalog.CACHE_STALE, cache=7).inc()  # type: ignore[arg-type]
+    assert labels_of(registry, catalog.CACHE_STALE) == {("7",)}
+
+
+@pytest.mark.parametrize("labels", [{}, {"cach": "redb"}, {"cache": "redb", "more": "x"}])
+def test_wrong_label_names_are_an_error_where_they_are_written(labels: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"cache\.stale\.reads: labels are cache; given"):
+        Registry().counter(catalog.CACHE_STALE, **labels)
+
+
+def test_a_metric_of_another_kind_is_an_error() -> None:
+    with pytest.raises(ValueError, match="is a counter, not a gauge"):
+        Registry().gauge(catalog.CACHE_STALE, cache="redb")
+
+
+def test_declared_series_exist_at_zero_before_anything_happened() -> None:
+    registry = Registry()
+    registry.declare(catalog.LOCK_DEADLOCKS, catalog.STORAGE_ERRORS, backend="turso", operation="read")
+    assert labels_of(registry, catalog.LOCK_DEADLOCKS) == {()}
+    kinds = catalog.STORAGE_ERRORS.label("kind").values
+    assert labels_of(registry, catalog.STORAGE_ERRORS) == {("turso", "read", kind) for kind in kinds}
+
+
+def test_an_open_label_cannot_be_declared_without_a_value() -> None:
+    with pytest.raises(ValueError, match="label cache is open"):
+        Registry().declare(catalog.CACHE_STALE)
+
+
+def test_the_same_labels_give_the_same_series() -> None:
+    registry = Registry()
+    assert registry.counter(catalog.CACHE_STALE, cache="a") is registry.counter(catalog.CACHE_STALE, cache="a")
+
+
+def test_a_service_may_record_metrics_of_its_own_and_they_come_last() -> None:
+    own = catalog.Metric("zebra.count", catalog.Kind.COUNTER, catalog.Unit.COUNT, "Zebras", catalog.Area.SERVICE)
+    registry = Registry()
+    registry.counter(own).inc()
+    assert registry.snapshot().families[-1].metric is own
+
+
+def test_the_prefix_comes_from_the_environment_and_a_bad_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNEMOSCOPE_PREFIX", "acme")
+    assert Registry().snapshot().prefix == "acme"
+    with pytest.raises(ValueError, match="prefix '9x'"):
+        Registry("9x")
+
+
+def test_memo_does_not_grow_with_arguments_from_requests() -> None:
+    registry = Registry(max_label_sets=5)
+    for i in range(50):
+        registry.memo(lambda r, n: n, i)
+    assert len(registry._memo) <= 5
+
+
+def test_clear_keeps_series_usable() -> None:
+    registry = Registry()
+    counter = registry.counter(catalog.CACHE_STALE, cache="a")
+    counter.inc(4)
+    registry.clear()
+    counter.inc()
+    assert counter.point().value == 1
+
+
+def test_strict_mode_raises_for_a_label_value_outside_its_set() -> None:
+    with pytest.raises(RecordingError, match="label_value"):
+        Registry(strict=True).counter(catalog.LOCK_CONTENDED, lock="a", mode="sideways")

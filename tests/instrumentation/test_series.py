@@ -1,0 +1,233 @@
+"""Series: exact totals under threads, signals and forks; nothing poisoned, nothing lost."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from mnemoscope.instrumentation import catalog
+from mnemoscope.instrumentation.registry import RecordingError, Registry
+from mnemoscope.instrumentation.series import JOURNAL_LIMIT, InFlight, Peak
+from mnemoscope.instrumentation.snapshot import HistogramPoint, NumberPoint
+
+THREADS, EACH = 4, 20_000
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def hostile_switching() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def run_threads(work: object, count: int = THREADS) -> None:
+    threads = [threading.Thread(target=work) for _ in range(count)]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def points(registry: Registry, metric: catalog.Metric) -> dict[tuple[str, ...], NumberPoint | HistogramPoint]:
+    for family in registry.snapshot().families:
+        if family.metric is metric:
+            return {point.labels: point for point in family.points}
+    return {}
+
+
+@pytest.mark.usefixtures("hostile_switching")
+def test_no_increment_is_lost_between_threads_that_switch_every_microsecond(registry: Registry) -> None:
+    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+    run_threads(lambda: [counter.inc() for _ in range(EACH)])
+    assert counter.point().value == THREADS * EACH
+
+
+@pytest.mark.usefixtures("hostile_switching")
+def test_a_scrape_between_recordings_sees_sums_and_counts_of_the_same_observations(registry: Registry) -> None:
+    histogram = registry.histogram(catalog.LOCK_WAIT, lock="a", mode="read")
+    done = threading.Event()
+    torn: list[HistogramPoint] = []
+
+    def scrape() -> None:
+        last = 0
+        while not done.is_set():
+            point = histogram.point()
+            # Every observation is exactly 0.25: a sum that belongs to other observations than the counts shows.
+            if point.sum != point.count * 0.25 or point.count < last:
+                torn.append(point)
+            last = point.count
+
+    scraper = threading.Thread(target=scrape)
+    scraper.start()
+    run_threads(lambda: [histogram.observe(0.25) for _ in range(EACH)])
+    done.set()
+    scraper.join()
+    assert not torn
+    assert histogram.point().count == THREADS * EACH
+
+
+def test_an_observation_counts_in_the_bucket_whose_upper_bound_it_equals(registry: Registry) -> None:
+    histogram = registry.histogram(catalog.INDEX_WRITE, index="s", outcome="ok")
+    bounds = catalog.INDEX_WRITE.buckets
+    for bound in bounds:
+        histogram.observe(bound)
+    histogram.observe(bounds[-1] * 2)
+    assert histogram.point().counts == (1,) * (len(bounds) + 1)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -1.0])
+def test_what_is_not_a_duration_is_refused_and_counted_and_the_rest_of_the_batch_kept(
+    registry: Registry, bad: float
+) -> None:
+    histogram = registry.histogram(catalog.LOCK_WAIT, lock="a", mode="read")
+    for value in (0.5, bad, 0.25):
+        histogram.observe(value)
+    assert (histogram.point().count, histogram.point().sum) == (2, 0.75)
+    reason = "negative" if bad == -1 else "not_a_number"
+    assert points(registry, catalog.SELF_DROPPED)[(catalog.LOCK_WAIT.name, reason)].value == 1
+
+
+def test_a_counter_never_goes_down(registry: Registry) -> None:
+    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+    counter.inc(3)
+    counter.inc(-2)
+    counter.inc(math.nan)
+    assert counter.point().value == 3
+
+
+def test_a_gauge_keeps_the_order_of_sets_and_changes(registry: Registry) -> None:
+    gauge = registry.gauge(catalog.COMPLETIONS_QUEUED)
+    gauge.inc(5)
+    gauge.set(10)
+    gauge.dec(2)
+    for _ in range(JOURNAL_LIMIT * 2):
+        gauge.inc()
+        gauge.dec()
+    assert gauge.point() == NumberPoint((), 8.0)
+
+
+def test_a_gauge_function_that_fails_is_left_out_and_counted(registry: Registry) -> None:
+    registry.gauge(catalog.COMPLETIONS_QUEUED).set_function(lambda: 1 / 0)
+    assert points(registry, catalog.COMPLETIONS_QUEUED) == {}
+    dropped = points(registry, catalog.SELF_DROPPED)
+    assert dropped[(catalog.COMPLETIONS_QUEUED.name, "callback")].value >= 1
+
+
+def test_strict_mode_raises_where_a_recording_would_be_refused() -> None:
+    histogram = Registry(strict=True).histogram(catalog.LOCK_WAIT, lock="a", mode="read")
+    histogram.observe(math.nan)
+    with pytest.raises(RecordingError, match="not_a_number"):
+        histogram.point()
+
+
+def test_recording_from_a_signal_handler_loses_nothing_and_never_deadlocks(registry: Registry) -> None:
+    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+    handled = 0
+    scraping = False
+
+    def handler(_signal: int, _frame: object) -> None:
+        nonlocal handled, scraping
+        handled += 1
+        counter.inc()
+        if handled % 50 == 0 and not scraping:
+            scraping = True
+            counter.point()  # inside an interrupted fold this waits a little, and never for ever
+            scraping = False
+
+    previous = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+    try:
+        own = 0
+        while handled < 300:
+            counter.inc()
+            own += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert counter.point().value == own + handled
+
+
+def test_recording_from_a_finaliser_that_runs_inside_a_fold_is_kept(registry: Registry) -> None:
+    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+
+    class Recorder:
+        def __del__(self) -> None:
+            counter.inc()
+
+    for _ in range(JOURNAL_LIMIT * 3):
+        cycle = Recorder()
+        cycle.self = cycle  # type: ignore[attr-defined]
+        counter.inc()
+    del cycle
+    import gc
+
+    gc.collect()
+    assert counter.point().value == 2 * JOURNAL_LIMIT * 3
+
+
+def test_a_forked_child_starts_at_zero_and_keeps_what_gauges_were_set_to(registry: Registry) -> None:
+    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+    limit = registry.gauge(catalog.COMPLETIONS_LIMIT)
+    busy = registry.gauge(catalog.LOCK_WAITERS, lock="a", mode="read")
+    counter.inc(5)
+    limit.set(20)
+    busy.inc()
+    tracker = registry.in_flight("work")
+    tracker.enter(self_token := object())
+    counter.guard.acquire()  # as if another thread were folding at the moment of the fork
+    child = os.fork()
+    if child == 0:
+        counter.inc()
+        good = (counter.point().value, limit.point().value, busy.point().value, tracker.now()) == (1, 20, 0, 0)  # type: ignore[union-attr]
+        os._exit(0 if good else 1)
+    counter.guard.release()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert counter.point().value == 5
+    assert tracker.now() == 1
+    del self_token
+
+
+def test_a_peak_is_seen_by_every_scrape_for_at_least_its_window_and_then_forgotten() -> None:
+    now = [0.0]
+    peak = Peak(window=30, clock=lambda: now[0])
+    peak.note(7)
+    assert [peak.read(0), peak.read(0)] == [7, 7]
+    now[0] = 31
+    assert peak.read(0) == 7
+    now[0] = 61
+    assert peak.read(2) == 2
+
+
+def test_the_peak_of_concurrent_work_is_exact() -> None:
+    tracker = InFlight()
+    gate = threading.Barrier(9)
+
+    def work() -> None:
+        token = object()
+        tracker.enter(token)
+        gate.wait()
+        gate.wait()
+        tracker.leave(token)
+        tracker.leave(token)  # a second end changes nothing
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    gate.wait()
+    assert tracker.now() == 8
+    gate.wait()
+    for thread in threads:
+        thread.join()
+    assert (tracker.now(), tracker.peak()) == (0, 8)
