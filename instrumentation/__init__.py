@@ -6,7 +6,7 @@ from . import catalog
 from .errors import error_kind
 from .exposition import asgi_app, health, not_ready, otlp, prometheus_collector, ready, serve, wsgi_app
 from .locks import ObservedLock, observe_lock
-from .operation import Operation, Probe
+from .operation import Probe
 from .probes import (
     cache_lookup,
     completion,
@@ -30,7 +30,6 @@ __all__ = [
     "Gauge",
     "Histogram",
     "ObservedLock",
-    "Operation",
     "Probe",
     "RecordingError",
     "Registry",

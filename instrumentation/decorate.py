@@ -13,48 +13,58 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Protocol, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
+Function = Callable[..., Any]
 
 
-class Spanning(Protocol):
+class Operation(Protocol):
     """An operation under way."""
 
-    def returned(self, result: Any) -> None:
-        """What the callable returned; called before a successful end."""
-
-    def end(self, error: BaseException | None) -> None:
-        """The end, with the exception that caused it."""
+    def begin(self) -> None: ...
+    def returned(self, result: Any) -> None: ...
+    def end(self, error: BaseException | None) -> None: ...
 
 
-def wrap(target: F, start: Callable[[], Spanning]) -> F:
-    """`target`, with an operation from `start` around each of its runs."""
+class Source(Protocol):
+    """What makes a new operation for each run."""
+
+    def fresh(self) -> Operation: ...
+
+
+def wrap(target: F, probe: Source) -> F:
+    """`target`, with an operation of `probe` around each of its runs.
+
+    A probe may have wrappers of its own for some kinds of callable, in `wrappers`, where it knows a shorter way.
+    """
     if isinstance(target, (classmethod, staticmethod)):
-        return cast("F", type(target)(wrap(target.__func__, start)))
+        return cast("F", type(target)(wrap(target.__func__, probe)))
     kind = _kind(target)
-    return cast("F", _copy(_WRAPPERS[kind](target, start), target))
+    special = getattr(probe, "wrappers", {})
+    wrapper = special[kind](target, probe) if kind in special else _WRAPPERS[kind](target, probe.fresh)
+    # A partial or a callable object has no __name__ to copy; functools.wraps leaves out what is missing.
+    return cast("F", functools.wraps(target)(wrapper))
 
 
-def _kind(target: Callable[..., Any]) -> str:
+FUNCTION, COROUTINE, GENERATOR, ASYNC_GENERATOR = "function", "coroutine", "generator", "async generator"
+
+
+def _kind(target: Function) -> str:
     while isinstance(target, functools.partial):
         target = target.func
     inner = target if inspect.isroutine(target) else type(target).__call__
     for candidate in (target, inner):
         if inspect.isasyncgenfunction(candidate):
-            return "async generator"
+            return ASYNC_GENERATOR
         if inspect.iscoroutinefunction(candidate):
-            return "coroutine"
+            return COROUTINE
         if inspect.isgeneratorfunction(candidate):
-            return "generator"
-    return "function"
+            return GENERATOR
+    return FUNCTION
 
 
-def _copy(wrapper: Callable[..., Any], target: Callable[..., Any]) -> Callable[..., Any]:
-    # A partial or a callable object has no __name__ to copy; functools.wraps leaves out what is missing.
-    return functools.wraps(target)(wrapper)
-
-
-def _function(target: Callable[..., Any], start: Callable[[], Spanning]) -> Callable[..., Any]:
+def _function(target: Function, fresh: Callable[[], Operation]) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        operation = start()
+        operation = fresh()
+        operation.begin()
         try:
             result = target(*args, **kwargs)
         except BaseException as error:
@@ -67,9 +77,10 @@ def _function(target: Callable[..., Any], start: Callable[[], Spanning]) -> Call
     return wrapper
 
 
-def _coroutine(target: Callable[..., Any], start: Callable[[], Spanning]) -> Callable[..., Any]:
+def _coroutine(target: Function, fresh: Callable[[], Operation]) -> Function:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        operation = start()
+        operation = fresh()
+        operation.begin()
         try:
             result = await target(*args, **kwargs)
         except BaseException as error:
@@ -82,9 +93,10 @@ def _coroutine(target: Callable[..., Any], start: Callable[[], Spanning]) -> Cal
     return wrapper
 
 
-def _generator(target: Callable[..., Any], start: Callable[[], Spanning]) -> Callable[..., Any]:
+def _generator(target: Function, fresh: Callable[[], Operation]) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        operation = start()
+        operation = fresh()
+        operation.begin()
         try:
             result = yield from target(*args, **kwargs)
         except BaseException as error:
@@ -97,9 +109,10 @@ def _generator(target: Callable[..., Any], start: Callable[[], Spanning]) -> Cal
     return wrapper
 
 
-def _async_generator(target: Callable[..., Any], start: Callable[[], Spanning]) -> Callable[..., Any]:
+def _async_generator(target: Function, fresh: Callable[[], Operation]) -> Function:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        operation = start()
+        operation = fresh()
+        operation.begin()
         inner = target(*args, **kwargs)
         try:
             # There is no `yield from` for async generators; this is what it would do.
@@ -124,8 +137,8 @@ def _async_generator(target: Callable[..., Any], start: Callable[[], Spanning]) 
 
 
 _WRAPPERS = {
-    "function": _function,
-    "coroutine": _coroutine,
-    "generator": _generator,
-    "async generator": _async_generator,
+    FUNCTION: _function,
+    COROUTINE: _coroutine,
+    GENERATOR: _generator,
+    ASYNC_GENERATOR: _async_generator,
 }

@@ -1,8 +1,8 @@
-"""An operation and its probe: what begins, ends once, and has an outcome.
+"""What a probe is: a decorator and a context manager around one kind of operation.
 
-A probe is what a service writes: a decorator and a context manager in one. An operation is one run of what the
-probe surrounds. One probe object may be entered many times at once (nested, in threads, in tasks): each entry
-has an operation of its own.
+A probe object is itself the operation of whoever enters it first; whoever enters it while it is in use (nested,
+in another thread or task) gets an operation of its own. So the usual `with index_write("s"):` makes one object
+and no more, and a probe that is kept and shared is right as well.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Self, TypeVar
 
 from .decorate import wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
-O = TypeVar("O", bound="Operation")  # noqa: E741  # an operation
 
 OK, ERROR, CANCELLED = "ok", "error", "cancelled"
 
@@ -32,85 +31,100 @@ def outcome_of(error: BaseException | None) -> str:
     return ERROR if isinstance(error, Exception) else CANCELLED
 
 
-class Operation:
-    """One run. Subclasses say what is recorded at its end."""
+# Operations that this thread's or task's context began on a probe that was already in use, newest first.
+_marked: ContextVar[tuple[Probe, Any] | None] = ContextVar("mnemoscope_operations", default=None)
 
-    __slots__ = ("ended", "outcome", "started")
 
-    def __init__(self) -> None:
-        self.ended = False
+class Probe:
+    """Decorator and context manager in one; subclasses say what is recorded at the end of an operation.
+
+    Attributes:
+        sink: where it is recorded; each kind of probe has a kind of sink.
+        outcome: set it within the block to overrule what the exception, or its absence, says.
+        started: `perf_counter` at the begin.
+    """
+
+    __slots__ = ("_idle", "_others", "outcome", "sink", "started")
+
+    def __init__(self, sink: Any) -> None:
+        self.sink = sink
+        self._idle = [True]  # whoever pops it has the probe; list.pop is atomic, so only one thread does
+        self._others: list[Self] | None = None
         self.outcome: str | None = None
-        """Set it to overrule what the exception, or its absence, says."""
+        self.started = 0.0
+
+    # For subclasses -------------------------------------------------------------------------------
+
+    def fresh(self) -> Self:
+        """Another probe of the same kind and labels, not in use."""
+        return type(self)(self.sink)
+
+    def begin(self) -> None:
+        """Begin an operation."""
+        self.outcome = None
         self.started = perf_counter()
 
     def returned(self, result: Any) -> None:
         """Take note of what a decorated callable returned."""
 
     def end(self, error: BaseException | None) -> None:
-        """End it; a second end is ignored."""
-        if self.ended:
-            return
+        """End the operation, with the exception that ended it."""
         seconds = perf_counter() - self.started
-        self.ended = True
         self.record(seconds, self.outcome or outcome_of(error), error)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         """Write down what there is to record."""
-        raise AssertionError("each kind of operation says what it records")
+        raise AssertionError("each kind of probe says what it records")
 
-
-_marked: ContextVar[tuple[Operation, Any] | None] = ContextVar("mnemoscope_operations", default=None)
-
-
-class Probe(Generic[O]):
-    """Decorator and context manager around operations of one kind.
-
-    Args:
-        start: begins an operation.
-    """
-
-    __slots__ = ("_open", "_start")
-
-    def __init__(self, start: Callable[[], O]) -> None:
-        self._start = start
-        self._open: list[O] = []
+    # For services ---------------------------------------------------------------------------------
 
     def __call__(self, target: F) -> F:
         """`target` with an operation around each run; of the same kind, name and signature as before."""
-        return wrap(target, self._start)
+        return wrap(target, self)
 
-    def __enter__(self) -> O:
-        operation = self._start()
-        self._open.append(operation)
-        if len(self._open) > 1:
-            # More than one entry at a time: remember in this task's or thread's context which one is its own.
-            _marked.set((operation, _marked.get()))
-        return operation
+    def __enter__(self) -> Self:
+        try:
+            self._idle.pop()
+        except IndexError:
+            return self._enter_again()
+        self.begin()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._mine().end(error)
+        operation = self._mine() if self._others else self
+        operation.end(error)
+        if operation is self:
+            self._idle.append(True)
 
-    async def __aenter__(self) -> O:
+    async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._mine().end(error)
+        self.__exit__(kind, error, traceback)
 
-    def _mine(self) -> O:
-        """Take out the operation that this context entered last."""
-        opened = self._open
-        if len(opened) == 1:
-            return opened.pop()
+    def _enter_again(self) -> Self:
+        operation = self.fresh()
+        if self._others is None:
+            self._others = []
+        self._others.append(operation)
+        _marked.set((operation, _marked.get()))
+        operation.begin()
+        return operation
+
+    def _mine(self) -> Self:
+        """The operation that this context began last: one it bears a mark of, else the first one, the probe itself."""
+        others = self._others or []
         node = _marked.get()
         while node is not None:
-            for operation in opened:
+            for operation in others:
                 if operation is node[0]:
                     _marked.set(node[1])
-                    opened.remove(operation)
+                    others.remove(operation)
                     return operation
             node = node[1]
-        return opened.pop(0)  # entered before there was another, so it bears no mark
+        # Without a mark and with the probe itself idle, the begin was in another context than the end.
+        return others.pop() if self._idle and others else self

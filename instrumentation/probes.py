@@ -7,47 +7,17 @@ None raises into the service and none waits for another thread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from . import catalog
-from .catalog import Kind, Metric
+from .catalog import Metric
 from .errors import error_kind
-from .operation import ERROR, OK, Operation, Probe
+from .operation import ERROR, OK, Probe
 from .registry import Registry, default_registry
+from .timing import Durations, Timer
 
 
-class Timed(Operation):
-    """An operation whose duration is recorded, by outcome where the metric has that label."""
-
-    __slots__ = ("_record",)
-
-    def __init__(self, record: Record) -> None:
-        self._record = record
-        super().__init__()
-
-    def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self._record(seconds, outcome)
-
-
-Record = Callable[[float, str], None]
-
-
-def _recorder(registry: Registry, metric: Metric, pairs: tuple[tuple[str, str], ...] = ()) -> Record:
-    """A function that records a duration; every outcome exists from the start, at zero."""
-    labels = dict(pairs)
-    if metric.kind is not Kind.HISTOGRAM:
-        raise ValueError(f"{metric.name} is a {metric.kind.value}; only a histogram can be timed")
-    if "outcome" in metric.label_names and "outcome" not in labels:
-        values = metric.label("outcome").values
-        by_outcome = {value: registry.histogram(metric, outcome=value, **labels).observe for value in values}
-        fallback = by_outcome.get(ERROR, by_outcome[values[0]])
-        return lambda seconds, outcome: by_outcome.get(outcome, fallback)(seconds)
-    observe = registry.histogram(metric, **labels).observe
-    return lambda seconds, outcome: observe(seconds)
-
-
-def timed(metric: Metric, /, *, registry: Registry | None = None, **labels: str) -> Probe[Timed]:
+def timed(metric: Metric, /, *, registry: Registry | None = None, **labels: str) -> Timer:
     """Record how long something takes in any histogram of the catalog, or of your own, that counts seconds.
 
     A label `outcome` is filled in (`ok`, `error`, `cancelled`) unless it is given.
@@ -55,81 +25,74 @@ def timed(metric: Metric, /, *, registry: Registry | None = None, **labels: str)
     Raises:
         ValueError: the metric is no histogram, or the labels are not the metric's.
     """
-    record = (registry or default_registry()).memo(_recorder, metric, tuple(labels.items()))
-    return Probe(partial(Timed, record))
+    return Timer((registry or default_registry()).memo(Durations, metric, *labels.items()))
 
 
-def lock_wait(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Probe[Timed]:
+def lock_hold(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Timer:
+    """Record how long the block, or the decorated call, holds `lock`."""
+    return Timer((registry or default_registry()).memo(Durations, catalog.LOCK_HOLD, ("lock", lock), ("mode", mode)))
+
+
+def index_write(index: str, *, registry: Registry | None = None) -> Timer:
+    """Record duration and outcome of one write to `index`."""
+    return Timer((registry or default_registry()).memo(Durations, catalog.INDEX_WRITE, ("index", index)))
+
+
+def vector_search(index: str, *, registry: Registry | None = None) -> Timer:
+    """Record the duration of one search in `index`."""
+    return Timer((registry or default_registry()).memo(Durations, catalog.VECTOR_SEARCH, ("index", index)))
+
+
+def request(route: str, *, registry: Registry | None = None) -> Timer:
+    """Record duration and outcome of one request; `route` is the template (`/episodes/{id}`), never the raw path.
+
+    A caller's mistake (a 4xx answer) is `ok` for availability; set `request.outcome = "error"` for a 5xx that was
+    answered without an exception.
+    """
+    return Timer((registry or default_registry()).memo(Durations, catalog.REQUEST_DURATION, ("route", route)))
+
+
+def lock_wait(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Wait:
     """Record the time from here to the end of the block as a wait for `lock`; put it around any acquire.
 
     Args:
         lock: name of the lock.
         mode: `exclusive`, `read` or `write`.
     """
-    return Probe((registry or default_registry()).memo(_lock_wait, lock, mode))
+    return Wait((registry or default_registry()).memo(_Waits, lock, mode))
 
 
-def _lock_wait(registry: Registry, lock: str, mode: str) -> Callable[[], Timed]:
-    waiters = registry.gauge(catalog.LOCK_WAITERS, lock=lock, mode=mode)
-    observe = registry.histogram(catalog.LOCK_WAIT, lock=lock, mode=mode).observe
+class _Waits:
+    """Series of the waits for one lock."""
 
-    def record(seconds: float, outcome: str) -> None:
-        waiters.dec()
-        observe(seconds)
+    __slots__ = ("wait", "waiters")
 
-    def start() -> Timed:
-        waiters.inc()
-        return Timed(record)
-
-    return start
+    def __init__(self, registry: Registry, lock: str, mode: str) -> None:
+        self.waiters = registry.gauge(catalog.LOCK_WAITERS, lock=lock, mode=mode)
+        self.wait = registry.histogram(catalog.LOCK_WAIT, lock=lock, mode=mode)
 
 
-def lock_hold(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Probe[Timed]:
-    """Record how long the block, or the decorated call, holds `lock`."""
-    return timed(catalog.LOCK_HOLD, registry=registry, lock=lock, mode=mode)
+class Wait(Probe):
+    """A wait for a lock; who waits is counted until its end."""
 
+    __slots__ = ()
+    sink: _Waits
 
-def index_write(index: str, *, registry: Registry | None = None) -> Probe[Timed]:
-    """Record duration and outcome of one write to `index`."""
-    return timed(catalog.INDEX_WRITE, registry=registry, index=index)
-
-
-def vector_search(index: str, *, registry: Registry | None = None) -> Probe[Timed]:
-    """Record the duration of one search in `index`."""
-    return timed(catalog.VECTOR_SEARCH, registry=registry, index=index)
-
-
-def request(route: str, *, registry: Registry | None = None) -> Probe[Timed]:
-    """Record duration and outcome of one request; `route` is the template (`/episodes/{id}`), never the raw path.
-
-    A caller's mistake (a 4xx answer) is `ok` for availability; set `request.outcome = "error"` for a 5xx that was
-    answered without an exception.
-    """
-    return timed(catalog.REQUEST_DURATION, registry=registry, route=route)
-
-
-class Lookup(Timed):
-    """A cache lookup; set `hit` before its end. Unset counts as a miss, an exception as an error."""
-
-    __slots__ = ("_is_hit", "hit")
-
-    def __init__(self, record: Record, is_hit: Callable[[Any], bool]) -> None:
-        self.hit = False
-        self._is_hit = is_hit
-        super().__init__(record)
-
-    def returned(self, result: Any) -> None:
-        self.hit = self._is_hit(result)
+    def begin(self) -> None:
+        self.sink.waiters.inc()
+        super().begin()
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self._record(seconds, "error" if outcome != OK else "hit" if self.hit else "miss")
+        self.sink.waiters.dec()
+        self.sink.wait.observe(seconds)
 
 
-def _found(result: Any) -> bool:
+def found(result: Any) -> bool:
+    """Whether a lookup's result is a hit, unless the service says otherwise: it is not None."""
     return result is not None
 
 
-def cache_lookup(cache: str, hit: Callable[[Any], bool] = _found, *, registry: Registry | None = None) -> Probe[Lookup]:
+def cache_lookup(cache: str, hit: Callable[[Any], bool] = found, *, registry: Registry | None = None) -> Lookup:
     """Record one lookup in `cache`: its duration, and whether it hit. The ratio is computed from the counts.
 
     Args:
@@ -138,70 +101,82 @@ def cache_lookup(cache: str, hit: Callable[[Any], bool] = _found, *, registry: R
 
     In a block: `with cache_lookup("redb") as lookup: lookup.hit = (value := cache.get(key)) is not None`.
     """
-    record = (registry or default_registry()).memo(_lookup_recorder, cache)
-    return Probe(partial(Lookup, record, hit))
+    return Lookup((registry or default_registry()).memo(_Lookups, cache, hit))
 
 
-def _lookup_recorder(registry: Registry, cache: str) -> Record:
-    results = {
-        result: registry.counter(catalog.CACHE_LOOKUPS, cache=cache, result=result).inc
-        for result in catalog.CACHE_LOOKUPS.label("result").values
-    }
-    observe = registry.histogram(catalog.CACHE_LOOKUP_DURATION, cache=cache).observe
+class _Lookups:
+    """Series of the lookups in one cache."""
 
-    def record(seconds: float, result: str) -> None:
-        results[result]()
-        observe(seconds)
+    __slots__ = ("duration", "error", "hit", "is_hit", "miss", "registry")
 
-    return record
+    def __init__(self, registry: Registry, cache: str, is_hit: Callable[[Any], bool]) -> None:
+        self.registry = registry
+        self.is_hit = is_hit
+        self.hit, self.miss, self.error = (
+            registry.counter(catalog.CACHE_LOOKUPS, cache=cache, result=result) for result in ("hit", "miss", "error")
+        )
+        self.duration = registry.histogram(catalog.CACHE_LOOKUP_DURATION, cache=cache)
 
 
-class Completion(Timed):
-    """A completion under way; it is one of those in flight until its end."""
+class Lookup(Probe):
+    """A cache lookup; set `hit` before its end. Unset counts as a miss, an exception as an error."""
 
-    __slots__ = ("_leave",)
+    __slots__ = ("hit",)
+    sink: _Lookups
 
-    def __init__(self, record: Record, enter: Callable[[object], None], leave: Callable[[object], None]) -> None:
-        self._leave = leave
-        super().__init__(record)
-        enter(self)
+    def begin(self) -> None:
+        self.hit = False
+        super().begin()
+
+    def returned(self, result: Any) -> None:
+        try:
+            self.hit = bool(self.sink.is_hit(result))
+        except Exception:
+            self.sink.registry.drop(catalog.CACHE_LOOKUPS, "callback", 1)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self._leave(self)
-        self._record(seconds, outcome)
+        sink = self.sink
+        result = sink.error if outcome != OK else sink.hit if self.hit else sink.miss
+        result.inc()
+        sink.duration.observe(seconds)
 
 
-def completion(*, limit: int | None = None, registry: Registry | None = None) -> Probe[Completion]:
+def completion(*, limit: int | None = None, registry: Registry | None = None) -> Completion:
     """Record a completion: how many run at once, now and at peak, how long each takes and how it ends.
 
     Args:
         limit: how many the service lets run at once, if it has a limit; exported beside the number.
     """
-    return Probe((registry or default_registry()).memo(_completion, limit))
+    return Completion((registry or default_registry()).memo(_Completions, limit))
 
 
-def _completion(registry: Registry, limit: int | None) -> Callable[[], Completion]:
-    tracker = registry.in_flight(catalog.COMPLETIONS_IN_FLIGHT)
-    registry.gauge(catalog.COMPLETIONS_IN_FLIGHT).set_function(tracker.now)
-    registry.gauge(catalog.COMPLETIONS_PEAK).set_function(tracker.peak)
-    if limit is not None:
-        registry.gauge(catalog.COMPLETIONS_LIMIT).set(limit)
-    return partial(Completion, _recorder(registry, catalog.COMPLETION_DURATION), tracker.enter, tracker.leave)
+class _Completions:
+    """Series of the completions, and those under way."""
+
+    __slots__ = ("durations", "under_way")
+
+    def __init__(self, registry: Registry, limit: int | None) -> None:
+        self.durations = Durations(registry, catalog.COMPLETION_DURATION)
+        self.under_way = registry.in_flight(catalog.COMPLETIONS_IN_FLIGHT)
+        registry.gauge(catalog.COMPLETIONS_IN_FLIGHT).set_function(self.under_way.now)
+        registry.gauge(catalog.COMPLETIONS_PEAK).set_function(self.under_way.peak)
+        if limit is not None:
+            registry.gauge(catalog.COMPLETIONS_LIMIT).set(limit)
 
 
-class StorageOperation(Timed):
-    """A storage operation; a failed one is also counted by the class of its error."""
+class Completion(Probe):
+    """A completion under way; it is one of those in flight until its end."""
 
-    __slots__ = ("_failed",)
+    __slots__ = ()
+    sink: _Completions
 
-    def __init__(self, record: Record, failed: Callable[[BaseException | None], None]) -> None:
-        self._failed = failed
-        super().__init__(record)
+    def begin(self) -> None:
+        self.sink.under_way.enter(self)
+        super().begin()
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self._record(seconds, outcome)
-        if outcome == ERROR:
-            self._failed(error)
+        self.sink.under_way.leave(self)
+        self.sink.durations.record(seconds, outcome)
 
 
 def storage(
@@ -210,7 +185,7 @@ def storage(
     *,
     kind: Callable[[BaseException], str] = error_kind,
     registry: Registry | None = None,
-) -> Probe[StorageOperation]:
+) -> StorageOperation:
     """Record one storage operation: duration, outcome, and each error by its class.
 
     Args:
@@ -218,86 +193,116 @@ def storage(
         operation: what is asked of it, such as `store_episode`.
         kind: turns an exception into one of the error kinds of `storage.errors`; anything else counts as `other`.
     """
-    return Probe((registry or default_registry()).memo(_storage, backend, operation, kind))
+    return StorageOperation((registry or default_registry()).memo(_StorageOperations, backend, operation, kind))
 
 
-def _storage(
-    registry: Registry, backend: str, operation: str, kind: Callable[[BaseException], str]
-) -> Callable[[], StorageOperation]:
-    record = _recorder(registry, catalog.STORAGE_DURATION, (("backend", backend), ("operation", operation)))
-    errors = {
-        value: registry.counter(catalog.STORAGE_ERRORS, backend=backend, operation=operation, kind=value).inc
-        for value in catalog.STORAGE_ERRORS.label("kind").values
-    }
+class _StorageOperations:
+    """Series of one operation of one store."""
 
-    def failed(error: BaseException | None) -> None:
-        try:
-            name = kind(error) if error is not None else "other"
-        except Exception:
-            name = "other"
-            registry.drop(catalog.STORAGE_ERRORS, "callback", 1)
-        errors.get(name, errors["other"])()
+    __slots__ = ("durations", "errors", "kind", "registry")
 
-    return partial(StorageOperation, record, failed)
+    def __init__(self, registry: Registry, backend: str, operation: str, kind: Callable[[BaseException], str]) -> None:
+        self.registry = registry
+        self.kind = kind
+        self.durations = Durations(registry, catalog.STORAGE_DURATION, ("backend", backend), ("operation", operation))
+        self.errors = {
+            value: registry.counter(catalog.STORAGE_ERRORS, backend=backend, operation=operation, kind=value)
+            for value in catalog.STORAGE_ERRORS.label("kind").values
+        }
+
+    def failed(self, error: BaseException | None) -> None:
+        """Count an error under its kind."""
+        name = "other"
+        if error is not None:
+            try:
+                name = self.kind(error)
+            except Exception:
+                self.registry.drop(catalog.STORAGE_ERRORS, "callback", 1)
+        (self.errors.get(name) or self.errors["other"]).inc()
 
 
-class Recall(Timed):
-    """A recall; set `results` to the number of memories it found, and `diversity` to their score, 0 to 1."""
+class StorageOperation(Probe):
+    """A storage operation; a failed one is also counted by the class of its error."""
 
-    __slots__ = ("_registry", "diversity", "path", "results")
-
-    def __init__(self, record: Record, registry: Registry, path: str) -> None:
-        self._registry = registry
-        self.path = path
-        self.results: int | None = None
-        self.diversity: float | None = None
-        super().__init__(record)
+    __slots__ = ()
+    sink: _StorageOperations
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self._record(seconds, outcome)
-        if self.results is not None:
-            self._registry.histogram(catalog.RECALL_RESULTS, path=self.path).observe(self.results)
-            if self.results == 0:
-                self._registry.counter(catalog.RECALL_EMPTY, path=self.path).inc()
-        if self.diversity is not None:
-            self._registry.histogram(catalog.RECALL_DIVERSITY).observe(self.diversity)
+        self.sink.durations.record(seconds, outcome)
+        if outcome == ERROR:
+            self.sink.failed(error)
 
 
-def recall(path: str, *, registry: Registry | None = None) -> Probe[Recall]:
+def recall(path: str, *, registry: Registry | None = None) -> Recall:
     """Record one recall: duration and outcome by `path` (`hierarchical`, `flat` or `blended`).
 
     In a block, `as op: op.results = len(found)` records how much it found, and counts it if that is nothing.
     """
-    return Probe((registry or default_registry()).memo(_recall, path))
+    return Recall((registry or default_registry()).memo(_Recalls, path))
 
 
-def _recall(registry: Registry, path: str) -> Callable[[], Recall]:
-    registry.declare(catalog.RECALL_EMPTY, path=path)
-    return partial(Recall, _recorder(registry, catalog.RECALL_DURATION, (("path", path),)), registry, path)
+class _Recalls:
+    """Series of the recalls by one path."""
+
+    __slots__ = ("diversity", "durations", "empty", "results")
+
+    def __init__(self, registry: Registry, path: str) -> None:
+        self.durations = Durations(registry, catalog.RECALL_DURATION, ("path", path))
+        self.results = registry.histogram(catalog.RECALL_RESULTS, path=path)
+        self.empty = registry.counter(catalog.RECALL_EMPTY, path=path)
+        self.diversity = registry.histogram(catalog.RECALL_DIVERSITY)
 
 
-class Consolidation(Timed):
-    """A consolidation run; set `episodes` it worked through and `concepts` it formed, or add to them as it goes."""
+class Recall(Probe):
+    """A recall; set `results` to the number of memories it found, and `diversity` to their score, 0 to 1."""
 
-    __slots__ = ("_registry", "concepts", "episodes")
+    __slots__ = ("diversity", "results")
+    sink: _Recalls
 
-    def __init__(self, record: Record, registry: Registry) -> None:
-        self._registry = registry
-        self.episodes = 0
-        self.concepts = 0
-        super().__init__(record)
+    def begin(self) -> None:
+        self.results: int | None = None
+        self.diversity: float | None = None
+        super().begin()
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self._record(seconds, outcome)
-        self._registry.counter(catalog.CONSOLIDATED_EPISODES).inc(self.episodes)
-        self._registry.counter(catalog.CONCEPTS_FORMED).inc(self.concepts)
+        sink = self.sink
+        sink.durations.record(seconds, outcome)
+        if self.results is not None:
+            sink.results.observe(self.results)
+            if self.results == 0:
+                sink.empty.inc()
+        if self.diversity is not None:
+            sink.diversity.observe(self.diversity)
 
 
-def consolidation(*, registry: Registry | None = None) -> Probe[Consolidation]:
+def consolidation(*, registry: Registry | None = None) -> Consolidation:
     """Record one consolidation run: duration, outcome, episodes worked through and concepts formed."""
-    return Probe((registry or default_registry()).memo(_consolidation))
+    return Consolidation((registry or default_registry()).memo(_Consolidations))
 
 
-def _consolidation(registry: Registry) -> Callable[[], Consolidation]:
-    registry.declare(catalog.CONSOLIDATED_EPISODES, catalog.CONCEPTS_FORMED)
-    return partial(Consolidation, _recorder(registry, catalog.CONSOLIDATION_DURATION), registry)
+class _Consolidations:
+    """Series of the consolidation runs."""
+
+    __slots__ = ("concepts", "durations", "episodes")
+
+    def __init__(self, registry: Registry) -> None:
+        self.durations = Durations(registry, catalog.CONSOLIDATION_DURATION)
+        self.episodes = registry.counter(catalog.CONSOLIDATED_EPISODES)
+        self.concepts = registry.counter(catalog.CONCEPTS_FORMED)
+
+
+class Consolidation(Probe):
+    """A consolidation run; set `episodes` it worked through and `concepts` it formed, or add to them as it goes."""
+
+    __slots__ = ("concepts", "episodes")
+    sink: _Consolidations
+
+    def begin(self) -> None:
+        self.episodes = 0
+        self.concepts = 0
+        super().begin()
+
+    def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
+        self.sink.durations.record(seconds, outcome)
+        self.sink.episodes.inc(self.episodes)
+        self.sink.concepts.inc(self.concepts)

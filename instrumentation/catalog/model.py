@@ -95,7 +95,9 @@ class Label:
         return self.values[0] if self.values else self.example or self.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True, slots=True, eq=False
+)  # two metrics are the same when they are one; recording looks them up often
 class Metric:
     """One thing that is measured.
 

@@ -277,7 +277,7 @@ def test_one_probe_shared_by_threads_pairs_each_end_with_its_own_begin(registry:
         for _ in range(500):
             with probe as operation:
                 operation.results = n
-                mine.append(not operation.ended)
+                mine.append(operation.results == n)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
     for thread in threads:
