@@ -1,0 +1,14 @@
+"""Runbooks: one page an alert, written by a person, with a block of facts that code keeps in step.
+
+>>> from mnemoscope import runbooks
+>>> "LockWaitHigh" in runbooks.pages()
+True
+"""
+
+from __future__ import annotations
+
+from .lints import lint
+from .loader import GENERAL_PAGES, load, pages, sync
+from .page import SECTIONS, Page, parse
+
+__all__ = ["GENERAL_PAGES", "SECTIONS", "Page", "lint", "load", "pages", "parse", "sync"]

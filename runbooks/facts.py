@@ -1,0 +1,95 @@
+"""The block of facts at the top of a page: what the rules say, so that the prose need not repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from mnemoscope import links
+from mnemoscope.alerts.model import Alert, Pack
+from mnemoscope.instrumentation.catalog import Unit
+from mnemoscope.objectives import Objective, Threshold
+from mnemoscope.settings import Settings
+from mnemoscope.units import humanize
+
+from .page import FACTS_BEGIN, FACTS_END
+
+T = TypeVar("T")
+
+_NOTE = "<!-- Written by `mnemoscope generate`: what stands between the two marks is overwritten. -->"
+_DISABLED = "This alert is disabled in the settings of this site; it cannot fire."
+
+
+def render(name: str, pack: Pack, settings: Settings) -> str:
+    """The block of facts of the alert `name`, marks included, without a line end at its close.
+
+    It holds a table of the rules (severity, limit in words, pending time, further labels), the threshold or
+    objective behind them, a link to the panel that answers the alert, and each rule's expression.
+
+    Raises:
+        KeyError: `pack` has no such alert, and the settings do not disable one of that name.
+    """
+    rules = pack.rules_of(name)
+    if rules:
+        parts = [_table(rules), *_limits(rules), _board(rules[0], settings), *_expressions(rules)]
+    elif is_disabled(name, settings):
+        parts = [_DISABLED]
+    else:
+        raise KeyError(f"no rule of the pack is called {name}")
+    return "\n\n".join((f"{FACTS_BEGIN}\n{_NOTE}", *parts, FACTS_END))
+
+
+def is_disabled(name: str, settings: Settings) -> bool:
+    """Whether this site switched the alert `name` off; its page then stays, and says so."""
+    override = settings.alerts.get(name)
+    return override is not None and not override.enabled
+
+
+def _table(rules: tuple[Alert, ...]) -> str:
+    rows = [f"| {rule.severity} | {_fires_when(rule)} | {rule.for_} | {_labels(rule)} |" for rule in rules]
+    return "\n".join(("| severity | fires when | for | labels |", "|---|---|---|---|", *rows))
+
+
+def _fires_when(rule: Alert) -> str:
+    if rule.threshold is not None:
+        threshold = rule.threshold
+        limit = threshold.yellow if rule.limit is None else rule.limit
+        return f"{threshold.title} {threshold.worse} {humanize(limit, threshold.unit)}"
+    if rule.objective is not None and rule.limit is not None:
+        return f"more than {humanize(rule.limit, Unit.RATIO)} of events bad, over both windows"
+    return rule.summary.rstrip(".")
+
+
+def _labels(rule: Alert) -> str:
+    return ", ".join(f"`{name}={value}`" for name, value in sorted(rule.labels.items())) or "none"
+
+
+def _limits(rules: tuple[Alert, ...]) -> Iterator[str]:
+    for threshold in _distinct(rule.threshold for rule in rules):
+        yield _threshold_line(threshold)
+    for objective in _distinct(rule.objective for rule in rules):
+        yield _objective_line(objective)
+
+
+def _threshold_line(threshold: Threshold) -> str:
+    note = f" ({threshold.note})" if threshold.note else ""
+    return f"Threshold `{threshold.key}`: {threshold.description}{note}."
+
+
+def _objective_line(objective: Objective) -> str:
+    return f"Objective `{objective.key}`: {objective.description}."
+
+
+def _board(rule: Alert, settings: Settings) -> str:
+    address = links.dashboard_url(settings.grafana_url, rule.board, rule.panel)
+    return f"Board: [{links.BOARDS[rule.board]}, panel `{rule.panel}`]({address})"
+
+
+def _expressions(rules: tuple[Alert, ...]) -> Iterator[str]:
+    for rule in rules:
+        title = ", ".join((f"**{rule.severity}**", *(f"`{k}={v}`" for k, v in sorted(rule.labels.items()))))
+        yield f"Expression of {title}:\n\n```promql\n{rule.expr.strip()}\n```"
+
+
+def _distinct(values: Iterator[T | None]) -> list[T]:
+    return list(dict.fromkeys(value for value in values if value is not None))

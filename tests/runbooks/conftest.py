@@ -1,0 +1,22 @@
+"""A small folder of sound pages to break, one fault a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runbook_samples import ALERT, INDEX, PAGE, Folder, pack_of
+
+from mnemoscope.settings import Settings
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """One alert, its page, the index and the page of general trouble: nothing is wrong with them."""
+    settings = Settings()
+    found = Folder(tmp_path / "pages", pack_of(settings, ALERT), settings)
+    found.path.mkdir()
+    found.write(ALERT, PAGE)
+    found.write("README", INDEX)
+    found.write("Troubleshooting", "# Troubleshooting\n\nBack to [the index](README.md).\n")
+    return found
