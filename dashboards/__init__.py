@@ -1,0 +1,22 @@
+"""Four Grafana boards, built with grafanalib from the same catalog, records and thresholds as the alerts."""
+
+from __future__ import annotations
+
+from mnemoscope.settings import Settings
+
+from .board import Board, ShownPanel, queries, render, substitute
+from .boards import canary_comparison, cognitive_metrics, dual_memory, slo_compliance
+from .lints import lint
+from .provisioning import files as provisioning_files
+
+
+def build(settings: Settings) -> list[Board]:
+    """The boards of one site, in the order of `links.BOARDS`.
+
+    Raises:
+        MnemoscopeError: the settings let no board be built.
+    """
+    return [module.build(settings) for module in (dual_memory, cognitive_metrics, canary_comparison, slo_compliance)]
+
+
+__all__ = ["Board", "ShownPanel", "build", "lint", "provisioning_files", "queries", "render", "substitute"]

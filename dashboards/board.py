@@ -1,0 +1,250 @@
+"""From sections of panels to a board: layout, variables, links, annotations, and the finished document."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, cast
+
+import attr
+from grafanalib import core
+
+from mnemoscope import links
+from mnemoscope.instrumentation import catalog as c
+from mnemoscope.promql import Queries
+from mnemoscope.settings import Settings
+
+from .layer import DATASOURCE, Dashboard, Panel, Row, TimePicker, Variable, plain
+from .style import PURPLE
+from .view import View, narrowing
+
+TAG = "mnemoscope"
+COLUMNS = 24
+
+# What a variable stands for when everything is selected. One Prometheus may know no cluster label at all, so
+# an absent one has to match as well.
+ALL_VALUES: Mapping[str, str] = {"cluster": ".*", "job": ".+", "instance": ".+"}
+
+_TITLES = {"cluster": "Cluster", "job": "Job", "instance": "Instance"}
+_DEPLOY_WINDOW = "5m"
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and its panels, most important first."""
+
+    title: str
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPanel:
+    """A panel that shows something: its stable key, its id, and its queries as (ref id, expression) pairs."""
+
+    key: str
+    id: int
+    title: str
+    queries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A finished board.
+
+    Attributes:
+        uid: its stable uid, one of `links.BOARDS`.
+        title: its title.
+        document: what Grafana stores.
+        keys: key of each panel, by id.
+    """
+
+    uid: str
+    title: str
+    document: Mapping[str, Any]
+    keys: Mapping[int, str]
+
+    @property
+    def panels(self) -> tuple[ShownPanel, ...]:
+        """The panels in reading order, without the rows' headings."""
+        return tuple(
+            ShownPanel(
+                self.keys.get(panel.get("id", 0), ""),
+                panel.get("id", 0),
+                panel.get("title", ""),
+                tuple((target.get("refId", ""), target.get("expr", "")) for target in panel.get("targets", ())),
+            )
+            for panel in raw_panels(self)
+        )
+
+    def json(self) -> dict[str, Any]:
+        """The document, as a copy that may be changed."""
+        return deepcopy(dict(self.document))
+
+
+def raw_panels(board: Board) -> Iterator[Mapping[str, Any]]:
+    """Every panel of the document but the rows, also those inside a collapsed row."""
+    for panel in board.document["panels"]:
+        if panel.get("type") == "row":
+            yield from panel.get("panels", ())
+        else:
+            yield panel
+
+
+def render(board: Board) -> str:
+    """The document as text: the same for the same settings, whatever the machine."""
+    return json.dumps(board.document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def queries(board: Board) -> Iterator[tuple[str, int, str, str]]:
+    """Every query as (panel title, panel id, ref id, expression)."""
+    for panel in board.panels:
+        for ref_id, expr in panel.queries:
+            yield panel.title, panel.id, ref_id, expr
+
+
+def substitute(expr: str, rate_interval: str = "5m", range: str = "1h") -> str:
+    """`expr` as Grafana sends it with All selected everywhere, so that a Prometheus can be asked directly.
+
+    >>> substitute('rate(x{job=~"$job"}[$__rate_interval])')
+    'rate(x{job=~".+"}[5m])'
+    """
+    intervals = {"__rate_interval": rate_interval, "__range": range, "__interval": rate_interval}
+    # A site may call its labels otherwise; what it renames is then matched whether it is there or not.
+    values = {**intervals, **ALL_VALUES}
+    return _VARIABLE.sub(lambda found: values.get(found[1] or found[2], ".*"), expr)
+
+
+def assemble(settings: Settings, uid: str, description: str, sections: Sequence[Section]) -> Board:
+    """The board `uid`, laid out and complete.
+
+    Raises:
+        KeyError: `uid` is not one of `links.BOARDS`.
+        ValueError: two panels share a key.
+    """
+    title = links.BOARDS[uid]
+    placed = list(_layout(settings, uid, sections))
+    keys = {panel.id: panel.key for panel in placed if isinstance(panel, Panel)}
+    if len({panel.id for panel in placed}) != len(placed):
+        raise ValueError(f"board {uid}: two panels share a key or an id")
+    board = Dashboard(
+        uid=uid,
+        title=title,
+        description=description,
+        tags=[TAG],
+        editable=False,
+        graphTooltip=core.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
+        timezone="browser",
+        time=core.Time("now-1h", "now"),
+        timePicker=TimePicker(refreshIntervals=["10s", "30s", "1m", "5m", "15m", "1h"]),
+        refresh="30s",
+        templating=core.Templating(list=list(_variables(View(settings)))),
+        annotations=core.Annotations(list=[_BUILT_IN, _deployments(View(settings))]),
+        links=list(_links(settings)),
+        panels=placed,
+    )
+    return Board(uid, title, plain(board), keys)
+
+
+def _layout(settings: Settings, uid: str, sections: Sequence[Section]) -> Iterator[Panel | Row]:
+    """Panels in reading order; each line is widened to fill all columns."""
+    y = 0
+    for section in sections:
+        row_id = links.panel_id(f"{uid}/{section.title}")
+        yield Row(title=section.title, id=row_id, gridPos=core.GridPos(1, COLUMNS, 0, y))
+        y += 1
+        for line in _lines(section.panels):
+            x, height = 0, max(panel.rows for panel in line)
+            spare, odd = divmod(COLUMNS - sum(panel.width for panel in line), len(line))
+            for place, panel in enumerate(line):
+                width = panel.width + spare + (place < odd)
+                yield attr.evolve(
+                    cast(Any, panel),
+                    id=links.panel_id(panel.key),
+                    gridPos=core.GridPos(height, width, x, y),
+                    links=[_runbook(settings, alert) for alert in panel.alerts],
+                )
+                x += width
+            y += height
+
+
+def _lines(panels: Iterable[Panel]) -> Iterator[list[Panel]]:
+    line: list[Panel] = []
+    for panel in panels:
+        if line and sum(p.width for p in line) + panel.width > COLUMNS:
+            yield line
+            line = []
+        line.append(panel)
+    if line:
+        yield line
+
+
+def _variables(view: View) -> Iterator[Variable]:
+    yield Variable(
+        name="datasource",
+        type="datasource",
+        query="prometheus",
+        label="Data source",
+        description="The Prometheus that scrapes the service",
+        refresh=core.REFRESH_ON_DASHBOARD_LOAD,
+    )
+    site = view.settings.queries
+    narrowed = list(site.matchers)
+    for role, label in view.variable_labels().items():
+        # Each list is narrowed by the choices to its left.
+        anchor = Queries(site.prefix, tuple(narrowed)).series(c.UPTIME)
+        yield Variable(
+            name=label,
+            query=f"label_values({anchor}, {label})",
+            label=_TITLES[role],
+            description=f"Values of the label {label}",
+            dataSource=DATASOURCE,
+            multi=True,
+            includeAll=True,
+            allValue=ALL_VALUES[role],
+            refresh=core.REFRESH_ON_TIME_RANGE_CHANGE,
+        )
+        narrowed.append(narrowing(label))
+
+
+_BUILT_IN = {
+    "builtIn": 1,
+    "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+    "enable": True,
+    "hide": True,
+    "iconColor": PURPLE,
+    "name": "Annotations & Alerts",
+    "type": "dashboard",
+}
+
+
+def _deployments(view: View) -> dict[str, Any]:
+    """Marks where a version appears that was not there five minutes before."""
+    running = f"count by (track, version) ({view.live.series(c.ROLLOUT_INFO)})"
+    before = f"count by (track, version) ({view.live.series(c.ROLLOUT_INFO)} offset {_DEPLOY_WINDOW})"
+    return {
+        "datasource": DATASOURCE,
+        "enable": True,
+        "expr": f"{running} unless {before}",
+        "hide": False,
+        "iconColor": PURPLE,
+        "name": "Deployments",
+        "step": "1m",
+        "tagKeys": "track,version",
+        "textFormat": "{{track}} now runs {{version}}",
+        "titleFormat": "Deployment",
+    }
+
+
+def _links(settings: Settings) -> Iterator[core.DashboardLink]:
+    yield core.DashboardLink(title="Memory boards", tags=[TAG], includeVars=True, keepTime=True)
+    yield core.DashboardLink(
+        title="Runbooks", type="link", icon="doc", uri=settings.runbook_base_url, targetBlank=True, keepTime=False
+    )
+
+
+def _runbook(settings: Settings, alert: str) -> core.DataLink:
+    return core.DataLink(f"Runbook: {alert}", links.runbook_url(settings.runbook_base_url, alert), isNewTab=True)

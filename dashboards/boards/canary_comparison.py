@@ -1,0 +1,283 @@
+"""Stable and canary side by side: what a release lead reads before the next stage.
+
+Everything comes from records by release track, so that a track of one instance and one of fifty are compared by
+their rates and merged buckets, not by their processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from mnemoscope import promql
+from mnemoscope.alerts import names
+from mnemoscope.instrumentation import catalog as c
+from mnemoscope.instrumentation.catalog import Metric, Unit
+from mnemoscope.promql import Matcher, Part
+from mnemoscope.settings import Settings
+
+from ..board import Board, Section, assemble
+from ..panels import stat, state_timeline, table, text, timeseries
+from ..query import Query
+from ..style import BLUE, GREEN, ORANGE, PER_SECOND, RED, YELLOW, Line, Step, limits
+from ..view import View, or_zero, share
+
+UID = "canary-comparison"
+
+WARN = Decimal("0.1")
+FAIL = Decimal("0.25")
+
+# Track to colour and line: told apart by both.
+_TRACKS: dict[str, tuple[str, Line]] = {"stable": (BLUE, "solid"), "canary": (ORANGE, "dash")}
+
+# What is compared: key, title, metric, what one event is.
+_COMPARED: tuple[tuple[str, str, Metric, str], ...] = (
+    ("request", "Requests", c.REQUEST_DURATION, "request"),
+    ("recall", "Recall", c.RECALL_DURATION, "recall"),
+    ("index-write", "Index writes", c.INDEX_WRITE, "index write"),
+    ("completion", "Completions", c.COMPLETION_DURATION, "completion"),
+    ("storage", "Storage", c.STORAGE_DURATION, "storage operation"),
+)
+
+_GUIDE = """\
+**Blue is stable, orange and dashed is canary.** A change is canary against stable: +10 % warns (hold), +25 % fails
+(roll back). Wait until the warm-up is over and both tracks have traffic; one panel that moves alone is a lead, not
+a verdict. The verdict, with its statistics, is `mnemoscope gate`.
+"""
+
+
+def build(settings: Settings) -> Board:
+    """The board for one site."""
+    tracks = Tracks(View(settings))
+    return assemble(
+        settings,
+        UID,
+        "Latency, throughput, errors and quality of the canary against stable.",
+        [
+            _verdict(tracks),
+            _rollout(tracks.view),
+            *(_comparison(tracks, *row) for row in _COMPARED),
+            _quality(tracks),
+        ],
+    )
+
+
+class Tracks:
+    """Expressions over the records by release track."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+
+    def sum(self, metric: Metric, track: str, part: Part = "", keep: tuple[str, ...] = (), **equals: str) -> str:
+        """The recorded rate of one track."""
+        wanted = {"track": track, **equals}
+        name = names.by_track(self.view.settings, metric, part)
+        selected = self.view.record(name, *(Matcher(label, "=", value) for label, value in wanted.items()))
+        return promql.by(keep, selected) if keep else f"sum({selected})"
+
+    def errors(self, metric: Metric, track: str) -> str:
+        """Share of events that failed; 0 where there were none."""
+        return share(self.sum(metric, track, "count", outcome="error"), self.sum(metric, track, "count"))
+
+    def quantile(self, q: float, metric: Metric, track: str) -> str:
+        """A latency quantile of one track."""
+        return promql.quantile(q, self.sum(metric, track, "bucket", keep=("le",)))
+
+    def mean(self, metric: Metric, track: str) -> str:
+        """The mean of what a histogram of one track observed."""
+        return promql.ratio(self.sum(metric, track, "sum"), self.sum(metric, track, "count"))
+
+    def hits(self, track: str) -> str:
+        """Cache hit ratio of one track."""
+        hits, lookups = self.sum(c.CACHE_LOOKUPS, track, result="hit"), self.sum(c.CACHE_LOOKUPS, track)
+        return promql.ratio(f"({or_zero(hits, lookups)})", lookups)
+
+
+def _change(canary: str, stable: str) -> str:
+    """Relative change of canary against stable: 0.1 is ten per cent more."""
+    return f"{promql.ratio(canary, stable)} - 1"
+
+
+def _both(make: Callable[[str], str], legend: str) -> list[Query]:
+    return [
+        Query(make(track), legend.format(track=track), color=color, line=line)
+        for track, (color, line) in _TRACKS.items()
+    ]
+
+
+def _verdict(tracks: Tracks) -> Section:
+    worse_above = limits(WARN, FAIL)
+    # A fall is the regression here.
+    worse_below = (Step(RED), Step(YELLOW, -float(FAIL)), Step(GREEN, -float(WARN)))
+    latencies = [
+        Query(_change(*(tracks.quantile(0.99, metric, track) for track in ("canary", "stable"))), title, line=line)
+        for (_, title, metric, _), line in zip(_COMPARED, _DISTINCT, strict=True)
+    ]
+    differences = [
+        Query(f"({tracks.errors(metric, 'canary')}) - ({tracks.errors(metric, 'stable')})", title, line=line)
+        for (_, title, metric, _), line in zip(_COMPARED, _DISTINCT, strict=True)
+    ]
+    quality = [
+        Query(_change(tracks.mean(metric, "canary"), tracks.mean(metric, "stable")), title, line=line)
+        for title, metric, line in (
+            ("concept quality", c.CONCEPT_QUALITY, _DISTINCT[0]),
+            ("recall diversity", c.RECALL_DIVERSITY, _DISTINCT[1]),
+        )
+    ]
+    quality.append(Query(_change(tracks.hits("canary"), tracks.hits("stable")), "cache hit ratio", line="dot"))
+    errors = tracks.view.settings.threshold("storage_error_ratio")
+    return Section(
+        "Canary against stable",
+        [
+            text(
+                "canary-guide", "How to read this board", "Colours, limits, and where the verdict is.", _GUIDE, rows=4
+            ),
+            timeseries(
+                "canary-error-change",
+                "Error ratio, canary minus stable",
+                "More errors on canary than on stable, in shares of all events. The lines are the limits "
+                "of the rollout "
+                "plan for failures.",
+                Unit.RATIO,
+                *differences,
+                steps=limits(errors.yellow, errors.red),
+                signed=True,
+            ),
+            timeseries(
+                "canary-quality-change",
+                "Quality, change",
+                "Change of concept quality, diversity and cache hits; a fall is the regression.",
+                Unit.RATIO,
+                *quality,
+                steps=worse_below,
+                signed=True,
+            ),
+            timeseries(
+                "canary-latency-change",
+                "Latency p99, change",
+                "Change of p99 of each kind of work; the lines are +10 % and +25 %.",
+                Unit.RATIO,
+                *latencies,
+                steps=worse_above,
+                signed=True,
+            ),
+        ],
+    )
+
+
+# On a latency panel the line says the quantile, and the legend and colour the track.
+_QUANTILE_LINES: dict[float, Line] = {0.5: "dot", 0.95: "dash", 0.99: "solid"}
+_DISTINCT: tuple[Line, ...] = ("solid", "dash", "dot", "solid", "dash")
+
+
+def _rollout(view: View) -> Section:
+    released = view.live.series(c.ROLLOUT_INFO)
+    on = {"0": ("off", BLUE), "0.5": ("differs", RED), "1": ("on", GREEN)}
+    flags = view.gauge(c.FEATURE_FLAG, "flag", how="avg")
+    # Instances that disagree give a mean strictly between 0 and 1: show it as one state, 0.5.
+    agreed = f"({flags} == 0) or ({flags} == 1) or (0.5 + 0 * {flags})"
+    return Section(
+        "Rollout",
+        [
+            table(
+                "rollout-instances",
+                "Releases",
+                "Which version runs for whom, at which stage, on how many instances.",
+                Unit.COUNT,
+                Query(promql.by(("track", "stage", "version"), released, "count"), ""),
+                columns={"track": "Track", "stage": "Stage (% of users)", "version": "Version", "Value": "Instances"},
+                width=10,
+                rows=7,
+            ),
+            stat(
+                "rollout-share",
+                "Canary's share of requests",
+                "Share of the requests that canary answers: whether the stage is really in effect.",
+                Unit.RATIO,
+                Query(_canary_share(view), "canary"),
+                width=4,
+            ),
+            state_timeline(
+                "rollout-flags",
+                "Feature flags",
+                "State of each flag over all instances. They have to agree within seconds of a change.",
+                Unit.COUNT,
+                Query(agreed, "{{flag}}"),
+                steps=(Step(BLUE), Step(RED, 0.25), Step(GREEN, 0.75)),
+                texts=on,
+                width=10,
+                rows=7,
+            ),
+        ],
+    )
+
+
+def _canary_share(view: View) -> str:
+    name = names.by_track(view.settings, c.REQUEST_DURATION, "count")
+    return share(f"sum({view.record(name, Matcher('track', '=', 'canary'))})", f"sum({view.record(name)})")
+
+
+def _comparison(tracks: Tracks, key: str, title: str, metric: Metric, event: str) -> Section:
+    quantiles = [
+        Query(tracks.quantile(q, metric, track), f"{track} p{q * 100:g}", color=color, line=line)
+        for q, line in _QUANTILE_LINES.items()
+        for track, (color, _) in _TRACKS.items()
+    ]
+    return Section(
+        title,
+        [
+            timeseries(
+                f"canary-{key}-errors",
+                f"{title}: errors",
+                f"Share of events ({event}) that failed, by track.",
+                Unit.RATIO,
+                *_both(lambda track: tracks.errors(metric, track), "{track}"),
+            ),
+            timeseries(
+                f"canary-{key}-rate",
+                f"{title}: throughput",
+                f"Events ({event}) a second, by track; compare with the share of users that the stage gives canary.",
+                PER_SECOND,
+                *_both(lambda track: tracks.sum(metric, track, "count"), "{track}"),
+            ),
+            timeseries(
+                f"canary-{key}-latency",
+                f"{title}: latency",
+                f"Time of one {event} at p50 (dotted), p95 (dashed) and p99, by track.",
+                Unit.SECONDS,
+                *quantiles,
+            ),
+        ],
+    )
+
+
+def _quality(tracks: Tracks) -> Section:
+    return Section(
+        "Quality",
+        [
+            timeseries(
+                "canary-concept-quality",
+                "Concept quality, mean",
+                "Mean quality of the concepts formed, by track.",
+                Unit.RATIO,
+                *_both(lambda track: tracks.mean(c.CONCEPT_QUALITY, track), "{track}"),
+                maximum=1,
+            ),
+            timeseries(
+                "canary-diversity",
+                "Recall diversity, mean",
+                "Mean diversity of one recall's results, by track.",
+                Unit.RATIO,
+                *_both(lambda track: tracks.mean(c.RECALL_DIVERSITY, track), "{track}"),
+                maximum=1,
+            ),
+            timeseries(
+                "canary-cache",
+                "Cache hit ratio",
+                "Share of cache lookups that hit, by track. A canary that just started has a cold cache.",
+                Unit.RATIO,
+                *_both(tracks.hits, "{track}"),
+                maximum=1,
+            ),
+        ],
+    )

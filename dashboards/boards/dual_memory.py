@@ -1,0 +1,118 @@
+"""Episodic and semantic memory at a glance: the board an on-call engineer opens first.
+
+The first row answers "is it broken?", every following one "is it this part?", in the order in which a recall
+or a completion meets them.
+"""
+
+from __future__ import annotations
+
+from mnemoscope.instrumentation import catalog as c
+from mnemoscope.instrumentation.catalog import Unit
+from mnemoscope.settings import Settings
+
+from ..board import Board, Section, assemble
+from ..panels import stat
+from ..query import Query
+from ..style import GREEN, RED, zones
+from ..view import View
+from . import memory_sections, platform_sections
+
+UID = "dual-memory"
+
+
+def build(settings: Settings) -> Board:
+    """The board for one site."""
+    view = View(settings)
+    return assemble(
+        settings,
+        UID,
+        "Recall, blending, locks, index, caches, storage and completions of an agent-memory service.",
+        [
+            _glance(view),
+            memory_sections.recall(view),
+            memory_sections.blending(view),
+            memory_sections.locks(view),
+            memory_sections.index(view),
+            memory_sections.caches(view),
+            *platform_sections.storage(view),
+            platform_sections.completions(view),
+            platform_sections.limits(view),
+            platform_sections.service(view),
+        ],
+    )
+
+
+def _glance(view: View) -> Section:
+    limit = view.settings.threshold
+    return Section(
+        "At a glance",
+        [
+            stat(
+                "ready",
+                "Ready",
+                "Whether every selected instance takes requests; ask /ready of one that does not for the reason.",
+                Unit.COUNT,
+                Query(view.gauge(c.READY, how="min"), "ready"),
+                texts={"0": ("not ready", RED), "1": ("ready", GREEN)},
+                trend=False,
+            ),
+            stat(
+                "storage-error-ratio-now",
+                "Storage errors",
+                "Share of storage operations that failed. Beyond red, roll back.",
+                Unit.RATIO,
+                Query(view.error_ratio(c.STORAGE_DURATION), "errors"),
+                steps=zones(limit("storage_error_ratio")),
+            ),
+            stat(
+                "cache-hit-ratio-now",
+                "Cache hits",
+                "Share of cache lookups that hit, over all caches.",
+                Unit.RATIO,
+                Query(view.hit_ratio(), "hits"),
+                steps=zones(limit("cache_hit_ratio")),
+            ),
+            stat(
+                "completions-peak-now",
+                "Peak completions",
+                "Most completions that ran at once on one instance within the last minute.",
+                Unit.COUNT,
+                Query(view.gauge(c.COMPLETIONS_PEAK, how="max"), "peak"),
+                steps=zones(limit("concurrent_completions")),
+            ),
+            stat(
+                "deadlocks-now",
+                "Deadlocks",
+                "Deadlocks in the time range; there must be none.",
+                Unit.COUNT,
+                Query(view.total(c.LOCK_DEADLOCKS), "deadlocks"),
+                steps=zones(limit("lock_deadlocks")),
+                decimals=0,
+                trend=False,
+            ),
+            stat(
+                "lock-wait-now",
+                "Lock wait, p99",
+                "99 % of acquisitions of any lock waited at most this long.",
+                Unit.SECONDS,
+                Query(view.quantile(0.99, c.LOCK_WAIT), "p99", exemplar=True),
+                steps=zones(limit("lock_wait_p99")),
+            ),
+            stat(
+                "index-write-now",
+                "Index write, p99",
+                "99 % of index writes took at most this long.",
+                Unit.SECONDS,
+                Query(view.quantile(0.99, c.INDEX_WRITE), "p99", exemplar=True),
+                steps=zones(limit("index_write_p99")),
+            ),
+            stat(
+                "recall-now",
+                "Recall, p99",
+                "99 % of recalls, on any path, took at most this long.",
+                Unit.SECONDS,
+                Query(view.quantile(0.99, c.RECALL_DURATION), "p99", exemplar=True),
+                steps=zones(limit("recall_p99")),
+            ),
+        ],
+    )

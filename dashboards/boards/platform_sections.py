@@ -1,0 +1,333 @@
+"""Sections on storage, completions, limits and the process itself."""
+
+from __future__ import annotations
+
+from mnemoscope.instrumentation import catalog as c
+from mnemoscope.instrumentation.catalog import Unit
+from mnemoscope.promql import ratio
+
+from .. import style
+from ..board import Section
+from ..panels import stat, state_timeline, timeseries
+from ..query import Query
+from ..style import BLUE, GREEN, ORANGE, PER_SECOND, RED, REQUESTS, Step, zones
+from ..view import View, or_none, or_zero, share
+
+_DAY = 86_400
+# The recovery point that backups have to keep.
+_BACKUP_AGE = style.limits(_DAY, 2 * _DAY)
+_CIRCUIT = {"0": ("closed", GREEN), "1": ("half open", ORANGE), "2": ("open", RED)}
+
+
+def storage(view: View) -> list[Section]:
+    """The durable store: its operations, and the files and connections under it."""
+    return [_operations(view), _store(view)]
+
+
+def _operations(view: View) -> Section:
+    limit = view.settings.threshold
+    operations = view.rate(c.STORAGE_DURATION)
+    return Section(
+        "Storage operations",
+        [
+            timeseries(
+                "storage-error-ratio",
+                "Storage error ratio",
+                "Share of storage operations that failed, by backend. Yellow is the compensation trigger, "
+                "red rolls back.",
+                Unit.RATIO,
+                Query(view.error_ratio(c.STORAGE_DURATION, "backend"), "{{backend}}", many=True),
+                steps=zones(limit("storage_error_ratio")),
+                alerts=("StorageErrorRatioHigh",),
+            ),
+            timeseries(
+                "storage-errors",
+                "Storage errors by kind",
+                "Failures a second by class: timeouts and busy ask for load relief, integrity and "
+                "corruption for a restore.",
+                PER_SECOND,
+                Query(or_none(view.rate(c.STORAGE_ERRORS, "kind"), operations, "kind"), "{{kind}}", many=True),
+            ),
+            timeseries(
+                "storage-latency",
+                "Storage latency, p99",
+                "Time of one operation, by backend and operation.",
+                Unit.SECONDS,
+                *view.quantiles(c.STORAGE_DURATION, "backend", "operation", qs=(0.99,)),
+            ),
+            timeseries(
+                "storage-divergence",
+                "Divergence",
+                "Entries found in one store and not in another, a second, by who disagrees with whom.",
+                PER_SECOND,
+                Query(view.rate(c.STORAGE_DIVERGENCE, "kind"), "{{kind}}", label=c.STORAGE_DIVERGENCE.label("kind")),
+            ),
+            timeseries(
+                "storage-repair",
+                "Compensations and reconciliations",
+                "Writes undone in one store because another refused them, and runs that mended a "
+                "difference, a second. "
+                "A failed one leaves the stores apart.",
+                PER_SECOND,
+                Query(or_zero(view.rate(c.STORAGE_COMPENSATIONS, outcome="ok"), operations), "compensated"),
+                Query(
+                    or_zero(view.rate(c.STORAGE_COMPENSATIONS, outcome="error"), operations),
+                    "compensation failed",
+                    color=RED,
+                    line="dash",
+                ),
+                Query(or_zero(view.rate(c.STORAGE_RECONCILIATIONS, outcome="ok"), operations), "reconciled"),
+                Query(
+                    or_zero(view.rate(c.STORAGE_RECONCILIATIONS, outcome="error"), operations),
+                    "reconciliation failed",
+                    color=RED,
+                    line="dot",
+                ),
+            ),
+            state_timeline(
+                "storage-circuit",
+                "Circuit breaker",
+                "State of the breaker before each backend. Open for more than five minutes: the backend is down.",
+                Unit.COUNT,
+                Query(_circuit(view), "{{backend}}"),
+                steps=(Step(GREEN), Step(ORANGE, 1), Step(RED, 2)),
+                texts=_CIRCUIT,
+                width=8,
+                rows=8,
+            ),
+        ],
+    )
+
+
+def _circuit(view: View) -> str:
+    """The worst state of a backend's breakers: 0 closed, 1 half open, 2 open."""
+    half = view.gauge(c.CIRCUIT_STATE, "backend", how="max", state="half_open")
+    opened = view.gauge(c.CIRCUIT_STATE, "backend", how="max", state="open")
+    return f"(2 * {opened} > 0) or {half}"
+
+
+def _store(view: View) -> Section:
+    limit = view.settings.threshold
+    live, total = (view.gauge(c.CONTENT_SIZE, "backend", state=state) for state in ("live", "total"))
+    return Section(
+        "Store",
+        [
+            stat(
+                "storage-corruption",
+                "Corrupt records",
+                "Records in the time range that failed their checksum. One is enough to open the corruption runbook.",
+                Unit.COUNT,
+                Query(or_zero(view.total(c.CORRUPTION), view.rate(c.STORAGE_DURATION)), "corrupt"),
+                steps=style.limits(1, 2),
+                decimals=0,
+                trend=False,
+                width=6,
+            ),
+            stat(
+                "backup-age",
+                "Age of the last backup",
+                "Time since a backup last succeeded, the oldest of the backends; the recovery point is 24 hours.",
+                Unit.SECONDS,
+                Query(f"time() - {view.gauge(c.BACKUP_LAST_SUCCESS, how='min')}", "age"),
+                steps=_BACKUP_AGE,
+                width=6,
+            ),
+            stat(
+                "backups",
+                "Backups",
+                "Backups in the time range, by how they ended.",
+                Unit.COUNT,
+                Query(view.total(c.BACKUP, "outcome"), "{{outcome}}"),
+                decimals=0,
+                trend=False,
+                width=6,
+            ),
+            stat(
+                "compactions",
+                "Compactions",
+                "Compaction runs in the time range, by how they ended.",
+                Unit.COUNT,
+                Query(view.total(c.COMPACTION, "outcome"), "{{outcome}}"),
+                decimals=0,
+                trend=False,
+                width=6,
+            ),
+            timeseries(
+                "storage-pool",
+                "Connection pool",
+                "Connections in use and idle, callers waiting, and the limit. Waiting callers at the "
+                "limit: the pool is exhausted.",
+                Unit.COUNT,
+                Query(view.gauge(c.POOL_CONNECTIONS, "state"), "{{state}}", label=c.POOL_CONNECTIONS.label("state")),
+                Query(view.gauge(c.POOL_LIMIT), "limit", color=RED, line="dash"),
+            ),
+            timeseries(
+                "storage-wal",
+                "Write-ahead log",
+                "Bytes of write-ahead log, by backend. Growth without end means that no checkpoint runs.",
+                Unit.BYTES,
+                Query(view.gauge(c.WAL_SIZE, "backend", how="max"), "{{backend}}", many=True),
+                steps=zones(limit("wal_size")),
+            ),
+            timeseries(
+                "storage-fragmentation",
+                "Fragmentation",
+                "Share of the content store that is no longer live, by backend; compact above the line.",
+                Unit.RATIO,
+                Query(f"1 - {ratio(live, total)}", "{{backend}}", many=True),
+                steps=zones(limit("fragmentation")),
+                maximum=1,
+            ),
+        ],
+    )
+
+
+def completions(view: View) -> Section:
+    """Episodes that are completed at once, and those that have to wait."""
+    limit = view.settings.threshold
+    done = view.rate(c.COMPLETION_DURATION)
+    return Section(
+        "Completions",
+        [
+            timeseries(
+                "completions-turned-away",
+                "Completions that failed",
+                "Completions that failed, and that were turned away because the queue was full, a second.",
+                PER_SECOND,
+                Query(or_zero(view.rate(c.COMPLETION_DURATION, outcome="error"), done), "failed"),
+                Query(or_zero(view.rate(c.COMPLETIONS_REJECTED), done), "rejected", line="dash"),
+                width=6,
+            ),
+            timeseries(
+                "completions-in-flight",
+                "Concurrent completions",
+                "Completions that run now, the peak of the last minute, the queue and the limit, of the "
+                "busiest instance. "
+                "The alert judges the peak.",
+                Unit.COUNT,
+                Query(view.gauge(c.COMPLETIONS_PEAK, how="max"), "peak"),
+                Query(view.gauge(c.COMPLETIONS_IN_FLIGHT, how="max"), "now", line="dash"),
+                Query(view.gauge(c.COMPLETIONS_QUEUED, how="max"), "queued", line="dot"),
+                Query(view.gauge(c.COMPLETIONS_LIMIT, how="max"), "limit", color=RED, line="dash"),
+                steps=zones(limit("concurrent_completions")),
+                width=6,
+                alerts=("CompletionConcurrencyHigh",),
+            ),
+            timeseries(
+                "completions-rate",
+                "Episodes",
+                "Episodes created and completed a second; apart for long, work piles up.",
+                PER_SECOND,
+                Query(view.rate(c.EPISODES_CREATED), "created"),
+                Query(view.rate(c.COMPLETION_DURATION, outcome="ok"), "completed", line="dash"),
+                width=6,
+            ),
+            timeseries(
+                "completions-latency",
+                "Completion latency",
+                "Time to complete an episode, waiting for a permit included.",
+                Unit.SECONDS,
+                *view.quantiles(c.COMPLETION_DURATION),
+                width=6,
+            ),
+        ],
+    )
+
+
+def limits(view: View) -> Section:
+    """What was refused, and why."""
+    requests = view.rate(c.REQUEST_DURATION)
+    return Section(
+        "Limits",
+        [
+            timeseries(
+                "limits-input",
+                "Inputs refused",
+                "Inputs a second that passed a limit, by limit.",
+                PER_SECOND,
+                Query(view.rate(c.INPUT_REJECTED, "limit"), "{{limit}}", label=c.INPUT_REJECTED.label("limit")),
+                width=12,
+            ),
+            timeseries(
+                "limits-rate",
+                "Requests refused",
+                "Share of requests refused because a quota was used up or they came too fast.",
+                Unit.RATIO,
+                Query(share(view.rate(c.QUOTA_EXCEEDED), requests), "quota used up"),
+                Query(share(view.rate(c.RATE_LIMITED), requests), "too fast", line="dash"),
+                width=12,
+            ),
+        ],
+    )
+
+
+def service(view: View) -> Section:
+    """Requests, and the process that answers them."""
+    limit = view.settings.threshold
+    instance = view.settings.instance_labels[0]
+    legend = f"{{{{{instance}}}}}"
+    return Section(
+        "Service",
+        [
+            timeseries(
+                "request-errors",
+                "Request error ratio",
+                "Share of requests that failed by the service's own fault.",
+                Unit.RATIO,
+                Query(view.error_ratio(c.REQUEST_DURATION), "errors", color=RED),
+            ),
+            timeseries(
+                "request-rate",
+                "Requests",
+                "Requests a second, by route.",
+                REQUESTS,
+                Query(view.rate(c.REQUEST_DURATION, "route"), "{{route}}", many=True),
+            ),
+            timeseries(
+                "request-latency",
+                "Request latency",
+                "Time to answer a request, over all routes.",
+                Unit.SECONDS,
+                *view.quantiles(c.REQUEST_DURATION),
+            ),
+            timeseries(
+                "service-uptime",
+                "Uptime",
+                "Time since each instance started; a saw-tooth is a crash loop.",
+                Unit.SECONDS,
+                Query(view.gauge(c.UPTIME, instance, how="max"), legend, many=True),
+                width=6,
+            ),
+            timeseries(
+                "service-memory",
+                "Memory of its limit",
+                "Resident memory as a share of what the process may use, by instance.",
+                Unit.RATIO,
+                Query(
+                    ratio(view.gauge(c.MEMORY_USED, instance), view.gauge(c.MEMORY_LIMIT, instance)), legend, many=True
+                ),
+                steps=zones(limit("memory_ratio")),
+                width=6,
+            ),
+            timeseries(
+                "service-files",
+                "Open files",
+                "File descriptors open, by instance.",
+                Unit.COUNT,
+                Query(view.gauge(c.OPEN_FILES, instance), legend, many=True),
+                steps=zones(limit("open_files")),
+                width=6,
+            ),
+            timeseries(
+                "instrumentation-dropped",
+                "Recordings dropped",
+                "Recordings a second that the instrumentation refused, to spare the host; the boards are "
+                "blind to these.",
+                PER_SECOND,
+                Query(
+                    or_zero(view.rate(c.SELF_DROPPED), f"sum({view.live.series(c.SELF_SERIES)})"), "dropped", color=BLUE
+                ),
+                width=6,
+            ),
+        ],
+    )

@@ -1,0 +1,187 @@
+"""Each lint has a board that fails it, and only it where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mnemoscope import links
+from mnemoscope.alerts import Pack
+from mnemoscope.dashboards import Board, lint
+from mnemoscope.dashboards.lints import LINTS, Context
+from mnemoscope.settings import Settings
+
+Document = dict[str, Any]
+MATCHERS = '{cluster=~"$cluster", job=~"$job", instance=~"$instance"}'
+READY = f"mnemo_service_ready{MATCHERS}"
+
+
+def shown(document: Document, key: str) -> Document:
+    return next(p for p in document["panels"] if p["id"] == links.panel_id(key))
+
+
+def asks(expr: str, key: str = "lock-wait") -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        shown(document, key)["targets"][0]["expr"] = expr
+
+    return change
+
+
+def sets(key: str, entry: str, value: Any) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        shown(document, key)[entry] = value
+
+    return change
+
+
+def drops(key: str) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        document["panels"].remove(shown(document, key))
+
+    return change
+
+
+def moves(key: str, **sides: int) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        shown(document, key)["gridPos"].update(sides)
+
+    return change
+
+
+def annotates(expr: str) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        document["annotations"]["list"][1]["expr"] = expr
+
+    return change
+
+
+def links_to(url: str) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        shown(document, "lock-wait")["fieldConfig"]["defaults"]["links"] = [{"title": "there", "url": url}]
+
+    return change
+
+
+def unsourced_target(document: Document) -> None:
+    shown(document, "lock-wait")["targets"][0]["datasource"] = {"type": "prometheus", "uid": "mine"}
+
+
+def no_unit(document: Document) -> None:
+    shown(document, "lock-wait")["fieldConfig"]["defaults"]["unit"] = ""
+
+
+def same_ids(document: Document) -> None:
+    shown(document, "lock-hold")["id"] = links.panel_id("lock-wait")
+
+
+def nested_same_ids(document: Document) -> None:
+    document["panels"][0]["panels"] = [dict(shown(document, "lock-wait"), gridPos={"x": 0, "y": 900, "w": 1, "h": 1})]
+
+
+def no_job_variable(document: Document) -> None:
+    document["templating"]["list"] = [v for v in document["templating"]["list"] if v["name"] != "job"]
+
+
+def bad_variable_query(document: Document) -> None:
+    document["templating"]["list"][1]["definition"] = "label_values(mnemo_no_such, cluster)"
+
+
+def no_runbook(document: Document) -> None:
+    shown(document, "lock-wait")["links"] = []
+
+
+def long_uid(document: Document) -> None:
+    document["uid"] = "dual-memory" * 4
+
+
+FIXTURES: list[tuple[str, Callable[[Document], None], str]] = [
+    ("unparsable-query", asks("rate(x["), "not PromQL"),
+    ("unparsable-query", annotates("sum("), "not PromQL"),
+    ("unparsable-query", asks("sum(", "memory-weight"), "not PromQL"),  # a bar gauge
+    ("unknown-name", asks(f"mnemo_lock_wait{MATCHERS}"), "unknown metric or record"),
+    ("unknown-name", asks(READY.replace("}", ', lok="x"}')), "has no label 'lok'"),
+    (
+        "unknown-name",
+        asks(READY.replace("mnemo_service_ready", "job:mnemo_no_such:rate5m")),
+        "job:mnemo_no_such:rate5m",
+    ),
+    ("unknown-name", annotates(f"mnemo_no_such{MATCHERS}"), "mnemo_no_such"),
+    ("unknown-name", bad_variable_query, "mnemo_no_such"),
+    (
+        "unknown-name",
+        asks(f'rate(mnemo_cache_lookups_total{MATCHERS[:-1]}, result="hot"}}[$__rate_interval])'),
+        "never 'hot'",
+    ),
+    ("counter-without-rate", asks(f"sum(mnemo_lock_contended_total{MATCHERS})"), "take a rate"),
+    ("counter-without-rate", asks(f"mnemo_lock_wait_duration_seconds_count{MATCHERS}"), "take a rate"),
+    ("counter-without-rate", asks(f"max_over_time(mnemo_lock_deadlocks_total{MATCHERS}[$__range])"), "take a rate"),
+    ("missing-matcher", asks("mnemo_service_ready"), 'lacks the matcher instance=~"$instance"'),
+    ("missing-matcher", asks(READY.replace('job=~"$job"', 'job="memory"')), 'job=~"$job"'),
+    ("missing-matcher", asks('ALERTS{job=~"$job"}'), 'cluster=~"$cluster"'),
+    ("hard-coded-range", asks(f"rate(mnemo_lock_contended_total{MATCHERS}[5m])"), "[5m]"),
+    ("hard-coded-range", asks(f"max_over_time({READY}[$__range:1m])"), "[$__range:1m]"),
+    ("no-data-source", sets("lock-wait", "datasource", None), "no data source"),
+    ("no-data-source", unsourced_target, "query A: no data source"),
+    ("no-data-source", sets("lock-wait", "targets", []), "no query"),
+    ("no-words", sets("lock-wait", "title", ""), "no title"),
+    ("no-words", sets("lock-wait", "description", ""), "no description"),
+    ("no-unit", no_unit, "no unit"),
+    ("duplicate-id", same_ids, "is used 2 times"),
+    ("duplicate-id", nested_same_ids, "is used 2 times"),
+    ("overlap", moves("lock-hold", x=0), "overlaps"),
+    ("overlap", moves("lock-hold", x=23), "of 24"),
+    ("uid", long_uid, "longer than 40"),
+    ("uid", long_uid, "unknown uid"),
+    ("no-variable", no_job_variable, "no variable 'job'"),
+    ("alert-panel", drops("lock-wait"), "alert LockWaitHigh leads to panel 'lock-wait', which is not there"),
+    ("alert-panel", no_job_variable, "alert LockWaitHigh sets variable 'job'"),
+    ("alert-panel", no_runbook, "no link to the runbook of alert LockWaitHigh"),
+    ("unknown-link", links_to("/d/nowhere?x=1"), "unknown board 'nowhere'"),
+    ("unknown-link", links_to("http://localhost:3000/d/nowhere"), "unknown board 'nowhere'"),
+    ("unknown-link", links_to("/d/slo-compliance?viewPanel=7"), "panel 7, which is not on slo-compliance"),
+]
+
+
+@pytest.mark.parametrize(("check", "change", "message"), FIXTURES)
+def test_broken_board_is_found(
+    check: str, change: Callable[[Document], None], message: str, boards: list[Board], pack: Pack
+) -> None:
+    document = boards[0].json()
+    change(document)
+    broken = replace(boards[0], document=document)
+    context = Context({board.uid: board for board in (broken, *boards[1:])}, pack, Settings())
+    found = list(LINTS[check](broken, context))
+    assert any(message in text for _, text in found), found
+
+
+def test_every_lint_has_a_board_that_fails_it() -> None:
+    assert {check for check, _, _ in FIXTURES} == set(LINTS)
+
+
+def test_a_heatmap_is_parsed_like_any_other_panel(boards: list[Board], pack: Pack) -> None:
+    document = boards[1].json()
+    asks("sum by (le) (", "fan-distribution")(document)
+    found = lint([boards[0], replace(boards[1], document=document), *boards[2:]], pack, Settings())
+    assert [(p.check, p.where) for p in found] == [("unparsable-query", "cognitive-metrics / Fan, distribution / A")]
+
+
+def test_alert_whose_board_is_missing_altogether_is_found(boards: list[Board], pack: Pack) -> None:
+    found = lint(boards[1:], pack, Settings())
+    missing = [p for p in found if p.where == "alert LockWaitHigh"]
+    assert [p.check for p in missing] == ["alert-panel"]
+
+
+def test_range_within_a_label_value_is_no_range(boards: list[Board], pack: Pack) -> None:
+    document = boards[0].json()
+    asks(READY.replace("}", ', pod=~"memory-[0-9]+"}'), "ready")(document)
+    assert lint([replace(boards[0], document=document), *boards[1:]], pack, Settings()) == []
+
+
+def test_problem_reads_as_place_message_and_check(boards: list[Board], pack: Pack) -> None:
+    document = boards[0].json()
+    sets("lock-wait", "description", "")(document)
+    found = lint([replace(boards[0], document=document), *boards[1:]], pack, Settings())
+    assert [str(p) for p in found] == ["dual-memory / Lock wait, p99: no description [no-words]"]
