@@ -1,0 +1,100 @@
+"""Backups: taken while the service runs, proved by restoring them, then uploaded to the object store.
+
+The object store of this example is a folder; what counts is that a backup leaves the data's own folder by an
+operation that can fail, and is measured.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+import mnemoscope as scope
+from mnemoscope import catalog as m
+
+from .database import BACKEND, Database
+from .errors import StartError
+
+OBJECT_STORE = "folder"
+_KEEP = 3
+
+
+class Backups:
+    """Takes backups of one database into `folder`, and keeps the latest few of them."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._database = database
+        self._objects = folder / "objects"
+        self._scratch = folder / "scratch"
+        for path in (self._objects, self._scratch):
+            path.mkdir(parents=True, exist_ok=True)
+        kept = self.kept()
+        self._last = scope.gauge(m.BACKUP_LAST_SUCCESS, backend=BACKEND)
+        if kept:
+            self._last.set(kept[-1].stat().st_mtime)
+
+    def kept(self) -> list[Path]:
+        """The backups in the object store, oldest first."""
+        return sorted(self._objects.glob("*.sqlite"))
+
+    def run(self) -> Path:
+        """Takes a backup and returns where it is kept. A backup that cannot be restored does not count."""
+        copy = self._scratch / "backup.sqlite"
+        trial = self._scratch / "trial.sqlite"
+        try:
+            self._copy(copy)
+            trial.unlink(missing_ok=True)
+            restore(copy, trial)
+            kept = self._upload(copy)
+        finally:
+            copy.unlink(missing_ok=True)
+            trial.unlink(missing_ok=True)
+        for old in self.kept()[:-_KEEP]:
+            old.unlink()
+        self._last.set(time.time())
+        return kept
+
+    @scope.timed(m.BACKUP, backend=BACKEND)
+    def _copy(self, target: Path) -> None:
+        target.unlink(missing_ok=True)
+        source, copy = self._database.connect(), sqlite3.connect(target)
+        try:
+            source.backup(copy)
+        finally:
+            source.close()
+            copy.close()
+
+    @scope.timed(m.UPLOAD, backend=OBJECT_STORE)
+    def _upload(self, copy: Path) -> Path:
+        target = self._objects / f"{time.time_ns()}.sqlite"
+        partial = target.with_suffix(".partial")
+        shutil.copyfile(copy, partial)
+        return partial.replace(target)
+
+
+@scope.timed(m.RESTORE, backend=BACKEND)
+def restore(backup: Path, target: Path) -> None:
+    """Restores `backup` as the database file `target`, while no service runs on it.
+
+    Raises:
+        StartError: there is a file at `target` already, or the backup is damaged; then no `target` is left behind.
+    """
+    if target.exists():
+        raise StartError(f"{target} exists; move it away before restoring")
+    partial = target.with_suffix(".restoring")
+    shutil.copyfile(backup, partial)
+    connection = sqlite3.connect(partial)
+    try:
+        # Not only readable: the file is to be whole.
+        findings = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.DatabaseError as error:
+        findings = [str(error)]
+    finally:
+        connection.close()
+    if findings != ["ok"]:
+        partial.unlink()
+        raise StartError(f"{backup} is damaged: {findings[0]}; take an older backup")
+    partial.replace(target)

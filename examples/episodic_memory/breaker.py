@@ -1,0 +1,102 @@
+"""A circuit breaker: after some failures in a row, callers are refused at once instead of waiting for more."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
+
+import mnemoscope as scope
+from mnemoscope import catalog as m
+
+from .errors import Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+State = Literal["closed", "half_open", "open"]
+STATES: tuple[State, ...] = ("closed", "half_open", "open")
+
+
+class CircuitBreaker:
+    """Guards one backend; use it as a context manager around each operation.
+
+    Closed, it lets everything pass. After `failures` failures in a row it opens and refuses with Unavailable.
+    After `reset_after` seconds one caller may try (half open): its success closes the circuit, its failure opens
+    it again. Only exceptions of type `failure` count.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        *,
+        failure: type[Exception],
+        failures: int = 5,
+        reset_after: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._backend = backend
+        self._failure = failure
+        self._limit = failures
+        self._reset_after = reset_after
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+        self._opened_at = 0.0
+        self._state: State = "closed"
+        self._show()
+
+    @property
+    def state(self) -> State:
+        """The state it is in."""
+        return self._state
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._state == "closed":
+                return
+            if self._state == "half_open" or self._clock() - self._opened_at < self._reset_after:
+                raise Unavailable(f"{self._backend} is out of service after {self._in_a_row} failures in a row")
+            self._state = "half_open"
+            self._show()
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        failed = kind is not None and issubclass(kind, self._failure)
+        with self._lock:
+            if failed:
+                self._in_a_row += 1
+                if self._state == "half_open" or self._in_a_row >= self._limit:
+                    self._state, self._opened_at = "open", self._clock()
+            elif self._state != "open":
+                # A straggler that succeeds while the circuit is open does not close it: the trial does.
+                self._state, self._in_a_row = "closed", 0
+            self._show()
+
+    def _show(self) -> None:
+        for state in STATES:
+            scope.gauge(m.CIRCUIT_STATE, backend=self._backend, state=state).set(int(state == self._state))
+        scope.gauge(m.CIRCUIT_FAILURES, backend=self._backend).set(self._in_a_row)
+
+
+class Guarded(Protocol):
+    """Whatever has a breaker of its own."""
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """The breaker around its operations."""
+
+
+G = TypeVar("G", bound=Guarded)
+
+
+def guarded(operation: Callable[Concatenate[G, P], R]) -> Callable[Concatenate[G, P], R]:
+    """Decorates a method so that it runs behind `self.breaker`."""
+
+    @functools.wraps(operation)
+    def run(self: G, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.breaker:
+            return operation(self, *args, **kwargs)
+
+    return run

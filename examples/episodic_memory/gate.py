@@ -1,0 +1,51 @@
+"""At most so many completions at once, at most so many in the queue; the rest are turned away at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+import mnemoscope as scope
+from mnemoscope import catalog as m
+
+from .errors import Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class CompletionGate:
+    """Runs blocking completions in threads, off the event loop."""
+
+    def __init__(self, limit: int, queue: int) -> None:
+        self._permits = asyncio.Semaphore(limit)
+        self._queue = queue
+        self._waiting = 0
+        self._completion = scope.completion(limit=limit)
+        scope.gauge(m.COMPLETIONS_QUEUED).set_function(lambda: self._waiting)
+
+    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `work` returns.
+
+        Raises:
+            Unavailable: the queue is full.
+        """
+        await self._enter()
+        try:
+            with self._completion:
+                return await run_in_threadpool(work, *args, **kwargs)
+        finally:
+            self._permits.release()
+
+    async def _enter(self) -> None:
+        if self._permits.locked() and self._waiting >= self._queue:
+            scope.counter(m.COMPLETIONS_REJECTED).inc()
+            raise Unavailable(f"{self._waiting} completions are waiting already")
+        self._waiting += 1
+        try:
+            await self._permits.acquire()
+        finally:
+            self._waiting -= 1

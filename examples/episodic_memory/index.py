@@ -1,0 +1,115 @@
+"""A vector index over usearch's HNSW graph, with the time of each entry beside its place."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from usearch.index import Index
+
+import mnemoscope as scope
+from mnemoscope import catalog as m
+
+from .embedding import DIMENSIONS, Vector
+from .faults import Faults, FaultSwitches
+
+EPISODES = "spatiotemporal"
+CONCEPTS = "concepts"
+_RECENCY_WEIGHT = 0.1
+_HALF_LIFE = 86_400.0
+
+
+class Hit(NamedTuple):
+    """An entry near the query: `similarity` is the cosine, `score` adds how recent it is; both 0 to 1."""
+
+    key: int
+    similarity: float
+    score: float
+
+
+class VectorIndex:
+    """Vectors by key. One lock guards it: usearch may grow, and so move, while an entry is added."""
+
+    def __init__(self, name: str, faults: FaultSwitches | None = None) -> None:
+        self._name = name
+        self._faults = faults or FaultSwitches(Faults())
+        self._lock = scope.observe_lock(threading.Lock(), name=name)
+        self._write = scope.index_write(index=name)
+        self._search = scope.vector_search(index=name)
+        self._times: dict[int, float] = {}
+        self._index = Index(ndim=DIMENSIONS, metric="cos", dtype="f32")
+        scope.gauge(m.INDEX_ENTRIES, index=name).set_function(lambda: len(self._times))
+        scope.gauge(m.INDEX_MEMORY, index=name).set_function(lambda: self._index.memory_usage)
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, key: int, vector: Vector, when: float | None = None) -> None:
+        """Adds an entry, or replaces it; `when` is its Unix time, now by default.
+
+        Raises:
+            OSError: it could not be written; the index is as if it had not been tried.
+        """
+        with self._exclusive(), self._write:
+            try:
+                if key in self._times:
+                    self._index.remove(key)
+                self._index.add(key, vector, threads=1)
+                self._faults.index_write()
+            except BaseException:
+                self._recover(key)
+                raise
+            self._times[key] = time.time() if when is None else when
+
+    def remove(self, key: int) -> None:
+        """Removes an entry; does nothing where there is none."""
+        with self._exclusive():
+            if self._times.pop(key, None) is not None:
+                self._index.remove(key)
+
+    def search(self, vector: Vector, count: int) -> list[Hit]:
+        """At most `count` entries, best score first."""
+        if not vector.any() or count < 1:
+            return []
+        with self._exclusive(), self._search:
+            # Twice as many, so that a recent entry can overtake one that is a little nearer.
+            found = self._index.search(vector, 2 * count, threads=1)
+            now = time.time()
+            hits = [
+                self._hit(int(key), 1 - float(distance), now)
+                for key, distance in zip(found.keys, found.distances, strict=True)
+            ]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.key))[:count]
+
+    def vectors(self, keys: Sequence[int]) -> Vector:
+        """The vectors of these entries as rows; keys that it does not have are left out."""
+        with self._exclusive():
+            rows = [self._index.get(key) for key in keys if key in self._times]
+        return np.array(rows, np.float32).reshape(len(rows), DIMENSIONS)
+
+    def keys(self) -> set[int]:
+        """The key of every entry."""
+        with self._exclusive():
+            return set(self._times)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        with self._lock:
+            yield
+            self._faults.linger()
+
+    def _recover(self, key: int) -> None:
+        """Takes a half-written entry out again, so that the next holder of the lock finds a sound index."""
+        self._times.pop(key, None)
+        if key in self._index:
+            self._index.remove(key)
+        scope.counter(m.LOCK_POISONED, lock=self._name).inc()
+
+    def _hit(self, key: int, cosine: float, now: float) -> Hit:
+        similarity = min(1.0, max(0.0, cosine))
+        recency = 2 ** (-max(0.0, now - self._times[key]) / _HALF_LIFE)
+        return Hit(key, similarity, (1 - _RECENCY_WEIGHT) * similarity + _RECENCY_WEIGHT * recency)

@@ -1,0 +1,197 @@
+"""From start to shutdown: load, serve, look after the stores, and leave without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, BinaryIO
+
+import uvicorn
+
+import mnemoscope as scope
+from mnemoscope import catalog as m
+
+from .config import Config
+from .errors import StartError, Unavailable
+
+if TYPE_CHECKING:
+    from .service import EpisodicMemory
+
+_MEASURE_EVERY = 1.0
+_EXPIRE_EVERY = 10.0
+_log = logging.getLogger(__name__)
+
+
+class Traffic:
+    """The requests that are in flight, and whether more are let in. For one event loop, and so without locks."""
+
+    def __init__(self) -> None:
+        self.closed = "the service is loading"
+        self.in_flight = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @contextlib.contextmanager
+    def admit(self) -> Iterator[None]:
+        """Counts a request while it runs.
+
+        Raises:
+            Unavailable: the service is loading or shutting down.
+        """
+        if self.closed:
+            raise Unavailable(self.closed)
+        self.in_flight += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._empty.set()
+
+    async def drained(self) -> None:
+        """Waits until no request is in flight."""
+        await self._empty.wait()
+
+
+def listen(config: Config) -> socket.socket:
+    """A socket bound to the configured address.
+
+    Raises:
+        StartError: somebody else has it, or there is no such address.
+    """
+    try:
+        return socket.create_server((config.host, config.port), backlog=2048)
+    except OSError as error:
+        where = f"{config.host}:{config.port}"
+        reason = error.strerror or error
+        raise StartError(f"port: cannot listen on {where}: {reason}; choose another, or 0 for a free one") from None
+
+
+def claim(data: Path) -> BinaryIO:
+    """The data folder's lock; it is held while the result is open, and let go by the system whatever happens.
+
+    Raises:
+        StartError: another instance has it.
+    """
+    lock = (data / "service.lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StartError(f"data: {data} is in use by another instance; give each a folder of its own") from None
+    return lock
+
+
+class _Stopped(Exception):
+    """The stop came while the service was loading."""
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals to the Lifecycle, which lets requests finish before it stops the server."""
+        yield
+
+
+class Lifecycle:
+    """One run of the service on a socket that is bound already."""
+
+    def __init__(self, config: Config, listener: socket.socket, memory: EpisodicMemory) -> None:
+        self._config = config
+        self._listener = listener
+        self._memory = memory
+        self._stop = asyncio.Event()
+        self._traffic = Traffic()
+
+    async def run(self, announce: Callable[[str], None]) -> None:
+        """Serves until SIGTERM or SIGINT; `announce` is called with the address once requests are let in."""
+        from .http import Api
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        scope.not_ready("loading", 0.0)
+        app = Api(self._memory, self._traffic).app()
+        server = _Server(
+            uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        )
+        serving = asyncio.create_task(server.serve([self._listener]))
+        work = asyncio.create_task(self._work(announce))
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        self._stop.set()
+        await self._drain(work)
+        server.should_exit = True
+        await serving
+        try:
+            await work
+        finally:
+            await asyncio.to_thread(self._memory.close)
+
+    async def _work(self, announce: Callable[[str], None]) -> None:
+        """Loads, opens the doors, then runs the jobs until the stop."""
+        try:
+            await asyncio.to_thread(self._memory.load, self._loaded)
+        except _Stopped:
+            return
+        except sqlite3.Error as error:
+            raise StartError(f"{self._config.data} cannot be loaded: {error}; restore a backup") from None
+        if self._stop.is_set():
+            return
+        self._traffic.closed = ""
+        scope.ready()
+        host, port = self._listener.getsockname()[:2]
+        announce(f"http://{host}:{port}")
+        jobs: tuple[tuple[float, Callable[[], object]], ...] = (
+            (self._config.consolidate_every, self._memory.consolidate),
+            (self._config.reconcile_every, self._memory.reconcile),
+            (self._config.backup_every, self._memory.backup),
+            (_EXPIRE_EVERY, self._memory.expire),
+            (_MEASURE_EVERY, self._memory.measure),
+        )
+        await asyncio.gather(*(self._every(seconds, job) for seconds, job in jobs if seconds))
+
+    def _loaded(self, share: float) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+        scope.not_ready("loading", share)
+
+    async def _every(self, seconds: float, job: Callable[[], object]) -> None:
+        while not self._stop.is_set():
+            try:
+                await asyncio.to_thread(job)
+            except Exception as error:
+                # The next run may do better; its metrics have counted this one.
+                _log.warning("%s failed: %s", job.__name__, error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def _drain(self, work: asyncio.Task[None]) -> None:
+        """Lets no new request in, and those in flight end, and the jobs."""
+        started, ended = monotonic(), 0.0
+        self._traffic.closed = "the service is shutting down"
+        scope.not_ready("shutting down")
+        scope.gauge(m.SHUTDOWN_DURATION).set_function(lambda: (ended or monotonic()) - started)
+        scope.gauge(m.SHUTDOWN_IN_FLIGHT, phase="start").set(self._traffic.in_flight)
+        try:
+            async with asyncio.timeout(self._config.shutdown_timeout):
+                await self._traffic.drained()
+                await asyncio.wait({work})
+        except TimeoutError:
+            limit = self._config.shutdown_timeout
+            _log.error("requests or jobs did not end within %g s; %d requests cut off", limit, self._traffic.in_flight)
+            # Threads cannot be stopped. The write-ahead log has what was committed, and is replayed at the next start.
+            os._exit(1)
+        scope.gauge(m.SHUTDOWN_IN_FLIGHT, phase="end").set(self._traffic.in_flight)
+        ended = monotonic()
+        await asyncio.sleep(self._config.shutdown_linger)

@@ -1,0 +1,23 @@
+"""A service to try things on, one a test module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from episodic_service import QUIET, Service
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A quiet, stable instance with some episodes and concepts."""
+    with Service(tmp_path_factory.mktemp("data"), *QUIET) as running:
+        yield running
+
+
+@pytest.fixture
+def healthy(service: Service) -> Iterator[Service]:
+    """The same, without faults before and after the test."""
+    service.faults()
+    yield service
+    service.faults()
