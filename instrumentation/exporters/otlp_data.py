@@ -1,0 +1,164 @@
+"""A snapshot as the OpenTelemetry SDK's metric data, cumulative or delta.
+
+The data is built by hand, since the SDK has no producer interface: one Resource and one scope, for the encoder
+silently drops the first of two equal ones. Names and units are OpenTelemetry's; Prometheus derives from them the
+names that a scrape shows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from ..catalog import Kind
+from ..snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
+
+_Key: TypeAlias = tuple[str, tuple[str, ...]]
+_TRACE_HEX, _SPAN_HEX = 32, 16
+
+
+class Baseline(NamedTuple):
+    """What has been delivered: deltas are counted from here.
+
+    `taken` is the time of that snapshot in Unix seconds; `points` its counters and histograms.
+    """
+
+    taken: float
+    points: dict[_Key, NumberPoint | HistogramPoint]
+
+
+def baseline(snapshot: Snapshot) -> Baseline:
+    """The baseline after `snapshot` was delivered."""
+    return Baseline(
+        snapshot.taken,
+        {
+            (family.metric.name, point.labels): point
+            for family in snapshot.families
+            if family.metric.kind is not Kind.GAUGE
+            for point in family.points
+        },
+    )
+
+
+def metrics_data(
+    snapshot: Snapshot, resource: Resource, scope: InstrumentationScope, since: Baseline | None = None
+) -> MetricsData:
+    """The snapshot as SDK data: cumulative from its start, or the increase since a baseline.
+
+    Families without points are left out. A series that is new or below its baseline (it was reset) counts whole.
+    """
+    temporality = AggregationTemporality.CUMULATIVE if since is None else AggregationTemporality.DELTA
+    builder = _Builder(snapshot, temporality, since)
+    metrics = [builder.metric(family) for family in snapshot.families if family.points]
+    return MetricsData([ResourceMetrics(resource, [ScopeMetrics(scope, metrics, "")], resource.schema_url)])
+
+
+def start(snapshot: Snapshot) -> Baseline:
+    """The baseline before anything was delivered."""
+    return Baseline(snapshot.started, {})
+
+
+class _Builder:
+    def __init__(self, snapshot: Snapshot, temporality: AggregationTemporality, since: Baseline | None) -> None:
+        self._prefix = snapshot.prefix
+        self._temporality = temporality
+        self._since = since.points if since else {}
+        self._from = _nanoseconds(since.taken if since else snapshot.started)
+        self._until = _nanoseconds(snapshot.taken)
+
+    def metric(self, family: Family) -> Metric:
+        metric = family.metric
+        data: Sum | Gauge | Histogram
+        if metric.kind is Kind.HISTOGRAM:
+            data = Histogram([self._histogram(family, p) for p in _histograms(family)], self._temporality)
+        elif metric.kind is Kind.COUNTER:
+            data = Sum([self._counter(family, p) for p in _numbers(family)], self._temporality, is_monotonic=True)
+        else:
+            data = Gauge([self._number(family, p, float(p.value)) for p in _numbers(family)])
+        return Metric(metric.otel_name(self._prefix), metric.help, metric.unit.value, data)
+
+    def _counter(self, family: Family, point: NumberPoint) -> NumberDataPoint:
+        before = self._since.get((family.metric.name, point.labels))
+        value = float(point.value)
+        if isinstance(before, NumberPoint) and before.value <= value:
+            value -= before.value
+        return self._number(family, point, value)
+
+    def _number(self, family: Family, point: NumberPoint, value: float) -> NumberDataPoint:
+        exemplars = [_exemplar(point.exemplar)] if point.exemplar else []
+        return NumberDataPoint(_attributes(family, point), self._from, self._until, value, exemplars)
+
+    def _histogram(self, family: Family, point: HistogramPoint) -> HistogramDataPoint:
+        counts, total = point.counts, float(point.sum)
+        before = self._since.get((family.metric.name, point.labels))
+        if isinstance(before, HistogramPoint) and all(b <= n for b, n in zip(before.counts, counts, strict=True)):
+            counts = tuple(n - b for b, n in zip(before.counts, counts, strict=True))
+            total -= before.sum
+        return HistogramDataPoint(
+            attributes=_attributes(family, point),
+            start_time_unix_nano=self._from,
+            time_unix_nano=self._until,
+            # Whole numbers, always: the exporters fail on a count that is a float.
+            count=int(sum(counts)),
+            sum=total,
+            bucket_counts=[int(n) for n in counts],
+            explicit_bounds=[float(b) for b in family.metric.buckets],
+            # Extremes are optional in the protocol and not kept by a bucketed histogram, but the SDK's type
+            # knows no absence; the encoder takes None for it.
+            min=None,  # type: ignore[arg-type]
+            max=None,  # type: ignore[arg-type]
+            exemplars=[_exemplar(e) for e in point.exemplars if e is not None],
+        )
+
+
+def _numbers(family: Family) -> list[NumberPoint]:
+    return [point for point in family.points if isinstance(point, NumberPoint)]
+
+
+def _histograms(family: Family) -> list[HistogramPoint]:
+    return [point for point in family.points if isinstance(point, HistogramPoint)]
+
+
+def _attributes(family: Family, point: NumberPoint | HistogramPoint) -> dict[str, str]:
+    # Protobuf refuses a lone surrogate, and would refuse the whole push with it.
+    values = (value.encode("utf-8", "replace").decode() for value in point.labels)
+    return dict(zip(family.metric.label_names, values, strict=True))
+
+
+def _exemplar(exemplar: Exemplar) -> SdkExemplar:
+    """The exemplar with its trace as OTLP's own fields, where the labels hold a valid one."""
+    labels = dict(exemplar.labels)
+    trace, span = _hex(labels.get("trace_id"), _TRACE_HEX), _hex(labels.get("span_id"), _SPAN_HEX)
+    if trace is not None and span is not None:
+        del labels["trace_id"], labels["span_id"]
+    else:
+        trace = span = None
+    return SdkExemplar(labels, float(exemplar.value), _nanoseconds(exemplar.timestamp), span, trace)
+
+
+def _hex(text: str | None, length: int) -> int | None:
+    if text is None or len(text) != length:
+        return None
+    try:
+        return int(text, 16)
+    except ValueError:
+        return None
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)

@@ -1,0 +1,88 @@
+"""Our series in an existing prometheus_client registry, so that a host keeps its one `/metrics`.
+
+Needs the package of `mnemoscope[prometheus]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+try:
+    from prometheus_client.metrics_core import Metric as PrometheusMetric
+    from prometheus_client.samples import Exemplar as PrometheusExemplar
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("the bridge needs prometheus_client: pip install 'mnemoscope[prometheus]'") from error
+
+from ..catalog import CATALOG, Metric
+from ..snapshot import Exemplar, Family, HistogramPoint, NumberPoint
+from .app import SnapshotFunction
+from .lines import exemplar_fits, go_string, unit_word
+
+
+class SnapshotCollector:
+    """A collector for `prometheus_client.CollectorRegistry.register`.
+
+    It describes the whole catalog, so that a host's own metric of the same name is refused at registration
+    and not served twice.
+    """
+
+    def __init__(self, snapshot: SnapshotFunction) -> None:
+        self._snapshot = snapshot
+
+    def describe(self) -> Iterable[PrometheusMetric]:
+        """Every family there may be, without samples."""
+        snapshot = self._snapshot()
+        own = (family.metric for family in snapshot.families)
+        return [_empty(snapshot.prefix, metric) for metric in dict.fromkeys((*CATALOG, *own))]
+
+    def collect(self) -> Iterator[PrometheusMetric]:
+        """Every family of a new snapshot, with its samples and exemplars."""
+        snapshot = self._snapshot()
+        for family in snapshot.families:
+            yield _filled(snapshot.prefix, family)
+
+
+def prometheus_collector(snapshot: SnapshotFunction) -> SnapshotCollector:
+    """A collector that shows a new snapshot at every scrape of the registry it is registered in."""
+    return SnapshotCollector(snapshot)
+
+
+def _empty(prefix: str, metric: Metric) -> PrometheusMetric:
+    family = metric.family(prefix)
+    return PrometheusMetric(family, metric.help, metric.kind.value, unit_word(metric, family))
+
+
+def _filled(prefix: str, family: Family) -> PrometheusMetric:
+    out = _empty(prefix, family.metric)
+    name = family.metric.prometheus_name(prefix)
+    for point in family.points:
+        labels = dict(zip(family.metric.label_names, point.labels, strict=True))
+        if isinstance(point, HistogramPoint):
+            _add_histogram(out, name, labels, family.metric.buckets, point)
+        else:
+            _add_number(out, name, labels, point)
+    return out
+
+
+def _add_number(out: PrometheusMetric, name: str, labels: dict[str, str], point: NumberPoint) -> None:
+    exemplar = _exemplar(point.exemplar) if out.type == "counter" else None
+    out.add_sample(name, labels, point.value, exemplar=exemplar)
+
+
+def _add_histogram(
+    out: PrometheusMetric, name: str, labels: dict[str, str], bounds: tuple[float, ...], point: HistogramPoint
+) -> None:
+    cumulative = list(accumulate(point.counts))
+    exemplars = point.exemplars or (None,) * len(cumulative)
+    for bound, count, exemplar in zip((*bounds, float("inf")), cumulative, exemplars, strict=True):
+        out.add_sample(f"{name}_bucket", {**labels, "le": go_string(bound)}, count, exemplar=_exemplar(exemplar))
+    if bounds[0] >= 0:
+        out.add_sample(f"{name}_count", labels, cumulative[-1])
+        out.add_sample(f"{name}_sum", labels, point.sum)
+
+
+def _exemplar(exemplar: Exemplar | None) -> PrometheusExemplar | None:
+    if exemplar is None or not exemplar_fits(exemplar):
+        return None
+    return PrometheusExemplar(dict(exemplar.labels), exemplar.value, exemplar.timestamp)

@@ -1,0 +1,58 @@
+"""Liveness and readiness."""
+
+from __future__ import annotations
+
+from mnemoscope.instrumentation.health import Health
+
+
+def test_health_says_ok_and_for_how_long() -> None:
+    health = Health(clock=iter([10.0, 17.5]).__next__)
+    assert health.health_document() == {"status": "ok", "uptime_seconds": 7.5}
+
+
+def test_a_new_service_is_ready() -> None:
+    assert Health().ready_document() == (200, {"status": "ready"})
+
+
+def test_a_service_that_is_not_ready_says_why_and_how_far_it_is() -> None:
+    health = Health()
+    health.not_ready("replaying the log", progress=0.25)
+    expected = {"status": "unavailable", "reason": "replaying the log", "progress": 0.25}
+    assert health.ready_document() == (503, expected)
+    health.not_ready("draining")
+    assert health.ready_document() == (503, {"status": "unavailable", "reason": "draining"})
+    health.ready()
+    assert health.ready_document() == (200, {"status": "ready"})
+
+
+def test_every_failing_check_is_named_with_its_reason() -> None:
+    health = Health()
+    health.add_check("cache", lambda: None)
+    assert health.ready_document()[0] == 200
+    health.add_check("turso", lambda: "no connection")
+    health.add_check("index", lambda: str(1 / 0))
+    reason = "turso: no connection; index: ZeroDivisionError: division by zero"
+    assert health.ready_document() == (503, {"status": "unavailable", "reason": reason})
+    health.remove_check("turso")
+    health.remove_check("index")
+    health.remove_check("never there")
+    assert health.ready_document() == (200, {"status": "ready"})
+
+
+def test_the_stated_reason_stands_before_those_of_the_checks() -> None:
+    health = Health()
+    health.add_check("turso", lambda: "no connection")
+    health.not_ready("starting", 0.5)
+    expected = {"status": "unavailable", "reason": "starting; turso: no connection", "progress": 0.5}
+    assert health.ready_document() == (503, expected)
+
+
+def test_a_check_may_be_replaced_while_it_is_asked() -> None:
+    health = Health()
+
+    def check() -> None:
+        health.add_check("another", lambda: None)
+        health.remove_check("check")
+
+    health.add_check("check", check)
+    assert health.ready_document() == (200, {"status": "ready"})
