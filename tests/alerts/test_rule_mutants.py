@@ -1,0 +1,89 @@
+"""Are the rule tests worth anything? Every alert is broken in several ways, and each time a test must fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from alert_samples import DEFAULTS, OVERRIDES, lay_out, mutated, only
+
+from mnemoscope import units
+from mnemoscope.alerts import Alert, Pack, alert_names, build
+from mnemoscope.alerts import promtool as runner
+from mnemoscope.alerts.absence import ABSENT, DOWN
+from mnemoscope.errors import MnemoscopeError
+from mnemoscope.settings import Settings
+
+pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
+
+TARGET_MUTANTS = {
+    ABSENT: (("== 1", "== 0"), ("unless", "and"), ("absent_over_time", "count_over_time")),
+    DOWN: (("== 0", "== 1"), ("== 1", "== 0"), ("and on", "unless on")),
+}
+
+
+INEXACT = ("StorageErrorRatioHigh",)
+"""A quotient of several rates may be off by the last bit, where `>=` and `>` cannot be told apart."""
+
+# Objectives share the code of their rules: one with a latency bound and one without stand for all.
+ALERTS = [name for name in alert_names() if not name.startswith(("RecallLatency", "StorageSuccess"))]
+
+
+def mutants(rule: Alert, settings: Settings) -> Iterator[str]:
+    """Other expressions, each of which is wrong."""
+    if rule.limit is None:
+        yield from (rule.expr.replace(*change) for change in TARGET_MUTANTS[rule.name])
+        return
+    limit = units.number(rule.limit)
+    sign = re.compile(rf"([<>]) (?={re.escape(limit)}(?:\n|$))")
+    yield sign.sub(lambda found: "< " if found[1] == ">" else "> ", rule.expr)
+    if rule.objective is None and rule.name not in INEXACT:
+        yield sign.sub(lambda found: f"{found[1]}= ", rule.expr)
+    for factor in ("0.7", "1.3"):
+        moved = units.number(rule.limit * Decimal(factor))
+        yield re.sub(rf"(?<=[<>] ){re.escape(limit)}(?=\n|$)", moved, rule.expr)
+    for least in (settings.min_events, settings.min_bad_events):
+        if rule.expr.endswith(f">= {least}"):
+            yield rule.expr.replace(f">= {least}", ">= 0")
+
+
+def survivors(pack: Pack, settings: Settings, alert: str, promtool: list[str], folder: Path) -> list[str]:
+    """The mutants that no test notices."""
+
+    def survives(job: tuple[int, Alert, str]) -> str:
+        number, rule, expr = job
+        assert expr != rule.expr, f"not a mutant: {expr}"
+        path = lay_out(folder / str(number), settings, pack, mutated(pack, rule, expr), alert)
+        try:
+            runner.test_rules(promtool, [path])
+        except MnemoscopeError as error:
+            noticed = "alertname: " in str(error)
+        else:
+            noticed = False
+        return "" if noticed else expr
+
+    jobs = [(rule, expr) for rule in pack.rules_of(alert) for expr in mutants(rule, settings)]
+    assert len(jobs) >= 3
+    with ThreadPoolExecutor(2) as pool:
+        return [expr for expr in pool.map(survives, ((i, *job) for i, job in enumerate(jobs))) if expr]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_a_broken_rule_fails_its_tests(alert: str, promtool: list[str], tmp_path: Path) -> None:
+    pack = only(build(DEFAULTS), alert)
+    runner.test_rules(promtool, [lay_out(tmp_path / "whole", DEFAULTS, pack, pack, alert)])
+
+    assert survivors(pack, DEFAULTS, alert, promtool, tmp_path) == []
+
+
+@pytest.mark.parametrize("alert", ["LockWaitHigh", "CacheHitRatioLow", "CompletionConcurrencyHigh", ABSENT])
+def test_a_broken_rule_fails_its_tests_with_overrides_too(alert: str, promtool: list[str], tmp_path: Path) -> None:
+    pack = only(build(OVERRIDES), alert)
+
+    left = survivors(pack, OVERRIDES, alert, promtool, tmp_path)
+    # A limit that is no bucket bound is reached by interpolation, not to the last bit.
+    assert [expr for expr in left if ":p99_" not in expr or ">= 0.0" not in expr] == []
