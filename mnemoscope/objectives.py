@@ -80,7 +80,7 @@ class Objective:
         if self.within is not None and float(self.within) not in self.metric.buckets:
             bounds = ", ".join(f"{b:g}" for b in self.metric.buckets)
             raise ValueError(
-                f"objective {self.key}: {self.within} s is no bucket bound of {self.metric.name}; choose one of {bounds}"
+                f"objective {self.key}: {self.within} s is no bucket bound of {self.metric.name}; take one of {bounds}"
             )
 
     @property

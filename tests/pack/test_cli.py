@@ -1,0 +1,115 @@
+"""The command line as a person meets it: one line for each mistake, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mnemoscope import __version__
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def mnemoscope(tmp_path: Path) -> Run:
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        import os
+
+        return subprocess.run(
+            [sys.executable, "-m", "mnemoscope.cli", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def failure(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a failure."""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    return lines[0]
+
+
+def test_the_version_is_printed(mnemoscope: Run) -> None:
+    result = mnemoscope("--version")
+    assert (result.returncode, result.stdout.strip()) == (0, __version__)
+
+
+@pytest.mark.parametrize("arguments", [["generat"], ["generate", "--confg", "x"], ["generate", "extra"]])
+def test_a_wrong_call_is_one_line_and_exit_code_2(mnemoscope: Run, arguments: list[str]) -> None:
+    result = mnemoscope(*arguments)
+    assert result.returncode == 2
+    assert failure(result).startswith("mnemoscope: error: ")
+
+
+@pytest.mark.prometheus
+def test_generate_and_check_work_in_an_empty_folder_and_check_finds_what_was_edited(
+    mnemoscope: Run, tmp_path: Path, promtool: list[str]
+) -> None:
+    assert mnemoscope("generate").returncode == 0
+    checked = mnemoscope("check")
+    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "all well"), checked.stdout
+    rules = tmp_path / "generated" / "rules" / "alerts.yaml"
+    rules.write_text(rules.read_text().replace("> 0.05", "> 0.04", 1))
+    checked = mnemoscope("check")
+    assert checked.returncode == 1
+    assert "generated/rules/alerts.yaml: does not match" in checked.stdout
+    (tmp_path / "runbooks" / "LockWaitHigh.md").unlink()
+    assert "LockWaitHigh" in mnemoscope("check").stdout
+
+
+def test_a_wrong_setting_writes_nothing(mnemoscope: Run, tmp_path: Path) -> None:
+    (tmp_path / "mnemoscope.yaml").write_text("alerts:\n  LockWaitHi: {for: 1m}\n")
+    result = mnemoscope("generate")
+    assert result.returncode == 2
+    assert "LockWaitHi" in failure(result)
+    assert "LockWaitHigh" in failure(result)
+    assert not (tmp_path / "generated").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_line(mnemoscope: Run, tmp_path: Path) -> None:
+    (tmp_path / "generated").write_text("a file where a folder should be")
+    result = mnemoscope("generate")
+    assert result.returncode == 2
+    assert "generated" in failure(result)
+
+
+def test_a_missing_promtool_says_what_to_install(mnemoscope: Run, tmp_path: Path) -> None:
+    mnemoscope("generate")
+    result = mnemoscope("check", MNEMOSCOPE_PROMTOOL=str(tmp_path / "nowhere"))
+    assert result.returncode == 2
+    assert "MNEMOSCOPE_PROMTOOL" in failure(result)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"GRAFANA_URL": "", "GRAFANA_TOKEN": "t"}, "set GRAFANA_URL"),
+        ({"GRAFANA_URL": "http://127.0.0.1:9", "GRAFANA_TOKEN": ""}, "set GRAFANA_TOKEN"),
+        ({"GRAFANA_URL": "http://127.0.0.1:9", "GRAFANA_TOKEN": "secret-token"}, "127.0.0.1:9"),
+        ({"GRAFANA_URL": "grafana", "GRAFANA_TOKEN": "secret-token"}, "grafana"),
+    ],
+)
+def test_publishing_without_a_grafana_is_one_line_and_never_shows_the_token(
+    mnemoscope: Run, environment: dict[str, str], message: str
+) -> None:
+    result = mnemoscope("publish", **environment)
+    assert result.returncode in (1, 2)
+    assert message in failure(result)
+    assert "secret-token" not in result.stderr
+
+
+def test_without_the_pack_extra_the_command_says_what_to_install(tmp_path: Path) -> None:
+    script = "import sys; sys.modules['typer'] = None\nfrom mnemoscope.cli import main\nmain(['check'])"
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "pip install 'mnemoscope[pack]'" in failure(result)
