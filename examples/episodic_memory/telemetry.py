@@ -15,6 +15,7 @@ from .patterns import STRATEGIES
 
 # A counter that appears with its first event shows no increase then; at zero from the start, it does.
 _FROM_THE_START = (
+    m.LOCK_DEADLOCKS,
     m.LOCK_DEFERRED,
     m.INDEX_MISSING,
     m.CACHE_STALE,

@@ -35,7 +35,7 @@ def total(metric: Metric, **labels: str) -> float:
     """Sum of the series with these labels in this process; of a histogram, the number of observations."""
     points = [point for family in scope.snapshot().families if family.metric is metric for point in family.points]
     chosen = [p for p in points if labels.items() <= dict(zip(metric.label_names, p.labels, strict=True)).items()]
-    return sum(p.count if isinstance(p, HistogramPoint) else p.value for p in chosen)
+    return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in chosen)
 
 
 def increase(metric: Metric, work: Callable[[], object], **labels: str) -> float:

@@ -1,0 +1,50 @@
+"""Every way a run may be ended early, turned into an exception, so that one `finally` cleans up after all."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from mnemoscope.errors import MnemoscopeError
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def as_exceptions() -> Iterator[None]:
+    """While in here, Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit.
+
+    Main thread only. What was set before is restored.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (*_ENDING, signal.SIGALRM)}
+    for number in _ENDING:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else end)
+    try:
+        yield
+    finally:
+        time_limit(0, str)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def time_limit(seconds: float, doing: Callable[[], str]) -> None:
+    """Raise MnemoscopeError in the main thread after `seconds`, whatever it does then; 0 lifts the limit."""
+
+    def out_of_time(_number: int, _frame: FrameType | None) -> None:
+        raise MnemoscopeError(f"not finished within {seconds:g} s; it was to {doing()}", exit_code=1)
+
+    signal.signal(signal.SIGALRM, out_of_time)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def hold_off() -> None:
+    """Ignore every further request to end, and the time limit, so that nothing cuts the clean-up short."""
+    time_limit(0, str)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,78 @@
+"""What the demo prints: a line a proof, and how far the work has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .proofs import Proof
+
+Advance = Callable[[float, str], None]
+"""Takes how much of the total is done, and a few words on what that is."""
+
+_PLAIN_SECONDS = 5.0
+_FAILURES_SHOWN = 20
+_BAR = 20
+
+
+class Report:
+    """Prints proofs as they come, and remembers whether all of them hold."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.proofs: list[Proof] = []
+        self.doing = "begin"
+        """What the run is about to do, for the message when it ends early."""
+
+    @property
+    def all_hold(self) -> bool:
+        """Whether there were proofs, and each of them holds."""
+        return bool(self.proofs) and all(proof.holds for proof in self.proofs)
+
+    def say(self, text: str) -> None:
+        """A plain line."""
+        self.console.print(text, markup=False)
+
+    def conclude(self) -> None:
+        """The last line: whether all hold."""
+        failed = sum(not proof.holds for proof in self.proofs)
+        self.say(f"{len(self.proofs) - failed} of {len(self.proofs)} proofs hold" + (", FAILED" if failed else ""))
+
+    def add(self, proof: Proof) -> Proof:
+        """One proof: a line, and one more for everything that speaks against it."""
+        self.proofs.append(proof)
+        mark, style = ("ok  ", "green") if proof.holds else ("FAIL", "bold red")
+        self.console.print(f"[{style}]{mark}[/] ", end="")
+        self.console.print(f"{proof.claim}: {proof.found}", markup=False)
+        for failure in proof.failures[:_FAILURES_SHOWN]:
+            self.console.print(f"       {failure}", markup=False)
+        if (more := len(proof.failures) - _FAILURES_SHOWN) > 0:
+            self.console.print(f"       and {more} more")
+        return proof
+
+    @contextmanager
+    def progress(self, what: str, total: float) -> Iterator[Advance]:
+        """A bar on a terminal; elsewhere a plain line every few seconds."""
+        if not self.console.is_terminal:
+            yield self._plain(what, total)
+            return
+        text = TextColumn("     {task.description}"), TextColumn("{task.fields[note]}")
+        with Progress(text[0], BarColumn(_BAR), text[1], TimeElapsedColumn(), console=self.console) as bar:
+            task = bar.add_task(what, total=total, note="")
+            yield lambda done, note: bar.update(task, completed=done, note=note)
+
+    def _plain(self, what: str, total: float) -> Advance:
+        said = 0.0
+
+        def advance(done: float, note: str) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if done >= total or now - said >= _PLAIN_SECONDS:
+                said = now
+                self.say(f"     {what}: {min(done / total, 1):.0%}, {note}")
+
+        return advance

@@ -1,0 +1,242 @@
+"""The demo from start to end: start, work, prove, break, prove, mend, prove, stop."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from rich.console import Console
+
+from mnemoscope import artifacts, dashboards, settings, tools
+from mnemoscope.dashboards import Board
+from mnemoscope.errors import MnemoscopeError
+from mnemoscope.settings import Settings
+
+from . import interrupts, proofs
+from .compose import Stack, engine
+from .instances import TRACKS, Instance, Workload
+from .prometheus import PrometheusServer, Target, scrape_config
+from .report import Report
+
+LIMIT_SECONDS = 165.0
+"""How long the demo may take to prove everything; what is left of three minutes is for stopping."""
+
+_WARM_UP_SECONDS = 20.0
+_TARGETS_SECONDS = 20.0
+_DATA_SECONDS = 40.0
+_ALERT_SECONDS = 45.0
+_TICK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is broken on purpose, and the alert that has to say so."""
+
+    title: str
+    switches: dict[str, float]
+    alert: str
+    severity: str
+
+
+FAULT = Fault(
+    "three in ten storage operations fail on the canary", {"storage_errors": 0.3}, "StorageErrorRatioHigh", "critical"
+)
+
+
+def run(*, keep: bool = False, folder: Path | None = None, console: Console | None = None) -> int:
+    """Run the demo; 0 if every proof holds, 1 if one does not.
+
+    Whatever ends it (success, failure, Ctrl-C, SIGTERM, the time limit), every process that it started is
+    stopped first. Main thread only.
+
+    Args:
+        keep: keep everything running after the proofs, with Grafana and Alertmanager where a Docker engine
+            runs, until Ctrl-C.
+        folder: where data and logs go, `.demo` here by default. A run that proves everything leaves nothing.
+        console: where to print; standard output by default.
+
+    Raises:
+        MnemoscopeError: it cannot start, or did not end in time; one line says why.
+    """
+    report = Report(console or Console(soft_wrap=True, highlight=False))
+    with interrupts.as_exceptions():
+        program = tools.find("prometheus")  # may have to fetch it, at the speed of the network
+        work = _work_folder(folder or Path(".demo"))
+        running, logs_matter = ExitStack(), True
+        try:
+            interrupts.time_limit(LIMIT_SECONDS, lambda: report.doing)
+            demo = _start(program, work, keep, running, report)
+            _prove(demo, report)
+            if keep:
+                interrupts.time_limit(0, str)
+                _keep(demo, report, running)
+            logs_matter = not report.all_hold
+        except (KeyboardInterrupt, SystemExit):
+            report.say(f"asked to end while it was to {report.doing}")
+            logs_matter = False
+            raise
+        finally:
+            interrupts.hold_off()
+            running.close()
+            if logs_matter:
+                report.say(f"logs are in {work}")
+            else:
+                _discard(work)
+    report.conclude()
+    return 0 if report.all_hold else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Demo:
+    work: Path
+    settings: Settings
+    boards: list[Board]
+    instances: list[Instance]
+    prometheus: PrometheusServer
+    workload: Workload
+    stack: Stack | None
+
+    @property
+    def generated(self) -> Path:
+        return self.work / self.settings.output
+
+    @property
+    def pages(self) -> Path:
+        return self.work / self.settings.runbooks
+
+    def require_running(self) -> None:
+        for child in (*(instance.child for instance in self.instances), self.prometheus.child):
+            child.require_running()
+
+
+def _work_folder(base: Path) -> Path:
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="run-", dir=base.absolute()))
+    except OSError as error:
+        raise MnemoscopeError(f"{base}: no folder for the demo can be made there: {error.strerror}") from None
+
+
+def _discard(work: Path) -> None:
+    shutil.rmtree(work, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it was there before, or another run is in it
+        work.parent.rmdir()
+
+
+def _start(program: tools.Tool, work: Path, keep: bool, running: ExitStack, report: Report) -> _Demo:
+    """Start everything; `running` stops it again, last started first."""
+    report.doing = "generate the rules and boards"
+    with as_file(files(__package__) / "mnemoscope.yaml") as path:
+        site = settings.load(path)
+    pack = artifacts.render(site, work)
+    artifacts.write(pack)
+    docker = engine() if keep else None
+    stack = Stack.plan(docker, site) if docker else None
+
+    report.doing = "start the reference service"
+    instances = []
+    for track in TRACKS:
+        instance = Instance.start(track, work)
+        running.callback(instance.stop)
+        instances.append(instance)
+        report.say(f"     {track}: {instance.url}")
+    for instance in instances:
+        instance.wait_until_ready()
+
+    report.doing = "start Prometheus"
+    config = scrape_config(
+        site.job,
+        [Target(instance.address, {}) for instance in instances],
+        scrape_interval=site.scrape_interval,
+        evaluation_interval=site.evaluation_interval,
+        rule_files=[pack.output / name for name in pack.files if name.startswith("rules/")],
+        alertmanagers=[f"127.0.0.1:{stack.alertmanager_port}"] if stack else [],
+    )
+    assert program.path is not None  # Prometheus is never found in a container
+    prometheus = running.enter_context(PrometheusServer(program.path, config, work / "prometheus"))
+    report.say(f"     Prometheus {program.version} ({program.origin}): {prometheus.url}")
+    workload = running.enter_context(Workload([instance.url for instance in instances]))
+    return _Demo(work, site, dashboards.build(site), instances, prometheus, workload, stack)
+
+
+def _prove(demo: _Demo, report: Report) -> None:
+    prometheus = demo.prometheus
+    report.doing = "scrape all targets"
+    addresses = [instance.address for instance in demo.instances]
+    report.add(proofs.until(lambda: proofs.targets_up(prometheus, addresses), _TARGETS_SECONDS))
+
+    report.doing = "drive real work"
+    _warm_up(demo, report)
+    report.add(demo.workload.proof())
+
+    report.doing = "fill every panel"
+    report.add(proofs.until(lambda: proofs.panels_have_data(prometheus, demo.boards, demo.settings), _DATA_SECONDS))
+    report.doing = "evaluate every rule"
+    report.add(proofs.until(lambda: proofs.rules_evaluate(prometheus), _TARGETS_SECONDS))
+    _prove_alert(demo, report)
+
+
+def _warm_up(demo: _Demo, report: Report) -> None:
+    began = time.monotonic()
+    with report.progress("work", _WARM_UP_SECONDS) as advance:
+        while (passed := time.monotonic() - began) < _WARM_UP_SECONDS:
+            demo.require_running()
+            advance(passed, demo.workload.note)
+            time.sleep(_TICK_SECONDS)
+        advance(_WARM_UP_SECONDS, demo.workload.note)
+
+
+def _prove_alert(demo: _Demo, report: Report) -> None:
+    """Break one thing, see its alert fire and where it leads, mend it, see the alert resolve."""
+
+    def state(wanted: str) -> proofs.Proof:
+        return proofs.until(
+            lambda: proofs.alert_is(demo.prometheus, FAULT.alert, FAULT.severity, wanted), _ALERT_SECONDS
+        )
+
+    report.doing = "see that the alert is quiet before the fault"
+    report.add(state("inactive"))
+
+    report.doing = "see the alert fire"
+    canary = demo.instances[-1]
+    canary.set_faults(FAULT.switches)
+    report.say(f"     fault injected: {FAULT.title}")
+    if report.add(state("firing")).holds:
+        annotations = proofs.alert_annotations(demo.prometheus, FAULT.alert, FAULT.severity)
+        report.add(proofs.runbook_exists(annotations.get("runbook_url", ""), demo.settings, demo.pages))
+        report.add(proofs.panel_exists(annotations.get("dashboard_url", ""), demo.settings, demo.boards))
+
+    report.doing = "see the alert resolve"
+    canary.set_faults({})
+    report.say("     fault removed")
+    report.add(state("inactive"))
+
+
+def _keep(demo: _Demo, report: Report, running: ExitStack) -> None:
+    """Leave everything running until Ctrl-C, or until something ends by itself."""
+    addresses = {f"service, {i.track}": f"{i.url}/metrics" for i in demo.instances}
+    addresses["Prometheus"] = demo.prometheus.url
+    if demo.stack is None:
+        report.say("     no Docker engine with Compose answers, so there is no Grafana and no Alertmanager")
+    else:
+        report.doing = "start Grafana and Alertmanager"
+        running.callback(demo.stack.down)
+        try:
+            demo.stack.up(demo.generated, demo.prometheus.url)
+            addresses |= demo.stack.urls
+        except MnemoscopeError as error:
+            report.say(f"     no Grafana and no Alertmanager: {error}")
+    report.doing = "keep everything running"
+    for name, url in addresses.items():
+        report.say(f"     {name}: {url}")
+    report.say("     Ctrl-C stops everything")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            demo.require_running()
+            time.sleep(_TICK_SECONDS)
