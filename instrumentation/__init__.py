@@ -7,6 +7,7 @@ from .errors import error_kind
 from .exposition import asgi_app, health, not_ready, otlp, prometheus_collector, ready, serve, wsgi_app
 from .locks import ObservedLock, observe_lock
 from .operation import Probe
+from .percall import per_call
 from .probes import (
     cache_lookup,
     completion,
@@ -53,6 +54,7 @@ __all__ = [
     "observe_lock",
     "observe_process",
     "otlp",
+    "per_call",
     "prometheus_collector",
     "ready",
     "recall",

@@ -25,9 +25,12 @@ class Operation(Protocol):
 
 
 class Source(Protocol):
-    """What makes a new operation for each run."""
+    """What makes a new operation for each run, from the arguments of the call."""
 
-    def fresh(self) -> Operation: ...
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation: ...
+
+
+ForCall = Callable[[tuple[Any, ...], dict[str, Any]], Operation]
 
 
 def wrap(target: F, probe: Source) -> F:
@@ -39,7 +42,7 @@ def wrap(target: F, probe: Source) -> F:
         return cast("F", type(target)(wrap(target.__func__, probe)))
     kind = _kind(target)
     special = getattr(probe, "wrappers", {})
-    wrapper = special[kind](target, probe) if kind in special else _WRAPPERS[kind](target, probe.fresh)
+    wrapper = special[kind](target, probe) if kind in special else _WRAPPERS[kind](target, probe.for_call)
     # A partial or a callable object has no __name__ to copy; functools.wraps leaves out what is missing.
     return cast("F", functools.wraps(target)(wrapper))
 
@@ -61,9 +64,9 @@ def _kind(target: Function) -> str:
     return FUNCTION
 
 
-def _function(target: Function, fresh: Callable[[], Operation]) -> Function:
+def _function(target: Function, for_call: ForCall) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        operation = fresh()
+        operation = for_call(args, kwargs)
         operation.begin()
         try:
             result = target(*args, **kwargs)
@@ -77,9 +80,9 @@ def _function(target: Function, fresh: Callable[[], Operation]) -> Function:
     return wrapper
 
 
-def _coroutine(target: Function, fresh: Callable[[], Operation]) -> Function:
+def _coroutine(target: Function, for_call: ForCall) -> Function:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        operation = fresh()
+        operation = for_call(args, kwargs)
         operation.begin()
         try:
             result = await target(*args, **kwargs)
@@ -93,9 +96,9 @@ def _coroutine(target: Function, fresh: Callable[[], Operation]) -> Function:
     return wrapper
 
 
-def _generator(target: Function, fresh: Callable[[], Operation]) -> Function:
+def _generator(target: Function, for_call: ForCall) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        operation = fresh()
+        operation = for_call(args, kwargs)
         operation.begin()
         try:
             result = yield from target(*args, **kwargs)
@@ -109,9 +112,9 @@ def _generator(target: Function, fresh: Callable[[], Operation]) -> Function:
     return wrapper
 
 
-def _async_generator(target: Function, fresh: Callable[[], Operation]) -> Function:
+def _async_generator(target: Function, for_call: ForCall) -> Function:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        operation = fresh()
+        operation = for_call(args, kwargs)
         operation.begin()
         inner = target(*args, **kwargs)
         try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
+
+ErrorKind = Callable[[BaseException], str]
 
 # By the names of the exception's classes, most specific first, so that no driver has to be imported.
 _BY_NAME: tuple[tuple[str, str], ...] = (
@@ -56,3 +59,13 @@ def error_kind(error: BaseException) -> str:
         return _BY_ERRNO[error.errno]
     message = str(error).lower()
     return next((kind for part, kind in _BY_MESSAGE if part in message), "other")
+
+
+def mapped(rules: tuple[tuple[type[BaseException], str], ...]) -> ErrorKind:
+    """A classifier that asks `rules` first, the nearest class of the exception's own line, then `error_kind`."""
+    by_type = dict(rules)
+
+    def kind(error: BaseException) -> str:
+        return next((by_type[cls] for cls in type(error).__mro__ if cls in by_type), None) or error_kind(error)
+
+    return kind

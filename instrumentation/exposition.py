@@ -102,7 +102,7 @@ def otlp(
         chosen.histogram(catalog.SELF_SCRAPE, format=name).observe(seconds)
 
     return OtlpPusher(
-        chosen.snapshot, endpoint, protocol, interval, on_export=on_export, on_scrape=on_scrape, **options
+        chosen.own_snapshot, endpoint, protocol, interval, on_export=on_export, on_scrape=on_scrape, **options
     )
 
 

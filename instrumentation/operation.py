@@ -20,15 +20,34 @@ F = TypeVar("F", bound=Callable[..., Any])
 OK, ERROR, CANCELLED = "ok", "error", "cancelled"
 
 
-def outcome_of(error: BaseException | None) -> str:
-    """`ok`, `error`, or `cancelled` for what is cut short from outside.
+IsError = Callable[[Exception], bool]
+"""Says whether an exception is a failure, or an answer like any other (a `KeyError` for what is not there)."""
+
+
+class Sink:
+    """Where a kind of operation is recorded, and how its outcome is judged.
 
     Cancellation in asyncio and trio, an abandoned generator, an interrupt from the keyboard and an exit are all
     exceptions beside `Exception`; none of them says that the work itself failed.
     """
-    if error is None:
-        return OK
-    return ERROR if isinstance(error, Exception) else CANCELLED
+
+    __slots__ = ("is_error",)
+
+    def __init__(self, is_error: IsError | None = None) -> None:
+        self.is_error = is_error
+
+    def outcome_of(self, error: BaseException | None) -> str:
+        """`ok`, `error`, or `cancelled` for what is cut short from outside."""
+        if error is None:
+            return OK
+        if not isinstance(error, Exception):
+            return CANCELLED
+        if self.is_error is None:
+            return ERROR
+        try:
+            return ERROR if self.is_error(error) else OK
+        except Exception:
+            return ERROR  # a predicate that fails must not reach the host, nor hide an error
 
 
 # Operations that this thread's or task's context began on a probe that was already in use, newest first.
@@ -40,15 +59,16 @@ class Probe:
 
     Attributes:
         sink: where it is recorded; each kind of probe has a kind of sink.
+        idle: empty while somebody has entered this object itself.
         outcome: set it within the block to overrule what the exception, or its absence, says.
         started: `perf_counter` at the begin.
     """
 
-    __slots__ = ("_idle", "_others", "outcome", "sink", "started")
+    __slots__ = ("_others", "idle", "outcome", "sink", "started")
 
     def __init__(self, sink: Any) -> None:
         self.sink = sink
-        self._idle = [True]  # whoever pops it has the probe; list.pop is atomic, so only one thread does
+        self.idle = [True]  # whoever pops it has the probe; list.pop is atomic, so only one thread does
         self._others: list[Self] | None = None
         self.outcome: str | None = None
         self.started = 0.0
@@ -57,6 +77,10 @@ class Probe:
 
     def fresh(self) -> Self:
         """Another probe of the same kind and labels, not in use."""
+        return type(self)(self.sink)
+
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
+        """The operation of one decorated call."""
         return type(self)(self.sink)
 
     def begin(self) -> None:
@@ -70,7 +94,7 @@ class Probe:
     def end(self, error: BaseException | None) -> None:
         """End the operation, with the exception that ended it."""
         seconds = perf_counter() - self.started
-        self.record(seconds, self.outcome or outcome_of(error), error)
+        self.record(seconds, self.outcome or self.sink.outcome_of(error), error)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         """Write down what there is to record."""
@@ -84,7 +108,7 @@ class Probe:
 
     def __enter__(self) -> Self:
         try:
-            self._idle.pop()
+            self.idle.pop()
         except IndexError:
             return self._enter_again()
         self.begin()
@@ -96,7 +120,7 @@ class Probe:
         operation = self._mine() if self._others else self
         operation.end(error)
         if operation is self:
-            self._idle.append(True)
+            self.idle.append(True)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -127,4 +151,4 @@ class Probe:
                     return operation
             node = node[1]
         # Without a mark and with the probe itself idle, the begin was in another context than the end.
-        return others.pop() if self._idle and others else self
+        return others.pop() if self.idle and others else self

@@ -6,18 +6,20 @@ None raises into the service and none waits for another thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import catalog
 from .catalog import Metric
-from .errors import error_kind
-from .operation import ERROR, OK, Probe
+from .errors import ErrorKind, error_kind, mapped
+from .operation import ERROR, OK, IsError, Probe, Sink
 from .registry import Registry, default_registry
-from .timing import Durations, Timer
+from .timing import Durations, Timer, timer
 
 
-def timed(metric: Metric, /, *, registry: Registry | None = None, **labels: str) -> Timer:
+def timed(
+    metric: Metric, /, *, is_error: IsError | None = None, registry: Registry | None = None, **labels: str
+) -> Timer:
     """Record how long something takes in any histogram of the catalog, or of your own, that counts seconds.
 
     A label `outcome` is filled in (`ok`, `error`, `cancelled`) unless it is given.
@@ -25,31 +27,35 @@ def timed(metric: Metric, /, *, registry: Registry | None = None, **labels: str)
     Raises:
         ValueError: the metric is no histogram, or the labels are not the metric's.
     """
-    return Timer((registry or default_registry()).memo(Durations, metric, *labels.items()))
+    return Timer((registry or default_registry()).memo(_durations, metric, is_error, *labels.items()))
+
+
+def _durations(registry: Registry, metric: Metric, is_error: IsError | None, *labels: tuple[str, str]) -> Durations:
+    return Durations(registry, metric, is_error, **dict(labels))
 
 
 def lock_hold(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Timer:
     """Record how long the block, or the decorated call, holds `lock`."""
-    return Timer((registry or default_registry()).memo(Durations, catalog.LOCK_HOLD, ("lock", lock), ("mode", mode)))
+    return timer(registry or default_registry(), catalog.LOCK_HOLD, None, lock, mode)
 
 
-def index_write(index: str, *, registry: Registry | None = None) -> Timer:
+def index_write(index: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
     """Record duration and outcome of one write to `index`."""
-    return Timer((registry or default_registry()).memo(Durations, catalog.INDEX_WRITE, ("index", index)))
+    return timer(registry or default_registry(), catalog.INDEX_WRITE, is_error, index)
 
 
-def vector_search(index: str, *, registry: Registry | None = None) -> Timer:
+def vector_search(index: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
     """Record the duration of one search in `index`."""
-    return Timer((registry or default_registry()).memo(Durations, catalog.VECTOR_SEARCH, ("index", index)))
+    return timer(registry or default_registry(), catalog.VECTOR_SEARCH, is_error, index)
 
 
-def request(route: str, *, registry: Registry | None = None) -> Timer:
+def request(route: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
     """Record duration and outcome of one request; `route` is the template (`/episodes/{id}`), never the raw path.
 
     A caller's mistake (a 4xx answer) is `ok` for availability; set `request.outcome = "error"` for a 5xx that was
     answered without an exception.
     """
-    return Timer((registry or default_registry()).memo(Durations, catalog.REQUEST_DURATION, ("route", route)))
+    return timer(registry or default_registry(), catalog.REQUEST_DURATION, is_error, route)
 
 
 def lock_wait(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Wait:
@@ -62,12 +68,13 @@ def lock_wait(lock: str, mode: str = "exclusive", *, registry: Registry | None =
     return Wait((registry or default_registry()).memo(_Waits, lock, mode))
 
 
-class _Waits:
+class _Waits(Sink):
     """Series of the waits for one lock."""
 
     __slots__ = ("wait", "waiters")
 
     def __init__(self, registry: Registry, lock: str, mode: str) -> None:
+        super().__init__()
         self.waiters = registry.gauge(catalog.LOCK_WAITERS, lock=lock, mode=mode)
         self.wait = registry.histogram(catalog.LOCK_WAIT, lock=lock, mode=mode)
 
@@ -104,12 +111,13 @@ def cache_lookup(cache: str, hit: Callable[[Any], bool] = found, *, registry: Re
     return Lookup((registry or default_registry()).memo(_Lookups, cache, hit))
 
 
-class _Lookups:
+class _Lookups(Sink):
     """Series of the lookups in one cache."""
 
     __slots__ = ("duration", "error", "hit", "is_hit", "miss", "registry")
 
     def __init__(self, registry: Registry, cache: str, is_hit: Callable[[Any], bool]) -> None:
+        super().__init__()
         self.registry = registry
         self.is_hit = is_hit
         self.hit, self.miss, self.error = (
@@ -141,22 +149,25 @@ class Lookup(Probe):
         sink.duration.observe(seconds)
 
 
-def completion(*, limit: int | None = None, registry: Registry | None = None) -> Completion:
+def completion(
+    *, limit: int | None = None, is_error: IsError | None = None, registry: Registry | None = None
+) -> Completion:
     """Record a completion: how many run at once, now and at peak, how long each takes and how it ends.
 
     Args:
         limit: how many the service lets run at once, if it has a limit; exported beside the number.
     """
-    return Completion((registry or default_registry()).memo(_Completions, limit))
+    return Completion((registry or default_registry()).memo(_Completions, limit, is_error))
 
 
-class _Completions:
+class _Completions(Sink):
     """Series of the completions, and those under way."""
 
     __slots__ = ("durations", "under_way")
 
-    def __init__(self, registry: Registry, limit: int | None) -> None:
-        self.durations = Durations(registry, catalog.COMPLETION_DURATION)
+    def __init__(self, registry: Registry, limit: int | None, is_error: IsError | None) -> None:
+        super().__init__(is_error)
+        self.durations = Durations(registry, catalog.COMPLETION_DURATION, is_error)
         self.under_way = registry.in_flight(catalog.COMPLETIONS_IN_FLIGHT)
         registry.gauge(catalog.COMPLETIONS_IN_FLIGHT).set_function(self.under_way.now)
         registry.gauge(catalog.COMPLETIONS_PEAK).set_function(self.under_way.peak)
@@ -183,7 +194,8 @@ def storage(
     backend: str,
     operation: str,
     *,
-    kind: Callable[[BaseException], str] = error_kind,
+    kind: ErrorKind | Mapping[type[BaseException], str] = error_kind,
+    is_error: IsError | None = None,
     registry: Registry | None = None,
 ) -> StorageOperation:
     """Record one storage operation: duration, outcome, and each error by its class.
@@ -192,19 +204,32 @@ def storage(
         backend: name of the store.
         operation: what is asked of it, such as `store_episode`.
         kind: turns an exception into one of the error kinds of `storage.errors`; anything else counts as `other`.
+            A mapping from exception types is asked first, the built-in rules for what it does not name.
+        is_error: says whether an exception is a failure; by default each is.
     """
-    return StorageOperation((registry or default_registry()).memo(_StorageOperations, backend, operation, kind))
+    rules = tuple(kind.items()) if isinstance(kind, Mapping) else kind
+    return StorageOperation(
+        (registry or default_registry()).memo(_StorageOperations, backend, operation, rules, is_error)
+    )
 
 
-class _StorageOperations:
+class _StorageOperations(Sink):
     """Series of one operation of one store."""
 
     __slots__ = ("durations", "errors", "kind", "registry")
 
-    def __init__(self, registry: Registry, backend: str, operation: str, kind: Callable[[BaseException], str]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        backend: str,
+        operation: str,
+        kind: ErrorKind | tuple[tuple[type[BaseException], str], ...],
+        is_error: IsError | None,
+    ) -> None:
+        super().__init__(is_error)
         self.registry = registry
-        self.kind = kind
-        self.durations = Durations(registry, catalog.STORAGE_DURATION, ("backend", backend), ("operation", operation))
+        self.kind = mapped(kind) if isinstance(kind, tuple) else kind
+        self.durations = Durations(registry, catalog.STORAGE_DURATION, is_error, backend=backend, operation=operation)
         self.errors = {
             value: registry.counter(catalog.STORAGE_ERRORS, backend=backend, operation=operation, kind=value)
             for value in catalog.STORAGE_ERRORS.label("kind").values
@@ -233,21 +258,22 @@ class StorageOperation(Probe):
             self.sink.failed(error)
 
 
-def recall(path: str, *, registry: Registry | None = None) -> Recall:
+def recall(path: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Recall:
     """Record one recall: duration and outcome by `path` (`hierarchical`, `flat` or `blended`).
 
     In a block, `as op: op.results = len(found)` records how much it found, and counts it if that is nothing.
     """
-    return Recall((registry or default_registry()).memo(_Recalls, path))
+    return Recall((registry or default_registry()).memo(_Recalls, path, is_error))
 
 
-class _Recalls:
+class _Recalls(Sink):
     """Series of the recalls by one path."""
 
     __slots__ = ("diversity", "durations", "empty", "results")
 
-    def __init__(self, registry: Registry, path: str) -> None:
-        self.durations = Durations(registry, catalog.RECALL_DURATION, ("path", path))
+    def __init__(self, registry: Registry, path: str, is_error: IsError | None) -> None:
+        super().__init__(is_error)
+        self.durations = Durations(registry, catalog.RECALL_DURATION, is_error, path=path)
         self.results = registry.histogram(catalog.RECALL_RESULTS, path=path)
         self.empty = registry.counter(catalog.RECALL_EMPTY, path=path)
         self.diversity = registry.histogram(catalog.RECALL_DIVERSITY)
@@ -275,18 +301,19 @@ class Recall(Probe):
             sink.diversity.observe(self.diversity)
 
 
-def consolidation(*, registry: Registry | None = None) -> Consolidation:
+def consolidation(*, is_error: IsError | None = None, registry: Registry | None = None) -> Consolidation:
     """Record one consolidation run: duration, outcome, episodes worked through and concepts formed."""
-    return Consolidation((registry or default_registry()).memo(_Consolidations))
+    return Consolidation((registry or default_registry()).memo(_Consolidations, is_error))
 
 
-class _Consolidations:
+class _Consolidations(Sink):
     """Series of the consolidation runs."""
 
     __slots__ = ("concepts", "durations", "episodes")
 
-    def __init__(self, registry: Registry) -> None:
-        self.durations = Durations(registry, catalog.CONSOLIDATION_DURATION)
+    def __init__(self, registry: Registry, is_error: IsError | None) -> None:
+        super().__init__(is_error)
+        self.durations = Durations(registry, catalog.CONSOLIDATION_DURATION, is_error)
         self.episodes = registry.counter(catalog.CONSOLIDATED_EPISODES)
         self.concepts = registry.counter(catalog.CONCEPTS_FORMED)
 

@@ -7,12 +7,15 @@ import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from itertools import product
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import catalog
-from .catalog import CATALOG, Kind, Metric
+from .catalog import Kind, Metric
 from .series import Counter, FoldGuard, Gauge, Histogram, InFlight, new_guard
-from .snapshot import Family, Snapshot
+from .snapshot import Family, Snapshot, ordered
+
+if TYPE_CHECKING:
+    from .multiprocess import Sharing
 
 OTHER = "other"
 DEFAULT_MAX_LABEL_SETS = 1000
@@ -20,7 +23,6 @@ DEFAULT_MAX_LABEL_LENGTH = 128
 
 AnySeries = Counter | Gauge | Histogram
 V = TypeVar("V")
-S = TypeVar("S", Counter, Gauge, Histogram)
 _CLASSES: dict[Kind, type[AnySeries]] = {Kind.COUNTER: Counter, Kind.GAUGE: Gauge, Kind.HISTOGRAM: Histogram}
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 
@@ -68,8 +70,9 @@ class Registry:
         self.strict = strict
         self._families: dict[str, _Family] = {}
         self._in_flight: dict[object, InFlight] = {}
-        self._memo: dict[Hashable, Any] = {}
-        self._started = time.time()
+        self.kept: dict[Hashable, Any] = {}
+        self._sharing: Sharing | None = None
+        self.started = time.time()
         self._monotonic = time.monotonic()
         self.gauge(catalog.UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
         self.gauge(catalog.SELF_SERIES).set_function(lambda: sum(len(f.series) for f in self._families.values()))
@@ -83,15 +86,15 @@ class Registry:
         Raises:
             ValueError: the metric is no counter, or the label names are not exactly the metric's.
         """
-        return self._bind(Counter, Kind.COUNTER, metric, labels)
+        return cast("Counter", self._bind(Kind.COUNTER, metric, labels))
 
     def gauge(self, metric: Metric, /, **labels: str) -> Gauge:
         """The gauge series of `metric` with these labels. Raises as `counter` does."""
-        return self._bind(Gauge, Kind.GAUGE, metric, labels)
+        return cast("Gauge", self._bind(Kind.GAUGE, metric, labels))
 
     def histogram(self, metric: Metric, /, **labels: str) -> Histogram:
         """The histogram series of `metric` with these labels. Raises as `counter` does."""
-        return self._bind(Histogram, Kind.HISTOGRAM, metric, labels)
+        return cast("Histogram", self._bind(Kind.HISTOGRAM, metric, labels))
 
     def declare(self, *metrics: Metric, **labels: str) -> None:
         """Export series at zero before anything happened, so that the first event is seen as an increase.
@@ -105,12 +108,7 @@ class Registry:
         for metric in metrics:
             choices = [self._choices(metric, label, labels) for label in metric.labels]
             for values in product(*choices):
-                self._bind(
-                    _CLASSES[metric.kind],
-                    metric.kind,
-                    metric,
-                    dict(zip(metric.label_names, values, strict=True)),
-                )
+                self._bind(metric.kind, metric, dict(zip(metric.label_names, values, strict=True)))
 
     @staticmethod
     def _choices(metric: Metric, label: catalog.Label, given: dict[str, str]) -> tuple[str, ...]:
@@ -124,21 +122,26 @@ class Registry:
         """The tracker of work under way called `key`, made if it is new."""
         return self._in_flight.setdefault(key, InFlight())
 
+    def keep(self, key: Hashable, made: V) -> V:
+        """`made`, kept as `kept[key]` for the next time.
+
+        No more are kept than a metric may have label sets, so that labels from requests cannot fill the memory.
+        """
+        if len(self.kept) < self.max_label_sets:
+            self.kept[key] = made
+        return made
+
     def memo(self, build: Callable[..., V], *arguments: Hashable) -> V:
         """`build(self, *arguments)`, kept for the next call with the same arguments.
 
-        A probe written inside a function is made anew at each call; its series are looked up only once. No more
-        are kept than a metric may have label sets, so that arguments from requests cannot fill the memory.
+        A probe written inside a function is made anew at each call; its series are looked up only once.
         """
-        key = (build, *arguments)
-        kept = self._memo.get(key)
-        if kept is None:
-            kept = build(self, *arguments)
-            if len(self._memo) < self.max_label_sets:
-                self._memo[key] = kept
-        return cast("V", kept)
+        try:
+            return cast("V", self.kept[build, arguments])
+        except KeyError:
+            return self.keep((build, arguments), build(self, *arguments))
 
-    def _bind(self, cls: type[S] | type[AnySeries], kind: Kind, metric: Metric, labels: dict[str, str]) -> S:
+    def _bind(self, kind: Kind, metric: Metric, labels: dict[str, str]) -> AnySeries:
         if metric.kind is not kind:
             raise ValueError(f"{metric.name} is a {metric.kind.value}, not a {kind.value}")
         if len(labels) != len(metric.labels) or any(name not in labels for name in metric.label_names):
@@ -151,7 +154,7 @@ class Registry:
         series = family.series.get(key)
         if series is None:
             series = self._admit(family, key)
-        return series  # type: ignore[return-value]  # the kind was checked above; mypy cannot tie it to the class
+        return series
 
     def _admit(self, family: _Family, key: tuple[str, ...]) -> AnySeries:
         """The series of a new key, cleaned; past the cap, the one that stands for all others."""
@@ -162,9 +165,14 @@ class Registry:
             key = self._clean(metric, key)
         if not bounded and key not in family.series and len(family.series) >= self.max_label_sets:
             self.drop(metric, "label_sets", 1)
-            key = tuple(v if label.values else OTHER for label, v in zip(metric.labels, key, strict=True))
+            key = self.overflow(metric, key)
         # Two threads may both come here: setdefault lets one of them win.
         return family.series.setdefault(key, _CLASSES[metric.kind](metric, key, family.guard, self.drop))
+
+    @staticmethod
+    def overflow(metric: Metric, key: tuple[str, ...]) -> tuple[str, ...]:
+        """The labels of the series that stands for all those above the cap."""
+        return tuple(v if label.values else OTHER for label, v in zip(metric.labels, key, strict=True))
 
     def _clean(self, metric: Metric, key: tuple[str, ...]) -> tuple[str, ...]:
         values = []
@@ -192,26 +200,56 @@ class Registry:
     # Reading --------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Everything recorded so far, merged: catalog metrics in catalog order, then a service's own by name."""
-        families = tuple(
+        """Everything recorded so far, merged: catalog metrics in catalog order, then a service's own by name.
+
+        With a shared directory, that is what all its processes recorded; see `share`.
+        """
+        return self._sharing.snapshot() if self._sharing is not None else self.own_snapshot()
+
+    def own_snapshot(self) -> Snapshot:
+        """What this process alone recorded: for a push, which each process makes under a name of its own."""
+        families = ordered(
             Family(family.metric, tuple(sorted(points)))
-            for family in self._ordered()
+            for family in list(self._families.values())
             if (points := [p for s in list(family.series.values()) if (p := s.point()) is not None])
         )
-        return Snapshot(self.prefix, self._started, time.time(), families)
+        return Snapshot(self.prefix, self.started, time.time(), families)
 
-    def _ordered(self) -> Iterator[_Family]:
-        known = {metric.name for metric in CATALOG}
-        names = [metric.name for metric in CATALOG if metric.name in self._families]
-        own = sorted(name for name in list(self._families) if name not in known)
-        return (self._families[name] for name in (*names, *own))
+    def series(self) -> Iterator[AnySeries]:
+        """Every series of this process."""
+        for family in list(self._families.values()):
+            yield from list(family.series.values())
+
+    def metric(self, name: str) -> Metric | None:
+        """The metric that is known by that dotted name: a recorded one, or one of the catalog."""
+        family = self._families.get(name)
+        return family.metric if family else catalog.find(name)
+
+    def share(self, directory: str | os.PathLike[str]) -> bool:
+        """Merge this registry with those of all processes that share `directory`; once, and for good.
+
+        What a process recorded reaches the others, and outlives it, within about 50 ms. Counters go on where an
+        earlier run left them, unless the directory is emptied between the two. False where the directory cannot be
+        used: that is logged, and the process goes on showing itself alone.
+        """
+        if self._sharing is None:
+            try:
+                from .multiprocess import join
+            except ImportError:  # no file locks on this system
+                import logging
+
+                logging.getLogger("mnemoscope").warning("multi-process mode is off: it needs fcntl.flock")
+                return False
+            self.declare(catalog.SELF_FILES_REJECTED)
+            self._sharing = join(self, directory)
+        return self._sharing is not None
 
     def clear(self, *, keep_settings: bool = False) -> None:
         """Set every series back to zero; series that were handed out stay usable.
 
         `keep_settings` leaves what gauges were `set` to.
         """
-        self._started = time.time()
+        self.started = time.time()
         for family in list(self._families.values()):
             family.guard = new_guard()
             for series in list(family.series.values()):
@@ -227,6 +265,8 @@ def default_registry() -> Registry:
     """The registry that probes write to unless they are given another."""
     if not _default:
         _default.append(Registry())
+        if directory := os.environ.get("MNEMOSCOPE_MULTIPROC_DIR"):
+            _default[0].share(directory)
     return _default[0]
 
 
@@ -236,8 +276,13 @@ def configure(
     max_label_sets: int | None = None,
     max_label_length: int | None = None,
     strict: bool | None = None,
+    multiprocess_dir: str | os.PathLike[str] | None = None,
 ) -> Registry:
     """Change the default registry; probes that are already in place go on with it.
+
+    `multiprocess_dir` is a directory that all processes of the service share, so that a scrape of one shows all;
+    `MNEMOSCOPE_MULTIPROC_DIR` says the same; see `Registry.share`. Set it where every process comes by, and so not
+    below `if __name__ == "__main__"`.
 
     Raises:
         ValueError: the prefix is not one that a metric name can start with.
@@ -251,7 +296,23 @@ def configure(
         registry.max_label_length = max_label_length
     if strict is not None:
         registry.strict = strict
+    if multiprocess_dir is not None:
+        registry.share(multiprocess_dir)
     return registry
+
+
+def _sharings() -> list[Sharing]:
+    return [registry._sharing for registry in list(_registries) if registry._sharing is not None]
+
+
+def _before_fork() -> None:
+    for sharing in _sharings():
+        sharing.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for sharing in _sharings():
+        sharing.after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:
@@ -259,7 +320,9 @@ def _after_fork_in_child() -> None:
     # of the parent held at the fork would stay locked for ever.
     for registry in list(_registries):
         registry.clear(keep_settings=True)
+    for sharing in _sharings():
+        sharing.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -36,7 +36,7 @@ class FoldGuard(Protocol):
 class Series(Generic[E]):
     """What counters, gauges and histograms share: the journal and when it is folded."""
 
-    __slots__ = ("drop", "guard", "journal", "labels", "metric")
+    __slots__ = ("drop", "exemplars", "guard", "journal", "labels", "metric")
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
         self.metric = metric
@@ -44,6 +44,7 @@ class Series(Generic[E]):
         self.guard = guard
         self.drop = drop
         self.journal: list[E] = []
+        self.exemplars: dict[int, Exemplar] | None = None  # by bucket; a counter's under 0
 
     def fold(self, patience: float = 0.0) -> None:
         """Move the journal into the totals; give up silently when somebody else is at it for `patience` seconds."""
@@ -66,6 +67,11 @@ class Series(Generic[E]):
     def _add(self, taken: list[E]) -> None:
         raise AssertionError("each kind of series says how it adds")
 
+    def _keep(self, bucket: int, value: float, exemplar: Mapping[str, str]) -> None:
+        if self.exemplars is None:
+            self.exemplars = {}
+        self.exemplars[bucket] = Exemplar(tuple(exemplar.items()), value, time.time())
+
     def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
         """Start again at zero with a new guard.
 
@@ -75,17 +81,17 @@ class Series(Generic[E]):
         """
         self.guard = guard
         self.journal.clear()
+        self.exemplars = None
 
 
 class Counter(Series[float]):
     """A total that only grows."""
 
-    __slots__ = ("exemplar", "total")
+    __slots__ = ("state",)
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
         super().__init__(metric, labels, guard, drop)
-        self.total = 0.0
-        self.exemplar: Exemplar | None = None
+        self.state = 0.0
 
     def inc(self, amount: float = 1, exemplar: Mapping[str, str] | None = None) -> None:
         """Count `amount` more; a negative or non-finite one is refused and counted as dropped."""
@@ -94,7 +100,7 @@ class Counter(Series[float]):
         if len(journal) > JOURNAL_LIMIT:
             self.fold()
         if exemplar is not None:
-            self.exemplar = Exemplar(tuple(exemplar.items()), amount, time.time())
+            self._keep(0, amount, exemplar)
 
     def _add(self, taken: list[float]) -> None:
         added = sum(taken)
@@ -104,17 +110,16 @@ class Counter(Series[float]):
             self.drop(self.metric, "negative", negative)
             self.drop(self.metric, "not_a_number", len(taken) - len(good) - negative)
             added = sum(good)
-        self.total += added
+        self.state += added
 
     def point(self) -> NumberPoint:
         """The value now."""
         self.settle()
-        return NumberPoint(self.labels, self.total, self.exemplar)
+        return NumberPoint(self.labels, self.state, self.exemplars[0] if self.exemplars else None)
 
     def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
         super().reset(guard)
-        self.total = 0.0
-        self.exemplar = None
+        self.state = 0.0
 
 
 class Gauge(Series["float | tuple[float]"]):
@@ -191,12 +196,11 @@ class Gauge(Series["float | tuple[float]"]):
 class Histogram(Series[float]):
     """Observations counted by bucket, with their sum."""
 
-    __slots__ = ("exemplars", "state")
+    __slots__ = ("state",)
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
         super().__init__(metric, labels, guard, drop)
         self.state: tuple[tuple[int, ...], float] = _empty(metric)
-        self.exemplars: dict[int, Exemplar] | None = None
 
     def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Record one observation, in the metric's unit; NaN, infinities and negative values are refused and counted."""
@@ -205,10 +209,7 @@ class Histogram(Series[float]):
         if len(journal) > JOURNAL_LIMIT:
             self.fold()
         if exemplar is not None:
-            if self.exemplars is None:
-                self.exemplars = {}
-            bucket = bisect_left(self.metric.buckets, value)
-            self.exemplars[bucket] = Exemplar(tuple(exemplar.items()), value, time.time())
+            self._keep(bisect_left(self.metric.buckets, value), value, exemplar)
 
     def _add(self, taken: list[float]) -> None:
         added = sum(taken)
@@ -245,7 +246,6 @@ class Histogram(Series[float]):
     def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
         super().reset(guard)
         self.state = _empty(self.metric)
-        self.exemplars = None
 
 
 def _empty(metric: Metric) -> tuple[tuple[int, ...], float]:

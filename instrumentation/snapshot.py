@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from .catalog import Metric
+from .catalog import CATALOG, Metric
+
+_PLACE = {metric.name: place for place, metric in enumerate(CATALOG)}
 
 
 class Exemplar(NamedTuple):
@@ -36,7 +39,7 @@ class HistogramPoint(NamedTuple):
     exemplars: tuple[Exemplar | None, ...] = ()
 
     @property
-    def count(self) -> int:
+    def observations(self) -> int:
         """Number of observations."""
         return sum(self.counts)
 
@@ -58,3 +61,8 @@ class Snapshot(NamedTuple):
     started: float
     taken: float
     families: tuple[Family, ...]
+
+
+def ordered(families: Iterable[Family]) -> tuple[Family, ...]:
+    """The families as a snapshot holds them: those of the catalog in its order, then a service's own by name."""
+    return tuple(sorted(families, key=lambda f: (_PLACE.get(f.metric.name, len(_PLACE)), f.metric.name)))

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Self
 
 from .catalog import Kind, Metric
 from .decorate import COROUTINE, FUNCTION
-from .operation import ERROR, OK, Probe, outcome_of
+from .operation import ERROR, OK, IsError, Probe, Sink
 from .registry import Registry
 from .series import JOURNAL_LIMIT, Histogram
 
 
-class Durations:
+class Durations(Sink):
     """Where the durations of one kind of operation go.
 
     Every outcome's series exists from the start, at zero. A metric without the label `outcome` has one series.
@@ -22,22 +22,26 @@ class Durations:
 
     __slots__ = ("by_outcome", "ok", "other")
 
-    def __init__(self, registry: Registry, metric: Metric, *labels: tuple[str, str]) -> None:
+    def __init__(self, registry: Registry, metric: Metric, is_error: IsError | None = None, **labels: str) -> None:
+        super().__init__(is_error)
         if metric.kind is not Kind.HISTOGRAM:
             raise ValueError(f"{metric.name} is a {metric.kind.value}; only a histogram can be timed")
-        given = dict(labels)
         self.by_outcome: dict[str, Histogram] = {}
-        if "outcome" in metric.label_names and "outcome" not in given:
+        if "outcome" in metric.label_names and "outcome" not in labels:
             values = metric.label("outcome").values
-            self.by_outcome = {value: registry.histogram(metric, outcome=value, **given) for value in values}
+            self.by_outcome = {value: registry.histogram(metric, outcome=value, **labels) for value in values}
             self.ok = self.by_outcome.get(OK) or self.by_outcome[values[0]]
             self.other = self.by_outcome.get(ERROR) or self.ok
         else:
-            self.ok = self.other = registry.histogram(metric, **given)
+            self.ok = self.other = registry.histogram(metric, **labels)
 
     def record(self, seconds: float, outcome: str) -> None:
         """Record a duration; an outcome that the metric does not know counts as an error."""
         self.by_outcome.get(outcome, self.other).observe(seconds)
+
+    def ended(self, seconds: float, error: BaseException) -> None:
+        """Record the duration of what ended by an exception."""
+        self.record(seconds, self.outcome_of(error))
 
 
 class Timer(Probe):
@@ -53,13 +57,13 @@ class Timer(Probe):
 
     def __init__(self, sink: Durations) -> None:
         self.sink = sink
-        self._idle = [True]
+        self.idle = [True]
         self._others = None
         self.outcome = None
 
     def __enter__(self) -> Self:
         try:
-            self._idle.pop()
+            self.idle.pop()
         except IndexError:
             return self._enter_again()
         self.started = perf_counter()
@@ -75,13 +79,13 @@ class Timer(Probe):
         ok = self.sink.ok
         journal = ok.journal
         journal.append(perf_counter() - self.started)
-        self._idle.append(True)
+        self.idle.append(True)
         if len(journal) > JOURNAL_LIMIT:
             ok.fold()
 
 
 def _function(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
-    journal, fold, record = probe.sink.ok.journal, probe.sink.ok.fold, probe.sink.record
+    journal, fold, ended = probe.sink.ok.journal, probe.sink.ok.fold, probe.sink.ended
     append = journal.append
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -89,7 +93,7 @@ def _function(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
         try:
             result = target(*args, **kwargs)
         except BaseException as error:
-            record(perf_counter() - started, outcome_of(error))
+            ended(perf_counter() - started, error)
             raise
         append(perf_counter() - started)
         if len(journal) > JOURNAL_LIMIT:
@@ -100,7 +104,7 @@ def _function(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
 
 
 def _coroutine(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
-    journal, fold, record = probe.sink.ok.journal, probe.sink.ok.fold, probe.sink.record
+    journal, fold, ended = probe.sink.ok.journal, probe.sink.ok.fold, probe.sink.ended
     append = journal.append
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -108,7 +112,7 @@ def _coroutine(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
         try:
             result = await target(*args, **kwargs)
         except BaseException as error:
-            record(perf_counter() - started, outcome_of(error))
+            ended(perf_counter() - started, error)
             raise
         append(perf_counter() - started)
         if len(journal) > JOURNAL_LIMIT:
@@ -119,3 +123,21 @@ def _coroutine(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
 
 
 Timer.wrappers.update({FUNCTION: _function, COROUTINE: _coroutine})
+
+
+def timer(registry: Registry, metric: Metric, is_error: IsError | None, *values: str) -> Timer:
+    """A timer of `metric`, with the values of its labels other than `outcome`, in the metric's order.
+
+    The one made for the same labels before, if nobody is using it: a probe that a service writes inside a function
+    costs no new object then. Should somebody enter it first, `Probe` sees to it that both are right.
+    """
+    try:
+        kept: Timer = registry.kept[metric, is_error, values]
+    except KeyError:
+        kept = registry.keep((metric, is_error, values), _new_timer(registry, metric, is_error, values))
+    return kept if kept.idle else Timer(kept.sink)
+
+
+def _new_timer(registry: Registry, metric: Metric, is_error: IsError | None, values: tuple[str, ...]) -> Timer:
+    names = [name for name in metric.label_names if name != "outcome"]
+    return Timer(Durations(registry, metric, is_error, **dict(zip(names, values, strict=True))))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from . import cognition, memory, service, storage
 from .cognition import *  # noqa: F403
 from .memory import *  # noqa: F403
-from .model import DEFAULT_PREFIX, Area, Kind, Label, Metric, Source, Unit, valid_prefix
+from .model import DEFAULT_PREFIX, Across, Area, Kind, Label, Metric, Source, Unit, valid_prefix
 from .service import *  # noqa: F403
 from .storage import *  # noqa: F403
 
@@ -27,6 +27,11 @@ CATALOG: tuple[Metric, ...] = tuple(
 _BY_NAME = {metric.name: metric for metric in CATALOG}
 if len(_BY_NAME) != len(CATALOG):
     raise ValueError("two metrics of the catalog share a name")
+
+
+def find(name: str) -> Metric | None:
+    """The metric with this dotted name, if there is one."""
+    return _BY_NAME.get(name)
 
 
 def by_name(name: str) -> Metric:
@@ -48,6 +53,7 @@ def by_name(name: str) -> Metric:
 __all__ = [
     "CATALOG",
     "DEFAULT_PREFIX",
+    "Across",
     "Area",
     "Kind",
     "Label",
@@ -55,5 +61,6 @@ __all__ = [
     "Source",
     "Unit",
     "by_name",
+    "find",
     "valid_prefix",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .labels import MEMORY, OUTCOME, RECALL_PATH
-from .model import Area, Kind, Label, Metric, Source, Unit
+from .model import Across, Area, Kind, Label, Metric, Source, Unit
 
 # Recall zones turn at 100 and 500 ms; vector search aims at 25 ms.
 _RECALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1, 2.5)
@@ -173,6 +173,7 @@ MEMORY_WEIGHT = Metric(
     (MEMORY,),
     (),
     (Source.M17,),
+    across=Across.LATEST,
 )
 MEMORY_ITEMS = Metric(
     "memory.items",
@@ -183,6 +184,7 @@ MEMORY_ITEMS = Metric(
     (MEMORY,),
     (),
     (Source.M17,),
+    across=Across.MAX,
 )
 SEMANTIC_TIMEOUTS = Metric(
     "memory.semantic.timeouts",
@@ -203,6 +205,7 @@ COHORT_RATE = Metric(
     (),
     (),
     (Source.M17,),
+    across=Across.LATEST,
 )
 
 CONSOLIDATION_DURATION = Metric(
@@ -254,6 +257,7 @@ SEMANTIC_HEALTH = Metric(
     (),
     (),
     (Source.M17,),
+    across=Across.MIN,
 )
 FAN = Metric(
     "fan.associations",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .labels import CACHE, INDEX, LOCK, MODE, OUTCOME
-from .model import Area, Kind, Label, Metric, Source, Unit
+from .model import Across, Area, Kind, Label, Metric, Source, Unit
 
 # Lock waits start at microseconds; 1 s is the writer-starvation limit.
 _LOCK_BUCKETS = (1e-05, 5e-05, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
@@ -45,6 +45,16 @@ LOCK_WAITERS = Metric(
     Kind.GAUGE,
     Unit.COUNT,
     "Threads or tasks that wait for the lock now",
+    Area.LOCKS,
+    (LOCK, MODE),
+    (),
+    (Source.SLM,),
+)
+LOCK_WAITERS_PEAK = Metric(
+    "lock.waiters.peak",
+    Kind.GAUGE,
+    Unit.COUNT,
+    "Most threads or tasks that waited for the lock at once in the last 30 to 60 seconds",
     Area.LOCKS,
     (LOCK, MODE),
     (),
@@ -143,6 +153,7 @@ INDEX_ENTRIES = Metric(
     (INDEX,),
     (),
     (Source.SLM,),
+    across=Across.MAX,
 )
 INDEX_MEMORY = Metric(
     "index.memory",
@@ -224,6 +235,7 @@ CACHE_ENTRIES = Metric(
     (CACHE,),
     (),
     (Source.PLAN,),
+    across=Across.MAX,
 )
 CACHE_SIZE = Metric(
     "cache.size",
@@ -234,4 +246,5 @@ CACHE_SIZE = Metric(
     (CACHE,),
     (),
     (Source.PLAN,),
+    across=Across.MAX,
 )

@@ -70,6 +70,18 @@ class Unit(StrEnum):
         return {"s": "seconds", "By": "bytes"}.get(self.value, "")
 
 
+class Across(StrEnum):
+    """How a gauge of several processes becomes one number; counters and histograms are always added up.
+
+    A gauge goes with its process; only LATEST keeps what a process that has ended said.
+    """
+
+    SUM = "sum"
+    MAX = "max"
+    MIN = "min"
+    LATEST = "latest"
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """One dimension of a metric.
@@ -110,6 +122,7 @@ class Metric:
         buckets: finite upper bounds of a histogram, ascending; `+Inf` is implied.
         area: the part of a service it belongs to.
         sources: the reviews that ask for it.
+        across: how the gauges of several processes are merged, in multi-process mode.
 
     Raises:
         ValueError: the parts contradict each other (a counter with buckets, say).
@@ -123,6 +136,7 @@ class Metric:
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
     sources: tuple[Source, ...] = ()
+    across: Across = Across.SUM
 
     def __post_init__(self) -> None:
         if not _DOTTED.match(self.name):

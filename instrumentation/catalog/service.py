@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .labels import OUTCOME, ROUTE, STAGE, TRACK
-from .model import Area, Kind, Label, Metric, Source, Unit
+from .model import Across, Area, Kind, Label, Metric, Source, Unit
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10)
-_METRIC = Label("metric", "name of the metric concerned", example="lock.wait.duration")
+_METRIC = Label("metric", "name of the metric or probe concerned", example="lock.wait.duration")
 _PHASE = Label("phase", "moment of the shutdown", ("start", "end"))
 
 REQUEST_DURATION = Metric(
@@ -64,6 +64,7 @@ UPTIME = Metric(
     (),
     (),
     (Source.AKI,),
+    across=Across.MAX,
 )
 READY = Metric(
     "service.ready",
@@ -74,6 +75,7 @@ READY = Metric(
     (),
     (),
     (Source.AKI,),
+    across=Across.MIN,
 )
 SHUTDOWN_DURATION = Metric(
     "service.shutdown.duration",
@@ -84,6 +86,7 @@ SHUTDOWN_DURATION = Metric(
     (),
     (),
     (Source.AKI,),
+    across=Across.MAX,
 )
 SHUTDOWN_IN_FLIGHT = Metric(
     "service.shutdown.in.flight",
@@ -104,6 +107,7 @@ OPEN_FILES = Metric(
     (),
     (),
     (Source.AKI,),
+    across=Across.MAX,
 )
 MEMORY_USED = Metric(
     "service.memory",
@@ -124,6 +128,7 @@ MEMORY_LIMIT = Metric(
     (),
     (),
     (Source.AKI,),
+    across=Across.MAX,
 )
 AUTHENTICATION = Metric(
     "service.authentication.duration",
@@ -145,6 +150,7 @@ ROLLOUT_INFO = Metric(
     (TRACK, STAGE, Label("version", "version of the service", example="1.4.0")),
     (),
     (Source.M17, Source.SLM),
+    across=Across.MAX,
 )
 FEATURE_FLAG = Metric(
     "rollout.feature.flag",
@@ -155,6 +161,7 @@ FEATURE_FLAG = Metric(
     (Label("flag", "name of the flag", example="blended_recall"),),
     (),
     (Source.M17, Source.SLM),
+    across=Across.MAX,
 )
 
 SELF_DROPPED = Metric(
@@ -183,6 +190,7 @@ SELF_SERIES = Metric(
     (),
     (),
     (Source.MNEMOSCOPE,),
+    across=Across.MAX,
 )
 SELF_SCRAPE = Metric(
     "instrumentation.scrape.duration",
@@ -201,6 +209,22 @@ SELF_EXPORTS = Metric(
     "Pushes to an OTLP endpoint",
     Area.SELF,
     (Label("outcome", "how it ended", ("ok", "error")),),
+    (),
+    (Source.MNEMOSCOPE,),
+)
+SELF_FILES_REJECTED = Metric(
+    "instrumentation.files.rejected",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Files of multi-process mode, or metrics in them, that could not be used and were left out",
+    Area.SELF,
+    (
+        Label(
+            "reason",
+            "what was wrong with it",
+            ("empty", "foreign", "version", "truncated", "corrupt", "mismatch", "unreadable"),
+        ),
+    ),
     (),
     (Source.MNEMOSCOPE,),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .labels import BACKEND, DIVERGENCE, ERROR_KIND, OPERATION, OUTCOME, POOL
-from .model import Area, Kind, Label, Metric, Source, Unit
+from .model import Across, Area, Kind, Label, Metric, Source, Unit
 
 _STORAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _JOB_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
@@ -69,6 +69,7 @@ CIRCUIT_STATE = Metric(
     (BACKEND, Label("state", "state of the breaker", ("closed", "half_open", "open"))),
     (),
     (Source.SLM, Source.AKI),
+    across=Across.MAX,
 )
 CIRCUIT_FAILURES = Metric(
     "storage.circuit.consecutive.failures",
@@ -79,6 +80,7 @@ CIRCUIT_FAILURES = Metric(
     (BACKEND,),
     (),
     (Source.SLM, Source.AKI),
+    across=Across.MAX,
 )
 POOL_CONNECTIONS = Metric(
     "storage.pool.connections",
@@ -119,6 +121,7 @@ WAL_SIZE = Metric(
     (BACKEND,),
     (),
     (Source.AKI,),
+    across=Across.MAX,
 )
 WAL_FILES = Metric(
     "storage.wal.files",
@@ -129,6 +132,7 @@ WAL_FILES = Metric(
     (BACKEND,),
     (),
     (Source.AKI,),
+    across=Across.MAX,
 )
 WAL_REPLAY = Metric(
     "storage.wal.replay.duration",
@@ -169,6 +173,7 @@ CONTENT_SIZE = Metric(
     (BACKEND, Label("state", "which bytes", ("live", "total"))),
     (),
     (Source.WARM,),
+    across=Across.MAX,
 )
 COMPACTION = Metric(
     "storage.compaction.duration",
@@ -209,6 +214,7 @@ BACKUP_LAST_SUCCESS = Metric(
     (BACKEND,),
     (),
     (Source.AKI,),
+    across=Across.LATEST,
 )
 RESTORE = Metric(
     "storage.restore.duration",

@@ -14,7 +14,7 @@ from mnemoscope.instrumentation.snapshot import HistogramPoint
 
 def read(registry: Registry, metric: catalog.Metric) -> float:
     points = [p for f in registry.snapshot().families if f.metric is metric for p in f.points]
-    return sum(p.count if isinstance(p, HistogramPoint) else p.value for p in points)
+    return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in points)
 
 
 def test_a_contended_lock_shows_wait_hold_waiters_and_contention() -> None:

@@ -33,7 +33,7 @@ def value(registry: Registry, metric: catalog.Metric, *labels: str) -> float:
     for family in registry.snapshot().families:
         for point in family.points:
             if family.metric is metric and point.labels == labels:
-                return point.count if isinstance(point, HistogramPoint) else point.value
+                return point.observations if isinstance(point, HistogramPoint) else point.value
     raise AssertionError(f"no series {metric.name}{labels}")
 
 
@@ -262,7 +262,7 @@ async def test_one_probe_shared_by_tasks_that_end_out_of_order_gives_each_its_ow
     await asyncio.gather(*(recall(n) for n in range(5)))
     results = next(f for f in registry.snapshot().families if f.metric is catalog.RECALL_RESULTS).points[0]
     assert isinstance(results, HistogramPoint)
-    assert (results.count, results.sum) == (5, 10)
+    assert (results.observations, results.sum) == (5, 10)
     assert value(registry, catalog.RECALL_EMPTY, "flat") == 1
     assert spent(registry, catalog.RECALL_DURATION, "flat", "ok") >= 0.15 * 0.9
 
@@ -377,6 +377,59 @@ def test_an_error_classifier_that_fails_does_not_reach_the_host(registry: Regist
     with pytest.raises(KeyError), scope.storage("turso", "store", kind=broken, registry=registry):
         raise KeyError
     assert value(registry, catalog.STORAGE_ERRORS, "turso", "store", "other") == 1
+
+
+def test_a_mapping_from_exceptions_is_asked_before_the_built_in_rules(registry: Registry) -> None:
+    class Throttled(ConnectionError): ...
+
+    for error, kind in ((Throttled(), "quota"), (ConnectionError(), "connection"), (ValueError(), "other")):
+        probe = scope.storage("s3", "put", kind={Throttled: "quota", ValueError: "no such kind"}, registry=registry)
+        with pytest.raises(type(error)), probe:
+            raise error
+        assert value(registry, catalog.STORAGE_ERRORS, "s3", "put", kind) == 1
+
+
+def test_a_predicate_decides_which_exceptions_are_errors_and_a_failing_one_hides_none(registry: Registry) -> None:
+    def not_missing(error: Exception) -> bool:
+        return not isinstance(error, KeyError)
+
+    @scope.index_write("s", is_error=not_missing, registry=registry)
+    def find(error: Exception) -> None:
+        raise error
+
+    for error in (KeyError(), ValueError()):
+        with pytest.raises(type(error)):
+            find(error)
+    assert outcomes(registry) == (1, 1, 0)
+    with pytest.raises(KeyError), scope.index_write("s", is_error=lambda _e: 1 / 0, registry=registry):  # type: ignore[arg-type, return-value]
+        raise KeyError
+    assert outcomes(registry) == (1, 2, 0)
+
+
+async def test_labels_may_come_from_the_calls_arguments(registry: Registry) -> None:
+    @scope.per_call(scope.storage, backend="turso", operation=lambda operation, **_: operation, registry=registry)
+    async def execute(operation: str, **_options: object) -> str:
+        return operation
+
+    assert await execute("load", fast=True) == "load"
+    await execute("store")
+    assert value(registry, catalog.STORAGE_DURATION, "turso", "load", "ok") == 1
+    assert value(registry, catalog.STORAGE_DURATION, "turso", "store", "ok") == 1
+
+
+def test_a_label_function_that_fails_is_counted_and_does_not_reach_the_host(registry: Registry) -> None:
+    @scope.per_call(scope.index_write, index=lambda: "never called so", registry=registry)
+    def insert(episode: int) -> int:
+        return episode
+
+    assert insert(5) == 5
+    assert value(registry, catalog.INDEX_WRITE, "other", "ok") == 1
+    assert value(registry, catalog.SELF_DROPPED, "index_write", "callback") == 1
+
+
+def test_a_hit_predicate_that_fails_counts_a_miss_and_does_not_reach_the_host(registry: Registry) -> None:
+    scope.cache_lookup("redb", hit=lambda result: 1 / 0, registry=registry)(lambda: 1)()  # type: ignore[arg-type, return-value]
+    assert value(registry, catalog.CACHE_LOOKUPS, "redb", "miss") == 1
 
 
 def test_consolidation_counts_what_it_did_even_when_it_fails(registry: Registry) -> None:

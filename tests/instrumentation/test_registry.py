@@ -99,7 +99,7 @@ def test_memo_does_not_grow_with_arguments_from_requests() -> None:
     registry = Registry(max_label_sets=5)
     for i in range(50):
         registry.memo(lambda r, n: n, i)
-    assert len(registry._memo) <= 5
+    assert len(registry.kept) <= 5
 
 
 def test_clear_keeps_series_usable() -> None:

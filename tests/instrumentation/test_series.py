@@ -65,9 +65,9 @@ def test_a_scrape_between_recordings_sees_sums_and_counts_of_the_same_observatio
         while not done.is_set():
             point = histogram.point()
             # Every observation is exactly 0.25: a sum that belongs to other observations than the counts shows.
-            if point.sum != point.count * 0.25 or point.count < last:
+            if point.sum != point.observations * 0.25 or point.observations < last:
                 torn.append(point)
-            last = point.count
+            last = point.observations
 
     scraper = threading.Thread(target=scrape)
     scraper.start()
@@ -75,7 +75,7 @@ def test_a_scrape_between_recordings_sees_sums_and_counts_of_the_same_observatio
     done.set()
     scraper.join()
     assert not torn
-    assert histogram.point().count == THREADS * EACH
+    assert histogram.point().observations == THREADS * EACH
 
 
 def test_an_observation_counts_in_the_bucket_whose_upper_bound_it_equals(registry: Registry) -> None:
@@ -94,7 +94,7 @@ def test_what_is_not_a_duration_is_refused_and_counted_and_the_rest_of_the_batch
     histogram = registry.histogram(catalog.LOCK_WAIT, lock="a", mode="read")
     for value in (0.5, bad, 0.25):
         histogram.observe(value)
-    assert (histogram.point().count, histogram.point().sum) == (2, 0.75)
+    assert (histogram.point().observations, histogram.point().sum) == (2, 0.75)
     reason = "negative" if bad == -1 else "not_a_number"
     assert points(registry, catalog.SELF_DROPPED)[(catalog.LOCK_WAIT.name, reason)].value == 1
 
