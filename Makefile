@@ -43,11 +43,16 @@ format: $(ENVIRONMENT) ## let ruff mend what it can
 
 # The folders alerts/, dashboards/ and so on are mapped under `mnemoscope.` when the project is installed, and
 # mypy reads files, not import hooks. So it checks an installed copy, from within the copy's folder.
-types: $(ENVIRONMENT) ## mypy in strict mode, over the package as it is installed
+types: $(ENVIRONMENT) ## mypy in strict mode over the package as it is installed; mypy and pyright over its public use
 	@rm -rf build
 	@$(BIN)/python -m pip install --quiet --no-deps --target build/types .
 	@cd build/types && "$(CURDIR)/$(BIN)/python" -m mypy \
 		--config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" -p mnemoscope
+	@cp tests/typing/api.py build/types/
+	@cd build/types && "$(CURDIR)/$(BIN)/python" -m mypy \
+		--config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" api.py
+	@echo '{}' > build/types/pyrightconfig.json  # else it would start from this folder, where nothing is mapped
+	@cd build/types && "$(CURDIR)/$(BIN)/pyright" --warnings --pythonpath "$(CURDIR)/$(BIN)/python" api.py
 	@rm -rf build
 
 wheel: $(ENVIRONMENT) ## the source archive, and the wheel built from it, in dist/

@@ -8,6 +8,7 @@ and no more, and a probe that is kept and shared is right as well.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from time import perf_counter
 from types import TracebackType
@@ -69,7 +70,7 @@ class Probe:
     def __init__(self, sink: Any) -> None:
         self.sink = sink
         self.idle = [True]  # whoever pops it has the probe; list.pop is atomic, so only one thread does
-        self._others: list[Self] | None = None
+        self._others: dict[int, Self] = {}  # by id: the operations of who entered while it was in use
         self.outcome: str | None = None
         self.started = 0.0
 
@@ -132,23 +133,23 @@ class Probe:
 
     def _enter_again(self) -> Self:
         operation = self.fresh()
-        if self._others is None:
-            self._others = []
-        self._others.append(operation)
+        self._others[id(operation)] = operation
         _marked.set((operation, _marked.get()))
         operation.begin()
         return operation
 
     def _mine(self) -> Self:
         """The operation that this context began last: one it bears a mark of, else the first one, the probe itself."""
-        others = self._others or []
+        others = self._others
         node = _marked.get()
         while node is not None:
-            for operation in others:
-                if operation is node[0]:
-                    _marked.set(node[1])
-                    others.remove(operation)
-                    return operation
+            # One step for finding and taking: other threads change the dictionary meanwhile.
+            operation = others.pop(id(node[0]), None)
+            if operation is not None:
+                _marked.set(node[1])
+                return operation
             node = node[1]
-        # Without a mark and with the probe itself idle, the begin was in another context than the end.
-        return others.pop() if self.idle and others else self
+        if self.idle:  # no mark, and the probe itself is not in use: the begin was in another context
+            with suppress(KeyError):
+                return others.popitem()[1]
+        return self

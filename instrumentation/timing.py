@@ -58,7 +58,7 @@ class Timer(Probe):
     def __init__(self, sink: Durations) -> None:
         self.sink = sink
         self.idle = [True]
-        self._others = None
+        self._others = {}
         self.outcome = None
 
     def __enter__(self) -> Self:

@@ -13,7 +13,18 @@
 Importing this needs the standard library alone.
 """
 
+from typing import TYPE_CHECKING
+
 from mnemoscope.instrumentation import *  # noqa: F403
-from mnemoscope.instrumentation import __all__ as __all__
 
 __version__ = "0.1.0"
+
+# Locks of tasks need asyncio: they are imported when first asked for.
+if TYPE_CHECKING:
+    from mnemoscope.instrumentation import AsyncBoundedSemaphore as AsyncBoundedSemaphore
+    from mnemoscope.instrumentation import AsyncCondition as AsyncCondition
+    from mnemoscope.instrumentation import AsyncLock as AsyncLock
+    from mnemoscope.instrumentation import AsyncRWLock as AsyncRWLock
+    from mnemoscope.instrumentation import AsyncSemaphore as AsyncSemaphore
+else:
+    from mnemoscope.instrumentation import __getattr__ as __getattr__
