@@ -10,9 +10,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import catalog
+from .breath import breathing
 from .catalog import Kind, Metric
 from .series import Counter, FoldGuard, Gauge, Histogram, InFlight, new_guard
-from .snapshot import Family, Snapshot, ordered
+from .snapshot import Family, HistogramPoint, NumberPoint, Snapshot, ordered
 
 if TYPE_CHECKING:
     from .multiprocess import Sharing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 OTHER = "other"
 DEFAULT_MAX_LABEL_SETS = 1000
 DEFAULT_MAX_LABEL_LENGTH = 128
+_SERIES_A_BREATH = 32
 
 AnySeries = Counter | Gauge | Histogram
 V = TypeVar("V")
@@ -34,9 +36,10 @@ class RecordingError(ValueError):
 class _Family:
     """All series of one metric."""
 
-    __slots__ = ("guard", "metric", "series")
+    __slots__ = ("bound", "guard", "metric", "series")
 
     def __init__(self, metric: Metric) -> None:
+        self.bound: dict[tuple[tuple[str, str], ...], AnySeries] = {}  # by labels as they were written
         self.metric = metric
         self.guard: FoldGuard = new_guard()
         self.series: dict[tuple[str, ...], AnySeries] = {}
@@ -142,6 +145,20 @@ class Registry:
             return self.keep((build, arguments), build(self, *arguments))
 
     def _bind(self, kind: Kind, metric: Metric, labels: dict[str, str]) -> AnySeries:
+        given = tuple(labels.items())
+        try:
+            family = self._families[metric.name]
+            if family.metric is metric and metric.kind is kind:
+                return family.bound[given]
+        except (KeyError, TypeError):  # new, or a value that cannot be a key as it is
+            pass
+        series = self._find(kind, metric, labels)
+        bound = self._families[metric.name].bound
+        if len(bound) < self.max_label_sets and all(isinstance(value, str) for value in labels.values()):
+            bound[given] = series
+        return series
+
+    def _find(self, kind: Kind, metric: Metric, labels: dict[str, str]) -> AnySeries:
         if metric.kind is not kind:
             raise ValueError(f"{metric.name} is a {metric.kind.value}, not a {kind.value}")
         if len(labels) != len(metric.labels) or any(name not in labels for name in metric.label_names):
@@ -150,11 +167,11 @@ class Registry:
         family = self._families.get(metric.name)
         if family is None:
             family = self._families.setdefault(metric.name, _Family(metric))
+        if family.metric is not metric:
+            raise ValueError(f"{metric.name}: another metric of that name is recorded already")
         key = tuple([str(labels[name]) for name in metric.label_names])
         series = family.series.get(key)
-        if series is None:
-            series = self._admit(family, key)
-        return series
+        return self._admit(family, key) if series is None else series
 
     def _admit(self, family: _Family, key: tuple[str, ...]) -> AnySeries:
         """The series of a new key, cleaned; past the cap, the one that stands for all others."""
@@ -208,11 +225,12 @@ class Registry:
 
     def own_snapshot(self) -> Snapshot:
         """What this process alone recorded: for a push, which each process makes under a name of its own."""
-        families = ordered(
-            Family(family.metric, tuple(sorted(points)))
-            for family in list(self._families.values())
-            if (points := [p for s in list(family.series.values()) if (p := s.point()) is not None])
-        )
+        points: dict[Metric, list[NumberPoint | HistogramPoint]] = {}
+        for series in breathing(self.series(), _SERIES_A_BREATH):
+            point = series.point()
+            if point is not None:
+                points.setdefault(series.metric, []).append(point)
+        families = ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items())
         return Snapshot(self.prefix, self.started, time.time(), families)
 
     def series(self) -> Iterator[AnySeries]:

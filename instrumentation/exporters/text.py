@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..breath import breathing
 from ..snapshot import HistogramPoint, Snapshot
 from .lines import family_lines
 
@@ -17,6 +18,8 @@ OPENMETRICS_CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset
 
 CHUNK_CHARACTERS = 64 * 1024
 """About how much text one chunk holds: enough to be worth a write, little enough to compress or send in a blink."""
+
+_PIECES_A_BREATH = 16
 
 
 def render_text(snapshot: Snapshot) -> Iterator[bytes]:
@@ -45,7 +48,7 @@ def _pieces(snapshot: Snapshot, *, openmetrics: bool) -> Iterator[str]:
 def _chunks(pieces: Iterator[str]) -> Iterator[bytes]:
     held: list[str] = []
     size = 0
-    for piece in pieces:
+    for piece in breathing(pieces, _PIECES_A_BREATH):
         held.append(piece)
         size += len(piece)
         if size >= CHUNK_CHARACTERS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from mnemoscope.instrumentation import catalog
@@ -114,3 +116,21 @@ def test_clear_keeps_series_usable() -> None:
 def test_strict_mode_raises_for_a_label_value_outside_its_set() -> None:
     with pytest.raises(RecordingError, match="label_value"):
         Registry(strict=True).counter(catalog.LOCK_CONTENDED, lock="a", mode="sideways")
+
+
+def test_two_metrics_of_one_name_cannot_be_recorded_together() -> None:
+    registry = Registry()
+    registry.counter(catalog.CACHE_STALE, cache="a")
+    twin = dataclasses.replace(catalog.CACHE_STALE, help="Another")
+    with pytest.raises(ValueError, match="another metric of that name"):
+        registry.counter(twin, cache="a")
+
+
+def test_labels_that_come_without_end_fill_neither_the_series_nor_what_is_remembered() -> None:
+    registry = Registry(max_label_sets=10)
+    for i in range(500):
+        registry.counter(catalog.CACHE_STALE, cache=f"user-{i}").inc()
+    family = registry._families[catalog.CACHE_STALE.name]
+    assert len(family.series) <= 11
+    assert len(family.bound) <= 10
+    assert sum(series.point().value for series in family.series.values()) == 500
