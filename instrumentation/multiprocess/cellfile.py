@@ -1,0 +1,178 @@
+"""What a reader knows of one file of cells: its keys, parsed once, since they only grow; its values, read each time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from struct import Struct, error
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from ..catalog import Metric
+from ..snapshot import Exemplar
+from .layout import EXEMPLAR_BYTES, HEADER, RECORD, SLOT, Header, RejectedError, Type, defined, padded, value_layout
+
+Key = tuple[Metric, tuple[str, ...]]
+Resolve = Callable[[Metric], "Metric | None"]
+"""The metric that all files share for what one file calls by that name; None where the two cannot be merged."""
+
+
+class _Slots(NamedTuple):
+    """Where the two slots of a value stand, and how to read them."""
+
+    at: int
+    size: int
+    heads: Struct  # checksum and sequence number of both slots
+    value: Struct
+
+
+class CellFile:
+    """The parsed keys of one file.
+
+    Attributes:
+        id: the file's own; empty before the first `parse`.
+        started: Unix time from which it counts.
+        swallowed: for an archive, the ids of the files that it has taken in.
+        mismatched: metrics of the file that another process defines otherwise, and that are therefore left out.
+    """
+
+    def __init__(self, resolve: Resolve) -> None:
+        self.id = b""
+        self.started = 0.0
+        self.swallowed: frozenset[bytes] = frozenset()
+        self.mismatched = 0
+        self._resolve = resolve
+        self._parsed = HEADER.size
+        self._families: list[tuple[Metric, bool]] = []
+        self._series: list[Key | None] = []  # by number; None where the family is left out
+        self._values: list[tuple[Key, _Slots]] = []
+        self._exemplars: list[tuple[Key, int, _Slots]] = []
+
+    def parse(self, data: bytes) -> None:
+        """Take note of the records that are new since the last call.
+
+        Raises:
+            RejectedError: the file cannot be used.
+        """
+        header = Header.unpack(data)
+        if self.id not in (b"", header.id) or header.used < self._parsed:
+            raise RejectedError("corrupt")
+        self.id, self.started = header.id, header.started
+        with _checked():
+            while self._parsed < header.used:
+                self._parsed += self._record(data, self._parsed, header.used)
+
+    def _record(self, data: bytes, at: int, end: int) -> int:
+        length, type_, size, checksum = RECORD.unpack_from(data, at)
+        text = data[at + RECORD.size : at + RECORD.size + size]
+        if crc32(text, crc32(data[at : at + RECORD.size - 4])) != checksum or not 0 < length <= end - at:
+            raise RejectedError("corrupt")
+        _READERS[Type(type_)](self, json.loads(text), at + RECORD.size + padded(size))
+        return int(length)
+
+    def _family(self, definition: list[Any], _at: int) -> None:
+        own = defined(definition)
+        shared = self._resolve(own)
+        self.mismatched += shared is None
+        self._families.append((shared or own, shared is not None))
+
+    def _one_series(self, key: list[Any], at: int) -> None:
+        number, labels = key
+        metric, usable = self._families[number]
+        if len(labels) != len(metric.labels) or not all(isinstance(value, str) for value in labels):
+            raise RejectedError("corrupt")
+        self._series.append((metric, tuple(labels)) if usable else None)
+        if usable:
+            layout = value_layout(metric.kind, len(metric.buckets))
+            self._values.append(((metric, tuple(labels)), _slots(at, layout)))
+
+    def _exemplar(self, key: list[Any], at: int) -> None:
+        number, bucket = key
+        series = self._series[number]
+        if series is not None and 0 <= bucket <= len(series[0].buckets):
+            self._exemplars.append((series, bucket, _slots(at, _TEXT)))
+
+    def _swallowed(self, ids: list[str], _at: int) -> None:
+        self.swallowed = frozenset(map(bytes.fromhex, ids))
+
+    def values(self, data: bytes, lenient: bool) -> list[tuple[Key, tuple[Any, ...]]]:
+        """Every series' value now.
+
+        Args:
+            data: the file as it was read just now, parsed.
+            lenient: take the value before where the newest is damaged. It was being written while we read, and
+                may be whole at the next reading; or its writer was killed there, and it never will be.
+
+        Raises:
+            RejectedError: a value cannot be read.
+        """
+        found = []
+        with _checked():
+            for key, (at, size, heads, value) in self._values:
+                first_sum, first, second_sum, second = heads.unpack_from(data, at)
+                if second > first:
+                    start, checksum = at + size, second_sum
+                else:
+                    start, checksum = at, first_sum
+                if crc32(data[start + 8 : start + size]) != checksum:
+                    start = _other(data, at, start, size, lenient)
+                found.append((key, value.unpack_from(data, start + 16)))
+        return found
+
+    def exemplars(self, data: bytes) -> list[tuple[Key, int, Exemplar]]:
+        """Every exemplar; one that is just being written is left out.
+
+        Raises:
+            RejectedError: what stands there is none.
+        """
+        if not self._exemplars:
+            return []
+        with _checked():
+            return list(self._read_exemplars(data))
+
+    def _read_exemplars(self, data: bytes) -> Iterator[tuple[Key, int, Exemplar]]:
+        for key, bucket, (at, size, heads, value) in self._exemplars:
+            first_sum, first, second_sum, second = heads.unpack_from(data, at)
+            start, checksum = (at + size, second_sum) if second > first else (at, first_sum)
+            if crc32(data[start + 8 : start + size]) == checksum:
+                labels, number, when = json.loads(value.unpack_from(data, start + 16)[0])
+                pairs = tuple((name, text) for name, text in labels)
+                yield key, bucket, Exemplar(pairs, float(number), float(when))
+
+
+_TEXT = Struct(f"<{EXEMPLAR_BYTES}s")
+_READERS: dict[Type, Callable[[CellFile, list[Any], int], None]] = {
+    Type.FAMILY: CellFile._family,
+    Type.SERIES: CellFile._one_series,
+    Type.EXEMPLAR: CellFile._exemplar,
+    Type.SWALLOWED: CellFile._swallowed,
+}
+
+
+def _slots(at: int, value: Struct) -> _Slots:
+    return _Slots(at, SLOT.size + value.size, _heads(value.size), value)
+
+
+@contextmanager
+def _checked() -> Iterator[None]:
+    """Turn whatever reading nonsense raises into one error."""
+    try:
+        yield
+    except (error, ValueError, TypeError, LookupError) as broken:
+        raise RejectedError("corrupt") from broken
+
+
+@lru_cache(maxsize=256)
+def _heads(payload: int) -> Struct:
+    return Struct(f"<I4xQ{payload}xI4xQ")
+
+
+def _other(data: bytes, at: int, start: int, size: int, lenient: bool) -> int:
+    """Where the slot that is not the newest stands, if it may be used instead."""
+    other = at if start != at else at + size
+    checksum, sequence = SLOT.unpack_from(data, other)
+    if not lenient or not sequence or crc32(data[other + 8 : other + size]) != checksum:
+        raise RejectedError("corrupt")
+    return other

@@ -1,0 +1,138 @@
+"""The format of a file of cells: what a process writes, what the archive is, what every reader checks.
+
+A header, then records, all in multiples of eight bytes, little-endian. A record is a key (JSON) and, for what
+has a value, two slots. A slot holds a checksum, a sequence number and the value. The writer fills the slot that
+is not the newest; the newest one whose checksum is right is the value. So a process that is killed while it
+writes leaves the value before, and no reader ever takes half of one value and half of another.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum
+from functools import lru_cache
+from struct import Struct
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from ..catalog import Across, Area, Kind, Label, Metric, Unit
+
+MAGIC = b"mnemcell"
+VERSION = 1
+
+HEADER = Struct("<8sI4xQd16sQ4xI")
+"""Magic, version, process id, start (Unix time), id of the file, bytes in use, checksum of all before it."""
+RECORD = Struct("<IIII")
+"""Length of the whole record, type, length of the key, checksum of key and fields before it."""
+SLOT = Struct("<I4xQ")
+"""Checksum of all behind it, sequence number (0: never written); the value follows."""
+
+EXEMPLAR_BYTES = 248
+"""Room for one exemplar as JSON; OpenMetrics allows 128 characters of labels, which fit unless all are exotic."""
+SUM_PARTS = 3
+"""A sum is kept as so many floats that add up to it exactly; see `merge.exact`."""
+
+
+class Type(IntEnum):
+    """What a record is; the comment is its key."""
+
+    FAMILY = 1  # definition of a metric
+    SERIES = 2  # [number of its family, label values]
+    EXEMPLAR = 3  # [number of its series, bucket]
+    SWALLOWED = 4  # ids of the files that an archive has taken in
+
+
+class RejectedError(Exception):
+    """A file that cannot be used; `reason` is a value of the label of `instrumentation.files.rejected`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Header(NamedTuple):
+    """Who wrote a file, when it began to count, and how far the file is in use."""
+
+    pid: int
+    started: float
+    id: bytes
+    used: int
+
+    def pack(self) -> bytes:
+        """The header's bytes."""
+        body = HEADER.pack(MAGIC, VERSION, self.pid, self.started, self.id, self.used, 0)[:-4]
+        return body + crc32(body).to_bytes(4, "little")
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Header:
+        """The header of `data`.
+
+        Raises:
+            RejectedError: it is no file of ours, or not one that this version can read.
+        """
+        if not data:
+            raise RejectedError("empty")
+        if not data.startswith(MAGIC):
+            raise RejectedError("foreign")
+        if len(data) < HEADER.size:
+            raise RejectedError("truncated")
+        _, version, pid, started, file_id, used, checksum = HEADER.unpack_from(data)
+        if version != VERSION:
+            raise RejectedError("version")
+        if crc32(data[: HEADER.size - 4]) != checksum:
+            raise RejectedError("corrupt")
+        if used > len(data):
+            raise RejectedError("truncated")
+        return cls(pid, started, file_id, used)
+
+
+def padded(length: int) -> int:
+    """`length`, up to the next multiple of eight."""
+    return -(-length // 8) * 8
+
+
+@lru_cache(maxsize=256)
+def value_layout(kind: Kind, buckets: int) -> Struct:
+    """How a series' value is packed.
+
+    A counter is the parts of its total; a gauge its value (NaN: none now) and when it became that; a histogram
+    the count of each bucket and of what is above them, and the parts of the sum.
+    """
+    if kind is Kind.COUNTER:
+        return Struct(f"<{SUM_PARTS}d")
+    if kind is Kind.GAUGE:
+        return Struct("<2d")
+    return Struct(f"<{buckets + 1}Q{SUM_PARTS}d")
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON; a lone surrogate, which no encoding can hold, becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
+
+
+def define(metric: Metric) -> list[Any]:
+    """The definition of a metric as the key of its record."""
+    labels = [[label.name, list(label.values)] for label in metric.labels]
+    return [
+        *(metric.name, metric.kind, metric.unit, metric.help, metric.area),
+        *(labels, list(metric.buckets), metric.across),
+    ]
+
+
+def defined(definition: list[Any]) -> Metric:
+    """The metric that a definition describes.
+
+    Raises:
+        ValueError, TypeError: it describes none.
+    """
+    name, kind, unit, help_, area, labels, buckets, across = definition
+    return Metric(
+        name,
+        Kind(kind),
+        Unit(unit),
+        help_,
+        Area(area),
+        tuple(Label(label, "", tuple(values)) for label, values in labels),
+        tuple(float(bound) for bound in buckets),
+        across=Across(across),
+    )
