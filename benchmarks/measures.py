@@ -1,0 +1,164 @@
+"""What `make bench` measures, and where: two tables, to be edited as such."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .workers import Place
+
+OURS_FILES = ("MNEMOSCOPE_MULTIPROC_DIR",)
+PROMETHEUS_FILES = ("PROMETHEUS_MULTIPROC_DIR",)
+
+PLACES: Mapping[str, Place] = {
+    "single process": Place(),
+    "all CPUs": Place(pinned=False),
+    "ours, files": Place(directories=OURS_FILES),
+    "ours, dead workers": Place(directories=OURS_FILES),
+    "ours, dying workers": Place(directories=OURS_FILES),
+    "prometheus, files": Place(directories=PROMETHEUS_FILES),
+    "prometheus, dead workers": Place(directories=PROMETHEUS_FILES),
+    "autometrics, prometheus": Place("autometrics", variables={"AUTOMETRICS_TRACKER": "prometheus"}),
+    "autometrics, opentelemetry": Place("autometrics", variables={"AUTOMETRICS_TRACKER": "opentelemetry"}),
+}
+
+SINGLE, ALL_CPUS = "single process", "all CPUs"
+NANOSECONDS, MILLISECONDS, BYTES, MODULES = "ns", "ms", "B", "modules"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure, sampled once a round.
+
+    Attributes:
+        title: what it is, as the report shows it.
+        place: key of the kind of process that measures it.
+        case: `module:function` below `benchmarks.cases`.
+        unit: of each sample.
+    """
+
+    title: str
+    place: str
+    case: str
+    unit: str = NANOSECONDS
+
+
+MEASURES: Mapping[str, Measure] = {
+    # Per call, over a bare call.
+    "bare": Measure("bare call (not over anything)", SINGLE, "floor:bare_call"),
+    "bare await": Measure("bare await (not over anything)", SINGLE, "floor:bare_await"),
+    "floor": Measure("floor: wrapper with two perf_counter reads", SINGLE, "floor:decorated"),
+    "floor coroutine": Measure("floor: coroutine with two perf_counter reads", SINGLE, "floor:coroutine"),
+    "ours": Measure("mnemoscope, decorated", SINGLE, "ours:decorated"),
+    "ours coroutine": Measure("mnemoscope, decorated coroutine", SINGLE, "ours:coroutine"),
+    "ours inline": Measure("mnemoscope, `with index_write(...)`", SINGLE, "ours:inline_block"),
+    "ours kept": Measure("mnemoscope, `with` a probe made before", SINGLE, "ours:kept_block"),
+    "ours observe": Measure("mnemoscope, bound observe", SINGLE, "ours:observe"),
+    "ours counter": Measure("mnemoscope, bound inc", SINGLE, "ours:counter"),
+    "ours counter labels": Measure("mnemoscope, inc by labels", SINGLE, "ours:counter_by_labels"),
+    "ours in flight": Measure("mnemoscope, completion: in flight, peak, duration", SINGLE, "ours:in_flight"),
+    "prometheus labels": Measure("prometheus_client, `with labels().time()`", SINGLE, "prometheus:labels_time"),
+    "prometheus bound": Measure("prometheus_client, bound time() decorator", SINGLE, "prometheus:bound_time_decorator"),
+    "prometheus block": Measure("prometheus_client, `with` bound time()", SINGLE, "prometheus:bound_time_block"),
+    "prometheus observe": Measure("prometheus_client, bound observe", SINGLE, "prometheus:observe"),
+    "prometheus counter": Measure("prometheus_client, bound inc", SINGLE, "prometheus:counter"),
+    "prometheus counter labels": Measure("prometheus_client, labels().inc()", SINGLE, "prometheus:counter_by_labels"),
+    "prometheus in progress": Measure("prometheus_client, track_inprogress alone", SINGLE, "prometheus:in_progress"),
+    "prometheus-async": Measure("prometheus-async, time, bound", SINGLE, "async_prometheus:coroutine"),
+    "otel": Measure("OpenTelemetry SDK, decorated", SINGLE, "opentelemetry:decorated"),
+    "otel coroutine": Measure("OpenTelemetry SDK, decorated coroutine", SINGLE, "opentelemetry:coroutine"),
+    "otel counter": Measure("OpenTelemetry SDK, add", SINGLE, "opentelemetry:counter"),
+    "aioprometheus": Measure("aioprometheus, timer", SINGLE, "aio_prometheus:decorated"),
+    "aioprometheus coroutine": Measure("aioprometheus, timer on a coroutine", SINGLE, "aio_prometheus:coroutine"),
+    "aioprometheus counter": Measure("aioprometheus, inc", SINGLE, "aio_prometheus:counter"),
+    "autometrics": Measure("autometrics (Prometheus), decorated", "autometrics, prometheus", "auto_metrics:decorated"),
+    "autometrics coroutine": Measure(
+        "autometrics (Prometheus), decorated coroutine", "autometrics, prometheus", "auto_metrics:coroutine"
+    ),
+    "autometrics otel": Measure(
+        "autometrics (OpenTelemetry), decorated", "autometrics, opentelemetry", "auto_metrics:decorated"
+    ),
+    # Multi-process mode.
+    "ours files": Measure("mnemoscope, multi-process, decorated", "ours, files", "ours:multiprocess_decorated"),
+    "ours files inline": Measure(
+        "mnemoscope, multi-process, `with index_write(...)`", "ours, files", "ours:multiprocess_inline_block"
+    ),
+    "ours files counter": Measure("mnemoscope, multi-process, bound inc", "ours, files", "ours:multiprocess_counter"),
+    "prometheus files": Measure(
+        "prometheus_client, multi-process, `with labels().time()`",
+        "prometheus, files",
+        "prometheus:multiprocess_labels_time",
+    ),
+    "prometheus files bound": Measure(
+        "prometheus_client, multi-process, bound time() decorator",
+        "prometheus, files",
+        "prometheus:multiprocess_bound_time",
+    ),
+    "prometheus files observe": Measure(
+        "prometheus_client, multi-process, bound observe", "prometheus, files", "prometheus:multiprocess_observe"
+    ),
+    "prometheus files counter": Measure(
+        "prometheus_client, multi-process, bound inc", "prometheus, files", "prometheus:multiprocess_counter"
+    ),
+    # Threads.
+    "floor 1 thread": Measure("floor, 1 thread", ALL_CPUS, "floor:one_thread"),
+    "floor 8 threads": Measure("floor, 8 threads", ALL_CPUS, "floor:eight_threads"),
+    "floor 1 thread wall": Measure("floor, 1 thread, wall clock", ALL_CPUS, "floor:one_thread_wall"),
+    "floor 8 threads wall": Measure("floor, 8 threads, wall clock", ALL_CPUS, "floor:eight_threads_wall"),
+    "ours 1 thread": Measure("mnemoscope, decorated, 1 thread", ALL_CPUS, "ours:one_thread"),
+    "ours 8 threads": Measure("mnemoscope, decorated, 8 threads", ALL_CPUS, "ours:eight_threads"),
+    "ours 1 thread wall": Measure("mnemoscope, 1 thread, wall clock", ALL_CPUS, "ours:one_thread_wall"),
+    "ours 8 threads wall": Measure("mnemoscope, 8 threads, wall clock", ALL_CPUS, "ours:eight_threads_wall"),
+    "prometheus 1 thread": Measure("prometheus_client, labels().time(), 1 thread", ALL_CPUS, "prometheus:one_thread"),
+    "prometheus 8 threads": Measure(
+        "prometheus_client, labels().time(), 8 threads", ALL_CPUS, "prometheus:eight_threads"
+    ),
+    # Scrapes.
+    "ours scrape": Measure("mnemoscope", SINGLE, "scrape:ours", MILLISECONDS),
+    "prometheus scrape": Measure("prometheus_client, generate_latest", SINGLE, "scrape:prometheus", MILLISECONDS),
+    "aioprometheus scrape": Measure("aioprometheus, render", SINGLE, "scrape:aioprometheus", MILLISECONDS),
+    "ours eight": Measure("mnemoscope", "ours, files", "processes:our_eight", MILLISECONDS),
+    "prometheus eight": Measure(
+        "prometheus_client, MultiProcessCollector", "prometheus, files", "processes:prometheus_eight", MILLISECONDS
+    ),
+    "ours none dead": Measure("mnemoscope, no dead worker", "ours, files", "processes:our_none_dead", MILLISECONDS),
+    "ours dead": Measure("mnemoscope, 800 dead workers", "ours, dead workers", "processes:our_dead", MILLISECONDS),
+    "ours first after dead": Measure(
+        "mnemoscope, first scrape after 800 have died",
+        "ours, dying workers",
+        "processes:our_first_after_dead",
+        MILLISECONDS,
+    ),
+    "prometheus none dead": Measure(
+        "prometheus_client, no dead worker", "prometheus, files", "processes:prometheus_none_dead", MILLISECONDS
+    ),
+    "prometheus dead": Measure(
+        "prometheus_client, 800 dead workers", "prometheus, dead workers", "processes:prometheus_dead", MILLISECONDS
+    ),
+    # Event loop.
+    "idle loop": Measure("nothing asked of the server, wall clock", ALL_CPUS, "event_loop:idle_wall", MILLISECONDS),
+    "ours loop wall": Measure("mnemoscope, asgi_app, wall clock", ALL_CPUS, "event_loop:ours_wall", MILLISECONDS),
+    "ours loop": Measure("mnemoscope, asgi_app", ALL_CPUS, "event_loop:ours", MILLISECONDS),
+    "ours loop plain": Measure(
+        "mnemoscope, asgi_app, without gzip", ALL_CPUS, "event_loop:ours_without_gzip", MILLISECONDS
+    ),
+    "prometheus loop": Measure("prometheus_client, make_asgi_app", ALL_CPUS, "event_loop:prometheus", MILLISECONDS),
+    "aioprometheus loop": Measure(
+        "aioprometheus, render (it has no gzip)", ALL_CPUS, "event_loop:aioprometheus", MILLISECONDS
+    ),
+    # Memory.
+    "ours child": Measure("mnemoscope", SINGLE, "memory:ours", BYTES),
+    "ours child rendered": Measure("mnemoscope, with kept text of its lines", SINGLE, "memory:ours_rendered", BYTES),
+    "ours child between": Measure(
+        "mnemoscope, 512 observations after a scrape", SINGLE, "memory:ours_between_scrapes", BYTES
+    ),
+    "prometheus child": Measure("prometheus_client", SINGLE, "memory:prometheus", BYTES),
+    # Import.
+    "ours import": Measure("import mnemoscope", SINGLE, "imports:ours", MILLISECONDS),
+    "ours import cpu": Measure("import mnemoscope, CPU time", SINGLE, "imports:ours_cpu_time", MILLISECONDS),
+    "prometheus import": Measure("import prometheus_client", SINGLE, "imports:prometheus", MILLISECONDS),
+    "otel import": Measure("import opentelemetry.sdk.metrics", SINGLE, "imports:opentelemetry", MILLISECONDS),
+    "foreign modules": Measure(
+        "modules that are neither ours nor the standard library's", SINGLE, "imports:foreign_modules", MODULES
+    ),
+}

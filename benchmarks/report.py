@@ -1,0 +1,170 @@
+"""Writes what was measured as JSON for programs and as Markdown for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .measures import MEASURES
+from .rounds import Result
+from .spread import summarise
+from .targets import Target
+
+METHOD = """
+Every figure of a table is sampled once a round, in turn (A B C A B C ...), by processes that were started before and
+stay; only one of them is busy at a time.
+
+Figures are medians over the rounds, with the first and third quartile. A ratio is taken round by round; its median is
+that of the ratios.
+
+Costs per call and scrapes are CPU time of the measuring process, which keeps to one CPU, so that what else ran on the
+machine counts as little as can be. Threads and event loops have all CPUs. The stall of an event loop is CPU time of
+its process, all threads included, between two ticks of one millisecond. What is measured by the wall clock says so,
+imports apart: those are wall-clock time, the best of three starts in a round.
+
+A cost per call is over the same loop with a bare call, sampled right before: at least 5,000 calls and about 10 ms a
+sample, so that work put off to every 512th call is paid for within it.
+
+One sample of each is thrown away as a warm-up. The garbage collector runs before each sample and is off during it, for
+all alike.
+
+In multi-process mode both libraries' files are read by one more process. prometheus_client writes each recording to its
+file at once, mnemoscope within 50 ms, from a thread whose CPU time is in the figure. Each page is checked to show every
+observation of every process.
+
+`labels().time()` is measured as a block in the caller, without the outcome and without a wrapper: its cheapest form.
+OpenTelemetry has no timer; it gets the decorator that its users write.
+"""
+
+
+def document(facts: dict[str, Any], rounds: int, results: Sequence[Result]) -> dict[str, Any]:
+    """Everything, single samples included, for JSON."""
+    return {
+        "machine": facts,
+        "rounds": rounds,
+        "method": METHOD,
+        "rows": [
+            {
+                "key": result.row.key,
+                "title": result.row.title,
+                "targets": [_target(result, target) for target in result.row.targets],
+                "measures": [_measure(result, name) for name in result.row.measures],
+            }
+            for result in results
+        ],
+    }
+
+
+def unmeasured(results: Sequence[Result]) -> list[str]:
+    """A line for each figure that could not be measured."""
+    return [
+        f"{result.row.key}: {MEASURES[name].title}: {reason}"
+        for result in results
+        for name, reason in result.failures.items()
+    ]
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report as a page, from what `document` returns."""
+    return "\n".join(_page(report)) + "\n"
+
+
+def _target(result: Result, target: Target) -> dict[str, Any]:
+    reached = result.summary(target)
+    return {
+        "what": target.what,
+        "measure": target.measure,
+        "over": target.over or None,
+        "at_most": target.at_most,
+        "at_least": target.at_least,
+        "median": reached and reached.median,
+        "low": reached and reached.low,
+        "high": reached and reached.high,
+        "rounds": reached.rounds if reached else 0,
+        "met": target.met(reached.median) if reached else None,
+        "reason": None if reached else result.reason(target),
+    }
+
+
+def _measure(result: Result, name: str) -> dict[str, Any]:
+    values = result.samples.get(name, [])
+    summary = summarise(values) if values else None
+    return {
+        "key": name,
+        "title": MEASURES[name].title,
+        "unit": MEASURES[name].unit,
+        "median": summary and summary.median,
+        "low": summary and summary.low,
+        "high": summary and summary.high,
+        "rounds": len(values),
+        "samples": values,
+        "reason": result.failures.get(name),
+    }
+
+
+def _page(report: dict[str, Any]) -> Iterator[str]:
+    machine = report["machine"]
+    yield "# Benchmarks"
+    yield ""
+    yield "Written by `make bench`; `ROUNDS=3` makes a quick run, `ROWS=call,scrape` chooses tables."
+    yield ""
+    yield from _machine(machine, report["rounds"])
+    yield ""
+    yield "## To reach"
+    yield ""
+    yield "| row | what | to reach | reached | quartiles | rounds | met |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in report["rows"]:
+        for target in row["targets"]:
+            yield _target_line(row["key"], target)
+    for row in report["rows"]:
+        yield ""
+        yield f"## {row['key']}: {row['title']}"
+        yield ""
+        yield "| | median | quartiles | rounds |"
+        yield "|---|---:|---:|---:|"
+        for measure in row["measures"]:
+            yield _measure_line(measure)
+    yield ""
+    yield "## Method"
+    yield ""
+    yield report["method"].strip()
+
+
+def _machine(machine: dict[str, Any], rounds: int) -> Iterator[str]:
+    load = ", ".join(str(value) for value in machine["load"])
+    yield f"{machine['cpus']} CPUs ({machine['cpu']}), {machine['system']}, {machine['python']}; {rounds} rounds;"
+    yield f"load average {load} when the run began."
+    for name, versions in machine["versions"].items():
+        if versions:
+            yield ""
+            yield f"Environment `{name}`: " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "."
+
+
+def _target_line(key: str, target: dict[str, Any]) -> str:
+    bound = f"≤ {target['at_most']:g}" if target["at_most"] is not None else f"≥ {target['at_least']:g}"
+    if target["median"] is None:
+        return f"| {key} | {target['what']} | {bound} | - | {target['reason']} | 0 | not measured |"
+    spread = f"{_number(target['low'])} to {_number(target['high'])}"
+    met = "yes" if target["met"] else "**no**"
+    reached = _number(target["median"])
+    return f"| {key} | {target['what']} | {bound} | {reached} | {spread} | {target['rounds']} | {met} |"
+
+
+def _measure_line(measure: dict[str, Any]) -> str:
+    if measure["median"] is None:
+        return f"| {measure['title']} | - | {measure['reason']} | 0 |"
+    unit = measure["unit"]
+    spread = f"{_number(measure['low'])} to {_number(measure['high'])}"
+    return f"| {measure['title']} | {_number(measure['median'])} {unit} | {spread} | {measure['rounds']} |"
+
+
+def _number(value: float) -> str:
+    """Three significant digits or all before the point: nothing here is known better.
+
+    >>> _number(1234.5), _number(12.34), _number(0.1234), _number(0)
+    ('1,234', '12.3', '0.123', '0')
+    """
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

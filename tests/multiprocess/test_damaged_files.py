@@ -1,0 +1,243 @@
+"""Files that are empty, foreign, cut, flipped or from another version: set aside, counted, and the scrape served."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mp_helpers import end, histogram, sharing, until, value
+
+from mnemoscope.instrumentation import catalog
+from mnemoscope.instrumentation.multiprocess.cellfile import CellFile
+from mnemoscope.instrumentation.multiprocess.image import Image
+from mnemoscope.instrumentation.multiprocess.layout import HEADER, SLOT, Header, RejectedError
+from mnemoscope.instrumentation.multiprocess.merge import Merged
+from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.snapshot import Exemplar, HistogramPoint, NumberPoint
+
+Member = Callable[..., Registry]
+
+
+def image_of(count: float = 5, exemplar: bool = True) -> Image:
+    """A file with a counter, a gauge and a histogram."""
+    image = Image(1, 1.0)
+    stale = image.series(catalog.CACHE_STALE, ("a",))
+    image.set(stale, (count, 0.0, 0.0))
+    image.set(image.series(catalog.LOCK_WAITERS, ("x", "read")), (1.0, 2.0))
+    wait = image.series(catalog.LOCK_WAIT, ("x", "read"))
+    image.set(wait, (*range(len(catalog.LOCK_WAIT.buckets) + 1), 1.5, 0.0, 0.0))
+    if exemplar:
+        image.set_exemplars(wait, {3: Exemplar((("trace_id", "abc"),), 0.1, 5.0)})
+    return image
+
+
+WHOLE = bytes(image_of().data)
+
+
+def with_version(number: int) -> bytes:
+    return WHOLE[:8] + struct.pack("<I", number) + WHOLE[12:]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"#!/bin/sh\necho hello\n", "foreign"),
+        (bytes(100_000), "foreign"),
+        (with_version(99), "version"),
+        (WHOLE[:30], "truncated"),
+        (WHOLE[:-1], "truncated"),
+        (WHOLE[: HEADER.size + 40], "truncated"),
+        (WHOLE[:80] + b"\xff" * 8 + WHOLE[88:], "corrupt"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_set_aside_and_counted_once(
+    member: Member, directory: Path, content: bytes, reason: str
+) -> None:
+    worker, reader, other = member(), member(), member()
+    worker.counter(catalog.CACHE_STALE, cache="a").inc(2)
+    worker.snapshot()
+    (directory / "77-ab.cells").write_bytes(content)
+
+    assert value(reader, catalog.CACHE_STALE, "a") == 2
+    assert value(reader, catalog.SELF_FILES_REJECTED, reason) == 1
+    assert (directory / "77-ab.cells.bad").read_bytes() == content
+    assert value(other, catalog.SELF_FILES_REJECTED, reason) == 1, "no second reader counts it again"
+
+
+def test_what_is_no_file_at_all_is_set_aside_too(member: Member, directory: Path) -> None:
+    reader = member()
+    (directory / "folder.cells").mkdir()
+    os.mkfifo(directory / "pipe.cells")
+
+    assert value(reader, catalog.SELF_FILES_REJECTED, "unreadable") is not None
+    assert value(reader, catalog.SELF_FILES_REJECTED, "unreadable") == 2
+    assert not list(directory.glob("*r.cells")) + list(directory.glob("pipe.cells"))
+
+
+def test_a_damaged_archive_costs_the_dead_and_nothing_else(member: Member, directory: Path) -> None:
+    reader, worker = member(), member()
+    worker.counter(catalog.CACHE_STALE, cache="a").inc(2)
+    end(worker)
+    reader.counter(catalog.CACHE_STALE, cache="a").inc(10)
+    assert value(reader, catalog.CACHE_STALE, "a") == 12
+    archive = directory / "archive"
+    archive.write_bytes(archive.read_bytes()[:-20])
+
+    assert value(reader, catalog.CACHE_STALE, "a") == 10
+    assert value(reader, catalog.SELF_FILES_REJECTED, "truncated") == 1
+
+
+@pytest.mark.parametrize("how", ["cut", "emptied", "overwritten", "removed"])
+def test_a_living_process_mends_its_file_and_is_not_hurt(how: str, member: Member, directory: Path) -> None:
+    worker, reader = member(), member()
+    worker.counter(catalog.CACHE_STALE, cache="a").inc(2)
+    worker.snapshot()
+    (path,) = [p for p in directory.glob("*.cells") if sharing(worker)._publisher._file.name == p.name]
+    if how == "removed":
+        path.unlink()
+    elif how == "overwritten":
+        path.write_bytes(b"x" * path.stat().st_size)
+    else:
+        os.truncate(path, 100 if how == "cut" else 0)
+    worker.counter(catalog.CACHE_STALE, cache="a").inc(3)
+
+    assert until(lambda: value(reader, catalog.CACHE_STALE, "a") == 5, "all its counts are there again")
+
+
+def test_a_value_whose_writer_was_killed_in_the_middle_is_the_value_before() -> None:
+    image = image_of(exemplar=False)
+    file = CellFile(lambda metric: metric)
+    file.parse(bytes(image.data))
+    stale = image.series(catalog.CACHE_STALE, ("b",))
+    image.set(stale, (1.0, 0.0, 0.0))
+    before = bytes(image.data)
+    image.set(stale, (2.0, 0.0, 0.0))
+    after = bytes(image.data)
+    low, high = image.dirty or (0, 0)
+    assert high > low
+
+    for written in range(stale.at, len(after) + 1):
+        torn = after[:written] + before[written:]
+        file.parse(torn)
+        found = dict(file.values(torn, lenient=True))
+        (number,) = [row[0] for (metric, labels), row in found.items() if labels == ("b",)]
+        assert number in (1.0, 2.0)
+        assert (number == 2.0) == (torn == after)
+
+
+def test_a_value_that_is_being_written_makes_the_reader_read_again() -> None:
+    image = image_of()
+    file = CellFile(lambda metric: metric)
+    data = bytearray(image.data)
+    file.parse(bytes(data))
+    (_, slots) = file._values[0]
+    data[slots.at + slots.size + SLOT.size] ^= 1
+
+    with pytest.raises(RejectedError, match="corrupt"):
+        file.values(bytes(data), lenient=False)
+    with pytest.raises(RejectedError, match="corrupt"):
+        file.values(bytes(data), lenient=True)  # there is no value before
+
+
+def test_a_value_that_was_being_written_is_read_again_rather_than_taken_from_before(
+    member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, reader = member(), member()
+    for _ in range(2):
+        worker.counter(catalog.CACHE_STALE, cache="a").inc()
+        worker.snapshot()
+    directory = sharing(reader)._directory
+    assert value(reader, catalog.CACHE_STALE, "a") == 2
+    name = sharing(worker)._publisher._file.name
+    places = {key[1]: slots for key, slots in directory._known[name]._values if key[0] is catalog.CACHE_STALE}
+    readings = []
+
+    def contents(wanted: str) -> tuple[bytes, bool]:
+        data, alive = type(directory)._contents(directory, wanted)
+        if wanted == name:
+            readings.append(data)
+        if wanted == name and len(readings) == 1:
+            slots, torn = places["a",], bytearray(data)
+            newest = max((0, 1), key=lambda i: SLOT.unpack_from(data, slots.at + i * slots.size)[1])
+            torn[slots.at + newest * slots.size + SLOT.size] ^= 1
+            return bytes(torn), alive
+        return data, alive
+
+    monkeypatch.setattr(directory, "_contents", contents)
+    assert value(reader, catalog.CACHE_STALE, "a") == 2
+    assert len(readings) == 2
+
+
+def read(data: bytes) -> list[NumberPoint | HistogramPoint]:
+    file, merged = CellFile(lambda metric: metric), Merged()
+    file.parse(data)
+    merged.add(file, data, alive=True, lenient=True)
+    return [p for f in merged.families() for p in f.points]
+
+
+def test_no_flipped_bit_and_no_cut_is_taken_for_a_value() -> None:
+    chance = random.Random(20)
+    whole = read(WHOLE)
+    served = 0
+    for _ in range(4000):
+        damaged = bytearray(WHOLE)
+        if chance.random() < 0.2:
+            del damaged[chance.randrange(len(damaged)) :]
+        else:
+            for _ in range(chance.choice((1, 1, 2, 8))):
+                damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        try:
+            points = read(bytes(damaged))
+        except RejectedError:
+            continue
+        served += 1
+        # What still reads is right: the damage was in padding, an unused slot, or an exemplar, which is left out.
+        assert [p._replace(exemplars=()) if len(p) == 4 else p for p in points] == [
+            p._replace(exemplars=()) if len(p) == 4 else p for p in whole
+        ]
+    assert 0 < served < 3000
+
+
+def test_no_damaged_file_among_others_keeps_a_scrape_from_being_served(member: Member, directory: Path) -> None:
+    chance = random.Random(21)
+    reader = member()
+    reader.histogram(catalog.LOCK_WAIT, lock="x", mode="read").observe(0.2)
+    for i in range(150):
+        damaged = bytearray(bytes(image_of().data))
+        for _ in range(chance.randrange(1, 30)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        (directory / f"{i}-x.cells").write_bytes(damaged[: chance.randrange(len(damaged) * 2)])
+
+        assert histogram(reader, catalog.LOCK_WAIT, "x", "read").observations >= 1
+    assert not list(directory.glob("*-x.cells")), "every one was set aside, or taken into the archive"
+
+
+def test_a_full_disk_costs_the_others_the_news_and_the_process_nothing(
+    member: Member, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker, reader = member(), member()
+    counter = worker.counter(catalog.CACHE_STALE, cache="a")
+    counter.inc(2)
+    worker.snapshot()
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        counter.inc(3)
+        assert value(worker, catalog.CACHE_STALE, "a") == 5, "its own scrape comes from memory"
+        assert value(reader, catalog.CACHE_STALE, "a") == 2
+    assert "No space left on device" in caplog.text
+    assert until(lambda: value(reader, catalog.CACHE_STALE, "a") == 5, "published once there is room")
+
+
+def test_the_header_says_who_wrote_a_file() -> None:
+    image = image_of()
+    header = Header.unpack(bytes(image.data))
+    assert (header.pid, header.started, header.id, header.used) == (1, 1.0, image.id, len(image.data))
