@@ -9,7 +9,7 @@ ENVIRONMENT := $(VENV)/.complete
 export MNEMOSCOPE_TOOLS_DIR ?= $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo demo-up generate check dashboards lint format types wheel tools environment constraints bench clean
+.PHONY: help test test-pythons stress demo demo-up generate check dashboards lint format types wheel tools environment constraints bench clean
 .DELETE_ON_ERROR:
 
 help: ## list the tasks
@@ -17,6 +17,12 @@ help: ## list the tasks
 
 test: $(ENVIRONMENT) tools ## environment, tools and the whole test suite, from nothing (ARGS goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-pythons: $(ENVIRONMENT) ## the service's side of the suite on every other Python from 3.11 on that is here
+	@$(BIN)/python tests/other_pythons.py $(ARGS)
+
+stress: $(ENVIRONMENT) ## a minute of threads, signals, finalisers and forks that record at once
+	@$(BIN)/python -W ignore::DeprecationWarning tests/instrumentation/stress.py $(or $(SECONDS),60)
 
 demo: $(ENVIRONMENT) ## the whole chain on a real service, proved within three minutes
 	@$(BIN)/mnemoscope demo

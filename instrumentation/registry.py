@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from . import catalog
 from .breath import breathing
 from .catalog import Kind, Metric
+from .expiry import Expiry
 from .series import Counter, FoldGuard, Gauge, Histogram, InFlight, new_guard
 from .snapshot import Family, HistogramPoint, NumberPoint, Snapshot, ordered
 
@@ -33,7 +34,7 @@ class RecordingError(ValueError):
     """A recording that was refused, raised in strict mode only."""
 
 
-class _Family:
+class SeriesOf:
     """All series of one metric."""
 
     __slots__ = ("bound", "guard", "metric", "series")
@@ -44,6 +45,11 @@ class _Family:
         self.guard: FoldGuard = new_guard()
         self.series: dict[tuple[str, ...], AnySeries] = {}
 
+    def forget(self, series: AnySeries) -> None:
+        """Remember `series` no longer by the labels it was written with."""
+        for given in [given for given, known in self.bound.items() if known is series]:
+            del self.bound[given]
+
 
 class Registry:
     """Series by metric and label values.
@@ -53,6 +59,8 @@ class Registry:
         max_label_sets: how many label sets one metric may have. Further ones are recorded with every open
             label as `other`, and counted in `instrumentation.dropped`.
         max_label_length: characters of a label value; longer ones are cut.
+        expire_idle: seconds after which a counter or histogram series with an open label, if nobody has written to it,
+            is left out of scrapes, and forgotten if no probe holds it. Not with a shared directory.
         strict: raise RecordingError where a recording would be refused; for tests, never for a service.
 
     Raises:
@@ -65,15 +73,17 @@ class Registry:
         *,
         max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
         max_label_length: int = DEFAULT_MAX_LABEL_LENGTH,
+        expire_idle: float | None = None,
         strict: bool = False,
     ) -> None:
         self.prefix = catalog.valid_prefix(prefix or os.environ.get("MNEMOSCOPE_PREFIX") or catalog.DEFAULT_PREFIX)
         self.max_label_sets = max_label_sets
         self.max_label_length = max_label_length
         self.strict = strict
-        self._families: dict[str, _Family] = {}
+        self._families: dict[str, SeriesOf] = {}
         self._in_flight: dict[object, InFlight] = {}
         self.kept: dict[Hashable, Any] = {}
+        self._expiry = Expiry(expire_idle) if expire_idle is not None else None
         self._sharing: Sharing | None = None
         self.started = time.time()
         self._monotonic = time.monotonic()
@@ -166,14 +176,14 @@ class Registry:
             raise ValueError(f"{metric.name}: labels are {wanted}; given {', '.join(labels) or 'none'}")
         family = self._families.get(metric.name)
         if family is None:
-            family = self._families.setdefault(metric.name, _Family(metric))
+            family = self._families.setdefault(metric.name, SeriesOf(metric))
         if family.metric is not metric:
             raise ValueError(f"{metric.name}: another metric of that name is recorded already")
         key = tuple([str(labels[name]) for name in metric.label_names])
         series = family.series.get(key)
         return self._admit(family, key) if series is None else series
 
-    def _admit(self, family: _Family, key: tuple[str, ...]) -> AnySeries:
+    def _admit(self, family: SeriesOf, key: tuple[str, ...]) -> AnySeries:
         """The series of a new key, cleaned; past the cap, the one that stands for all others."""
         metric = family.metric
         # Bounded by the number of metrics and reasons; holding it to the caps could end in counting for ever.
@@ -183,6 +193,9 @@ class Registry:
         if not bounded and key not in family.series and len(family.series) >= self.max_label_sets:
             self.drop(metric, "label_sets", 1)
             key = self.overflow(metric, key)
+        asleep = self._expiry.find(metric, key) if self._expiry is not None else None
+        if asleep is not None:
+            return family.series.setdefault(key, asleep)
         # Two threads may both come here: setdefault lets one of them win.
         return family.series.setdefault(key, _CLASSES[metric.kind](metric, key, family.guard, self.drop))
 
@@ -225,13 +238,18 @@ class Registry:
 
     def own_snapshot(self) -> Snapshot:
         """What this process alone recorded: for a push, which each process makes under a name of its own."""
+        families = list(self._families.values())
+        if self._expiry is not None and self._sharing is None:
+            self._expiry.wake(families)
         points: dict[Metric, list[NumberPoint | HistogramPoint]] = {}
         for series in breathing(self.series(), _SERIES_A_BREATH):
             point = series.point()
             if point is not None:
                 points.setdefault(series.metric, []).append(point)
-        families = ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items())
-        return Snapshot(self.prefix, self.started, time.time(), families)
+        if self._expiry is not None and self._sharing is None and self._expiry.sweep(families):
+            self.kept.clear()  # else what is kept for the next probe would hold the sleeping series
+        shown = ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items())
+        return Snapshot(self.prefix, self.started, time.time(), shown)
 
     def series(self) -> Iterator[AnySeries]:
         """Every series of this process."""
@@ -262,6 +280,14 @@ class Registry:
             self._sharing = join(self, directory)
         return self._sharing is not None
 
+    def expire_idle(self, seconds: float) -> None:
+        """From now on leave out series that were idle for so long; see the class.
+
+        Raises:
+            ValueError: not a positive number.
+        """
+        self._expiry = Expiry(seconds)
+
     def clear(self, *, keep_settings: bool = False) -> None:
         """Set every series back to zero; series that were handed out stay usable.
 
@@ -272,6 +298,8 @@ class Registry:
             family.guard = new_guard()
             for series in list(family.series.values()):
                 series.reset(family.guard, keep_settings=keep_settings)
+        for series in self._expiry.sleeping() if self._expiry is not None else ():
+            series.reset(self._families[series.metric.name].guard)
         for tracker in list(self._in_flight.values()):
             tracker.clear()
 
@@ -293,6 +321,7 @@ def configure(
     prefix: str | None = None,
     max_label_sets: int | None = None,
     max_label_length: int | None = None,
+    expire_idle: float | None = None,
     strict: bool | None = None,
     multiprocess_dir: str | os.PathLike[str] | None = None,
 ) -> Registry:
@@ -312,6 +341,8 @@ def configure(
         registry.max_label_sets = max_label_sets
     if max_label_length is not None:
         registry.max_label_length = max_label_length
+    if expire_idle is not None:
+        registry.expire_idle(expire_idle)
     if strict is not None:
         registry.strict = strict
     if multiprocess_dir is not None:
