@@ -100,7 +100,8 @@ $(BENCH)/.complete: constraints.txt benchmarks/constraints-peers.txt
 	@$(PYTHON) -m venv --clear $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--constraint benchmarks/constraints-peers.txt \
-		--editable '.[prometheus]' opentelemetry-sdk prometheus-async aioprometheus uvicorn
+		--editable '.[prometheus]' opentelemetry-sdk prometheus-async aioprometheus uvicorn \
+		locklib threadle oslo.concurrency
 	@touch $@
 
 $(BENCH)-autometrics/.complete: benchmarks/constraints-autometrics.txt

@@ -18,6 +18,7 @@ PLACES: Mapping[str, Place] = {
     "ours, dying workers": Place(directories=OURS_FILES),
     "prometheus, files": Place(directories=PROMETHEUS_FILES),
     "prometheus, dead workers": Place(directories=PROMETHEUS_FILES),
+    "order of locks": Place(variables={"MNEMOSCOPE_LOCK_ORDER": "on"}),
     "autometrics, prometheus": Place("autometrics", variables={"AUTOMETRICS_TRACKER": "prometheus"}),
     "autometrics, opentelemetry": Place("autometrics", variables={"AUTOMETRICS_TRACKER": "opentelemetry"}),
 }
@@ -161,4 +162,20 @@ MEASURES: Mapping[str, Measure] = {
     "foreign modules": Measure(
         "modules that are neither ours nor the standard library's", SINGLE, "imports:foreign_modules", MODULES
     ),
+    # Locks.
+    "standard lock": Measure("threading.Lock, `with`", SINGLE, "locks:standard_block"),
+    "our lock": Measure("mnemoscope Lock, `with`", SINGLE, "locks:our_block"),
+    "our tracked lock": Measure("mnemoscope Lock, `with`, order tracked", "order of locks", "locks:our_block"),
+    "plain wrapper": Measure("plain wrapper with two lists, `with`", SINGLE, "locks:plain_wrapper"),
+    "our rlock": Measure("mnemoscope RLock, `with`", SINGLE, "locks:our_rlock_block"),
+    "observed lock": Measure("mnemoscope observe_lock, `with`", SINGLE, "locks:observed_block"),
+    "locklib": Measure("locklib SmartLock, `with`", SINGLE, "locks_locklib:smart_lock"),
+    "threadle": Measure("threadle TrackedLock, acquire() and release()", SINGLE, "locks_threadle:tracked_lock"),
+    "oslo": Measure("oslo.concurrency, `with lockutils.lock(name)`", SINGLE, "locks_oslo:named_lock"),
+    "standard lock calls": Measure("threading.Lock, acquire() and release()", SINGLE, "locks:standard_calls"),
+    "our lock calls": Measure("mnemoscope Lock, acquire() and release()", SINGLE, "locks:our_calls"),
+    "standard contended": Measure("threading.Lock, 8 threads", ALL_CPUS, "locks:standard_contended"),
+    "our contended": Measure("mnemoscope Lock, 8 threads", ALL_CPUS, "locks:our_contended"),
+    "standard readers": Measure("threading.Lock, 8 threads that read", ALL_CPUS, "locks:standard_readers"),
+    "our readers": Measure("mnemoscope RWLock, 8 threads that read", ALL_CPUS, "locks:our_readers"),
 }

@@ -212,4 +212,38 @@ ROWS: tuple[Row, ...] = (
             Target("import, modules from outside the standard library", "foreign modules", at_most=0),
         ),
     ),
+    Row(
+        "locks",
+        "A free lock taken and let go: ns over a bare call",
+        1.0,
+        (
+            "standard lock",
+            "our lock",
+            "our tracked lock",
+            "plain wrapper",
+            "our rlock",
+            "observed lock",
+            "locklib",
+            "threadle",
+            "oslo",
+            "standard lock calls",
+            "our lock calls",
+        ),
+        (
+            Target("lock with metrics, times threading.Lock", "our lock", "standard lock", at_most=2.2),
+            Target(
+                "lock with its order tracked, times threading.Lock", "our tracked lock", "standard lock", at_most=3.5
+            ),
+        ),
+    ),
+    Row(
+        "contention",
+        "Locks that 8 threads want at once: wall-clock ns a use",
+        0.6,
+        ("standard contended", "our contended", "standard readers", "our readers"),
+        (
+            Target("contended lock, times threading.Lock", "our contended", "standard contended", at_most=1.1),
+            Target("95 % reads, faster than threading.Lock", "standard readers", "our readers", at_least=1),
+        ),
+    ),
 )

@@ -56,7 +56,7 @@ class Expiry:
         """Bring back the sleeping series that were written to."""
         by_name = {family.metric.name: family for family in families}
         for (metric, key), series in list(self._asleep.items()):
-            if series.journal and metric in by_name:
+            if metric in by_name and _written(series):
                 by_name[metric].series.setdefault(key, series)
                 self._asleep.pop((metric, key), None)
 
@@ -67,6 +67,15 @@ class Expiry:
     def sleeping(self) -> list[AnySeries]:
         """The series that sleep and that somebody holds."""
         return list(self._asleep.values())
+
+
+def _written(series: AnySeries) -> bool:
+    """Whether something came since the last fold, to the journal or to what counts for the series elsewhere."""
+    if not series.pending():
+        return False
+    state = series.state
+    series.settle()
+    return series.state is not state or bool(series.journal)
 
 
 def expires(metric: Metric) -> bool:

@@ -38,13 +38,21 @@ def not_ready(reason: str, progress: float | None = None) -> None:
     _health.not_ready(reason, progress)
 
 
-def serve(port: int = 9464, addr: str = "127.0.0.1", *, registry: Registry | None = None, **options: Any) -> Server:
+def serve(
+    port: int = 9464,
+    addr: str = "127.0.0.1",
+    *,
+    registry: Registry | None = None,
+    debug_locks: bool = False,
+    **options: Any,
+) -> Server:
     """Serve `/metrics`, `/metrics.json`, `/health` and `/ready` from a daemon thread.
 
     Args:
         port: TCP port; 0 takes a free one, which the result's `port` tells.
         addr: address to listen on; loopback unless you say otherwise.
         registry: what to show; the default registry if not given.
+        debug_locks: also serve `/debug/locks`, the document of `debug_locks()`; it names threads and code.
         options: as `exporters.server.serve` takes them: authentication, TLS, limits.
 
     Raises:
@@ -52,21 +60,27 @@ def serve(port: int = 9464, addr: str = "127.0.0.1", *, registry: Registry | Non
     """
     from .exporters.server import serve as start
 
-    return start(_app(registry), port, addr, **options)
+    return start(_app(registry, debug_locks), port, addr, **options)
 
 
-def asgi_app(*, registry: Registry | None = None) -> ASGIApplication:
-    """The four paths as an ASGI application, to mount in Starlette, FastAPI or another."""
+def asgi_app(*, registry: Registry | None = None, debug_locks: bool = False) -> ASGIApplication:
+    """The four paths as an ASGI application, to mount in Starlette, FastAPI or another.
+
+    `debug_locks` adds `/debug/locks`, as in `serve`.
+    """
     from .exporters.asgi import asgi_app as build
 
-    return build(_app(registry))
+    return build(_app(registry, debug_locks))
 
 
-def wsgi_app(*, registry: Registry | None = None) -> WSGIApplication:
-    """The four paths as a WSGI application, to mount in Flask, Django or another."""
+def wsgi_app(*, registry: Registry | None = None, debug_locks: bool = False) -> WSGIApplication:
+    """The four paths as a WSGI application, to mount in Flask, Django or another.
+
+    `debug_locks` adds `/debug/locks`, as in `serve`.
+    """
     from .exporters.wsgi import wsgi_app as build
 
-    return build(_app(registry))
+    return build(_app(registry, debug_locks))
 
 
 def otlp(
@@ -125,8 +139,9 @@ def _observed(registry: Registry | None) -> Registry:
     return chosen
 
 
-def _app(registry: Registry | None) -> App:
+def _app(registry: Registry | None, debug_locks: bool) -> App:
     from .exporters.app import App
+    from .locks import debug_locks as document
 
     chosen = _observed(registry)
 
@@ -136,7 +151,13 @@ def _app(registry: Registry | None) -> App:
     def on_error(name: str) -> None:
         chosen.drop(catalog.SELF_SCRAPE, "callback", 1)
 
-    return App(chosen.snapshot, _health, on_scrape=on_scrape, on_error=on_error)
+    return App(
+        chosen.snapshot,
+        _health,
+        on_scrape=on_scrape,
+        on_error=on_error,
+        debug_locks=document if debug_locks else None,
+    )
 
 
 __all__ = [

@@ -12,6 +12,7 @@ from typing import Any
 from . import catalog
 from .catalog import Metric
 from .errors import ErrorKind, error_kind, mapped
+from .locks.hooks import waiters_of
 from .operation import ERROR, OK, IsError, Probe, Sink
 from .registry import Registry, default_registry
 from .timing import Durations, Timer, timer
@@ -36,17 +37,17 @@ def _durations(registry: Registry, metric: Metric, is_error: IsError | None, *la
 
 def lock_hold(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Timer:
     """Record how long the block, or the decorated call, holds `lock`."""
-    return timer(registry or default_registry(), catalog.LOCK_HOLD, None, lock, mode)
+    return timer(registry, (catalog.LOCK_HOLD, None, lock, mode))
 
 
 def index_write(index: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
     """Record duration and outcome of one write to `index`."""
-    return timer(registry or default_registry(), catalog.INDEX_WRITE, is_error, index)
+    return timer(registry, (catalog.INDEX_WRITE, is_error, index))
 
 
 def vector_search(index: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
     """Record the duration of one search in `index`."""
-    return timer(registry or default_registry(), catalog.VECTOR_SEARCH, is_error, index)
+    return timer(registry, (catalog.VECTOR_SEARCH, is_error, index))
 
 
 def request(route: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
@@ -55,7 +56,7 @@ def request(route: str, *, is_error: IsError | None = None, registry: Registry |
     A caller's mistake (a 4xx answer) is `ok` for availability; set `request.outcome = "error"` for a 5xx that was
     answered without an exception.
     """
-    return timer(registry or default_registry(), catalog.REQUEST_DURATION, is_error, route)
+    return timer(registry, (catalog.REQUEST_DURATION, is_error, route))
 
 
 def lock_wait(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Wait:
@@ -75,7 +76,7 @@ class _Waits(Sink):
 
     def __init__(self, registry: Registry, lock: str, mode: str) -> None:
         super().__init__()
-        self.waiters = registry.gauge(catalog.LOCK_WAITERS, lock=lock, mode=mode)
+        self.waiters = waiters_of(registry, lock, mode)
         self.wait = registry.histogram(catalog.LOCK_WAIT, lock=lock, mode=mode)
 
 
@@ -86,11 +87,11 @@ class Wait(Probe):
     sink: _Waits
 
     def begin(self) -> None:
-        self.sink.waiters.inc()
+        self.sink.waiters.enter(self)
         super().begin()
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self.sink.waiters.dec()
+        self.sink.waiters.leave(self)
         self.sink.wait.observe(seconds)
 
 

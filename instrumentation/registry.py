@@ -304,16 +304,17 @@ class Registry:
             tracker.clear()
 
 
-_default: list[Registry] = []
+DEFAULT: list[Registry] = []
+"""The default registry, once it is made; read directly only where a call would show in what a recording costs."""
 
 
 def default_registry() -> Registry:
     """The registry that probes write to unless they are given another."""
-    if not _default:
-        _default.append(Registry())
+    if not DEFAULT:
+        DEFAULT.append(Registry())
         if directory := os.environ.get("MNEMOSCOPE_MULTIPROC_DIR"):
-            _default[0].share(directory)
-    return _default[0]
+            DEFAULT[0].share(directory)
+    return DEFAULT[0]
 
 
 def configure(

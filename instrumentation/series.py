@@ -36,7 +36,7 @@ class FoldGuard(Protocol):
 class Series(Generic[E]):
     """What counters, gauges and histograms share: the journal and when it is folded."""
 
-    __slots__ = ("drop", "exemplars", "guard", "journal", "labels", "metric")
+    __slots__ = ("__weakref__", "drop", "exemplars", "guard", "journal", "labels", "metric")
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
         self.metric = metric
@@ -56,12 +56,20 @@ class Series(Generic[E]):
             del journal[: len(taken)]  # what was appended meanwhile stays
             if taken:
                 self._add(taken)
+            self._collect()
         finally:
             self.guard.release()
 
+    def pending(self) -> bool:
+        """Whether something was recorded since the last fold, or may have been."""
+        return bool(self.journal)
+
+    def _collect(self) -> None:
+        """Bring in what is counted elsewhere; called by a fold."""
+
     def settle(self) -> None:
         """Fold for a scrape: wait a little for a fold under way, never for ever."""
-        if self.journal:
+        if self.pending():
             self.fold(_SCRAPE_PATIENCE)
 
     def _add(self, taken: list[E]) -> None:
@@ -196,11 +204,13 @@ class Gauge(Series["float | tuple[float]"]):
 class Histogram(Series[float]):
     """Observations counted by bucket, with their sum."""
 
-    __slots__ = ("state",)
+    __slots__ = ("feed", "state")
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
         super().__init__(metric, labels, guard, drop)
         self.state: tuple[tuple[int, ...], float] = _empty(metric)
+        self.feed: Callable[[], tuple[int, float]] | None = None
+        """Where observations of the lowest bucket are counted first: gives their number and sum since the last call."""
 
     def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Record one observation, in the metric's unit; NaN, infinities and negative values are refused and counted."""
@@ -213,26 +223,39 @@ class Histogram(Series[float]):
 
     def _add(self, taken: list[float]) -> None:
         added = sum(taken)
-        if not math.isfinite(added) or min(taken) < 0:
-            taken = self._good(taken)
+        if not math.isfinite(added):  # NaN would also make sorting meaningless
+            taken = self._finite(taken)
+            added = sum(taken)
+        taken.sort()  # then each bound needs one search, however many observations there are
+        if taken and taken[0] < 0:
+            negative = bisect_left(taken, 0.0)
+            self.drop(self.metric, "negative", negative)
+            del taken[:negative]
             added = sum(taken)
         counts, total = self.state
-        taken.sort()  # then each bound needs one search, however many observations there are
-        below = [bisect_right(taken, bound) for bound in self.metric.buckets]
         new = list(counts)
-        previous = 0
-        for i, upto in enumerate(below):
-            new[i] += upto - previous
-            previous = upto
-        new[-1] += len(taken) - previous
+        below = 0
+        for i, bound in enumerate(self.metric.buckets):
+            upto = bisect_right(taken, bound, below)
+            new[i] += upto - below
+            below = upto
+        new[-1] += len(taken) - below
         self.state = (tuple(new), total + added)
 
-    def _good(self, taken: list[float]) -> list[float]:
+    def pending(self) -> bool:
+        return bool(self.journal) or self.feed is not None
+
+    def _collect(self) -> None:
+        if self.feed is not None:
+            number, added = self.feed()
+            if number:
+                (lowest, *others), total = self.state
+                self.state = ((lowest + number, *others), total + added)
+
+    def _finite(self, taken: list[float]) -> list[float]:
         finite = [x for x in taken if math.isfinite(x)]
         self.drop(self.metric, "not_a_number", len(taken) - len(finite))
-        good = [x for x in finite if x >= 0]
-        self.drop(self.metric, "negative", len(finite) - len(good))
-        return good
+        return finite
 
     def point(self) -> HistogramPoint:
         """Counts and sum now, of the same observations."""
@@ -245,6 +268,8 @@ class Histogram(Series[float]):
 
     def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
         super().reset(guard)
+        if self.feed is not None:
+            self.feed()  # what was counted before is forgotten too
         self.state = _empty(self.metric)
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from .catalog import Kind, Metric
 from .decorate import COROUTINE, FUNCTION
 from .operation import ERROR, OK, IsError, Probe, Sink
-from .registry import Registry
+from .registry import DEFAULT, Registry, default_registry
 from .series import JOURNAL_LIMIT, Histogram
 
 
@@ -47,16 +47,21 @@ class Durations(Sink):
 class Timer(Probe):
     """A probe that records how long an operation took, and how it ended; its sink is `Durations`."""
 
-    __slots__ = ()
+    __slots__ = ("journal",)
     wrappers: ClassVar[dict[str, Callable[..., Any]]] = {}
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         self.sink.record(seconds, outcome)
 
+    def end(self, error: BaseException | None) -> None:
+        super().end(error)
+        self.outcome = None  # while the probe is still ours: the short way in does not reset it
+
     # The next three say again what Probe says, without its calls: those are most of what a block costs.
 
     def __init__(self, sink: Durations) -> None:
         self.sink = sink
+        self.journal = sink.ok.journal
         self.idle = [True]
         self._others = {}
         self.outcome = None
@@ -72,16 +77,14 @@ class Timer(Probe):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None or self.outcome is not None or self._others:
+        if error is None and self.outcome is None and not self._others:
+            journal = self.journal
+            journal.append(perf_counter() - self.started)
+            self.idle.append(True)
+            if len(journal) > JOURNAL_LIMIT:
+                self.sink.ok.fold()
+        else:
             super().__exit__(kind, error, traceback)
-            self.outcome = None
-            return
-        ok = self.sink.ok
-        journal = ok.journal
-        journal.append(perf_counter() - self.started)
-        self.idle.append(True)
-        if len(journal) > JOURNAL_LIMIT:
-            ok.fold()
 
 
 def _function(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
@@ -125,19 +128,20 @@ def _coroutine(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
 Timer.wrappers.update({FUNCTION: _function, COROUTINE: _coroutine})
 
 
-def timer(registry: Registry, metric: Metric, is_error: IsError | None, *values: str) -> Timer:
-    """A timer of `metric`, with the values of its labels other than `outcome`, in the metric's order.
+def timer(registry: Registry | None, key: tuple[Any, ...]) -> Timer:
+    """A timer of `(metric, is_error, *values)`: its labels other than `outcome`, in the metric's order.
 
-    The one made for the same labels before, if nobody is using it: a probe that a service writes inside a function
-    costs no new object then. Should somebody enter it first, `Probe` sees to it that both are right.
+    The one made for the same key before, if nobody is using it: a probe that a service writes inside a function costs
+    no new object then. Should somebody enter it first, `Probe` sees to it that both are right.
     """
+    chosen = registry or (DEFAULT[0] if DEFAULT else default_registry())
     try:
-        kept: Timer = registry.kept[metric, is_error, values]
+        kept: Timer = chosen.kept[key]
     except KeyError:
-        kept = registry.keep((metric, is_error, values), _new_timer(registry, metric, is_error, values))
+        kept = chosen.keep(key, _new_timer(chosen, *key))
     return kept if kept.idle else Timer(kept.sink)
 
 
-def _new_timer(registry: Registry, metric: Metric, is_error: IsError | None, values: tuple[str, ...]) -> Timer:
+def _new_timer(registry: Registry, metric: Metric, is_error: IsError | None, *values: str) -> Timer:
     names = [name for name in metric.label_names if name != "outcome"]
     return Timer(Durations(registry, metric, is_error, **dict(zip(names, values, strict=True))))

@@ -55,7 +55,9 @@ def run(version: tuple[int, int, int], interpreter: str, arguments: list[str]) -
             return False
     (ENVIRONMENTS / name / ".complete").touch()
     suites = [suite for suite in SUITES if (ROOT / suite).is_dir()]
-    return subprocess.run([str(python), "-m", "pytest", "-q", *suites, *arguments], cwd=ROOT, check=False).returncode == 0
+    return (
+        subprocess.run([str(python), "-m", "pytest", "-q", *suites, *arguments], cwd=ROOT, check=False).returncode == 0
+    )
 
 
 def main() -> int:

@@ -24,6 +24,8 @@ JSON_PATH = "/metrics.json"
 HEALTH_PATH = "/health"
 READY_PATH = "/ready"
 PATHS = (METRICS_PATH, JSON_PATH, HEALTH_PATH, READY_PATH)
+DEBUG_LOCKS_PATH = "/debug/locks"
+"""Answered only by an app that was given `debug_locks`: it names threads and code, which not everybody is to read."""
 
 DEFAULT_MAX_SCRAPES = 8
 """How many scrapes may be rendered at once; two Prometheus servers and a curious person need three."""
@@ -49,6 +51,7 @@ class App:
         health: what `/health` and `/ready` speak of.
         on_scrape: called with the format and the seconds it took, after each scrape.
         on_error: called with the format when collecting or rendering raised.
+        debug_locks: gives the document of `/debug/locks`; without it, the path is not there.
         max_scrapes: further scrapes at the same time are answered with 503 and Retry-After.
     """
 
@@ -59,12 +62,15 @@ class App:
         *,
         on_scrape: Callable[[str, float], None] | None = None,
         on_error: Callable[[str], None] | None = None,
+        debug_locks: Callable[[], Mapping[str, object]] | None = None,
         max_scrapes: int = DEFAULT_MAX_SCRAPES,
     ) -> None:
         self._snapshot = snapshot
         self._health = health
         self._on_scrape = on_scrape
         self._on_error = on_error
+        self._debug_locks = debug_locks
+        self._paths = PATHS if debug_locks is None else (*PATHS, DEBUG_LOCKS_PATH)
         self._slots = threading.BoundedSemaphore(max_scrapes)
 
     def handle(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
@@ -76,14 +82,16 @@ class App:
             query: raw query string, without the question mark.
             headers: names in lower case; repeated headers joined by commas.
         """
-        if path not in PATHS:
-            return plain(404, f"Nothing here. Paths: {' '.join(PATHS)}\n", method)
+        if path not in self._paths:
+            return plain(404, f"Nothing here. Paths: {' '.join(self._paths)}\n", method)
         if method not in ("GET", "HEAD"):
             return plain(405, "Only GET and HEAD.\n", method, ("Allow", "GET, HEAD"))
         if path == HEALTH_PATH:
             return _document(200, self._health.health_document(), method)
         if path == READY_PATH:
             return _document(*self._health.ready_document(), method)
+        if path == DEBUG_LOCKS_PATH and self._debug_locks is not None:
+            return _document(200, self._debug_locks(), method)
         return self._limited_scrape(method, path, query, headers)
 
     def _limited_scrape(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:

@@ -22,7 +22,13 @@ from benchmarks.targets import ROWS
 
 CHECKOUT = Path(__file__).parent.parent.parent
 SECONDS = 120
-OPTIONAL = {"async_prometheus": "prometheus_async", "aio_prometheus": "aioprometheus"}
+OPTIONAL = {
+    "async_prometheus": "prometheus_async",
+    "aio_prometheus": "aioprometheus",
+    "locks_locklib": "locklib",
+    "locks_threadle": "threadle",
+    "locks_oslo": "oslo_concurrency",
+}
 
 
 @dataclass(frozen=True)

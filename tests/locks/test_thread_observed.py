@@ -5,16 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
+from thread_samples import read
 
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
-
-
-def read(registry: Registry, metric: catalog.Metric) -> float:
-    points = [p for f in registry.snapshot().families if f.metric is metric for p in f.points]
-    return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in points)
 
 
 def test_a_contended_lock_shows_wait_hold_waiters_and_contention() -> None:

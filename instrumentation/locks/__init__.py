@@ -1,0 +1,40 @@
+"""Locks that tell: wait, hold, contention, order inversions, stalls and deadlocks.
+
+    episodes = scope.Lock("episodes")
+    index = scope.RWLock("spatiotemporal")
+    legacy = scope.observe_lock(library.lock, name="library")
+    scope.configure_locks(order="on")        # in tests and staging: report locks taken in both orders
+
+Each is used as the one of `threading` that it stands for. `hooks` is what a further kind of lock builds on.
+"""
+
+from __future__ import annotations
+
+from .deferred import DeferredWrites
+from .lock import Lock
+from .observed import ObservedLock, observe_lock
+from .order import Edge, Inversion
+from .rlock import RLock
+from .rwlock import RWLock
+from .settings import apply_environment, configure_locks, debug_locks
+from .sync import BoundedSemaphore, Condition, Semaphore
+from .watchdog import Incident
+
+apply_environment()
+
+__all__ = [
+    "BoundedSemaphore",
+    "Condition",
+    "DeferredWrites",
+    "Edge",
+    "Incident",
+    "Inversion",
+    "Lock",
+    "ObservedLock",
+    "RLock",
+    "RWLock",
+    "Semaphore",
+    "configure_locks",
+    "debug_locks",
+    "observe_lock",
+]

@@ -1,0 +1,151 @@
+"""What can be set about locks, and what can be seen of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from time import perf_counter
+from typing import Any
+
+from . import hooks
+from . import order as lock_order
+from .hooks import who
+from .watchdog import watchdog
+
+ORDER_VARIABLE = "MNEMOSCOPE_LOCK_ORDER"
+STALL_VARIABLE = "MNEMOSCOPE_LOCK_STALL_SECONDS"
+ORDER_VALUES = ("off", "sample", "on")
+
+_WINDOW = 0.02
+_PERIOD = 1.0
+
+
+class _Sampler:
+    """Tracks the order of locks for a short window of each second; each window starts from nothing held."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="mnemoscope-lock-order", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End it, after the window under way."""
+        self._stop.set()
+        if self.thread.is_alive() and self.thread is not threading.current_thread():
+            self.thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_PERIOD - _WINDOW):
+            lock_order.track(True)
+            time.sleep(_WINDOW)
+            lock_order.track(False)
+
+
+_sampler: _Sampler | None = None
+_order = "off"
+
+
+def configure_locks(
+    *, order: str | None = None, stall_seconds: float | None = None, nesting: Iterable[str] = ()
+) -> None:
+    """Change how locks are watched, for the whole process; what is not given stays.
+
+    Args:
+        order: `on` tracks the order in which locks are taken, `sample` does for 2 % of the time, in short windows,
+            and `off` does not. `MNEMOSCOPE_LOCK_ORDER` says it at import.
+        stall_seconds: how long a wait may last before the watchdog looks into it; 30 s, or what
+            `MNEMOSCOPE_LOCK_STALL_SECONDS` says.
+        nesting: names of classes of which two locks may be held at once, since their own order is kept.
+
+    Raises:
+        ValueError: a value is not one of these.
+    """
+    if order is not None and order not in ORDER_VALUES:
+        raise ValueError(f"order of locks is one of {', '.join(ORDER_VALUES)}, not {order!r}")
+    if stall_seconds is not None and not stall_seconds > 0:
+        raise ValueError(f"a stall takes more than 0 seconds, not {stall_seconds!r}")
+    if stall_seconds is not None:
+        watchdog.set_limit(stall_seconds)
+    lock_order.allow_nesting(nesting)
+    if order is not None:
+        _switch(order)
+
+
+def _switch(value: str) -> None:
+    global _sampler, _order
+    if _sampler is not None:
+        _sampler.stop()
+        _sampler = None
+    lock_order.track(value == "on")
+    _order = value
+    if value == "sample":
+        _sampler = _Sampler()
+        _sampler.start()
+
+
+def debug_locks() -> dict[str, Any]:
+    """What is known about locks now, as plain data for JSON; `/debug/locks` shows it where that is switched on.
+
+    Keys: `order` (off, sample, on), `classes`, `edges` and `inversions` of the order of locks, `held` as far as it
+    is tracked, `waiting`, and `incidents`, the latest deadlocks and stalls. It names code and threads: no data.
+    """
+    now = perf_counter()
+    edges = [edge for after in list(lock_order.edges.values()) for edge in list(after.values())]
+    return {
+        "order": _order,
+        "stall_seconds": watchdog.limit,
+        "classes": sorted({name for edge in edges for name in (edge.first, edge.second)}),
+        "edges": [asdict(edge) for edge in edges],
+        "inversions": [
+            {"classes": list(inversion.classes), "edges": [asdict(edge) for edge in inversion.edges]}
+            for inversion in list(lock_order.inversions)
+        ],
+        "held": [{"lock": name, "by": by, "at": str(place)} for name, by, place in lock_order.held_now()],
+        "waiting": [
+            {
+                "lock": wait.subject.name,
+                "mode": wait.meter.mode,
+                "by": who(*wait.owner),
+                "seconds": now - wait.since,
+                "blocked_by": [who(*owner) for owner in wait.subject.blockers(wait.meter.mode)],
+            }
+            for wait in list(hooks.waits.values())
+        ],
+        "incidents": [asdict(incident) for incident in list(watchdog.incidents)],
+    }
+
+
+def _from_environment(name: str, apply: Callable[[str], None]) -> None:
+    value = os.environ.get(name)
+    if not value:
+        return
+    try:
+        apply(value)
+    except ValueError as error:
+        import logging
+
+        # A service must start whatever its environment says about how it is observed.
+        logging.getLogger("mnemoscope").warning("%s is ignored: %s", name, error)
+
+
+def apply_environment() -> None:
+    """Do what the environment says; a value that cannot be used is logged and ignored."""
+    _from_environment(ORDER_VARIABLE, lambda value: configure_locks(order=value))
+    _from_environment(STALL_VARIABLE, lambda value: configure_locks(stall_seconds=float(value)))
+
+
+def _after_fork_in_child() -> None:
+    hooks.forget()
+    watchdog.forget()
+    lock_order.track(_order == "on")
+    if _order == "sample":
+        _switch("sample")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,60 @@
+"""CPython's own conformance suite for locks passes on ours.
+
+`test.lock_tests` comes with the interpreter; its cases are run here as they are, with our types in place of those of
+`threading`.
+"""
+
+from __future__ import annotations
+
+import threading
+import unittest
+
+from test import lock_tests
+
+import mnemoscope as scope
+from mnemoscope.instrumentation.locks.watchdog import watchdog
+
+
+def setUpModule() -> None:  # unittest's name
+    # The suite counts threads; ours starts with the first wait of a process, so it must not do so inside a case.
+    watchdog.notice()
+    seen = threading.Event()
+    while not any(thread.name == watchdog.thread_name for thread in threading.enumerate()):
+        seen.wait(0.001)
+
+
+class TestLock(lock_tests.LockTests):
+    locktype = staticmethod(scope.Lock)
+
+
+class TestRLock(lock_tests.RLockTests):
+    locktype = staticmethod(scope.RLock)
+
+
+class TestCondition(lock_tests.ConditionTests):
+    condtype = staticmethod(scope.Condition)
+
+
+class TestSemaphore(lock_tests.SemaphoreTests):
+    semtype = staticmethod(scope.Semaphore)
+
+
+class TestBoundedSemaphore(lock_tests.BoundedSemaphoreTests):
+    semtype = staticmethod(scope.BoundedSemaphore)
+
+
+class TestEventOnOurCondition(lock_tests.EventTests):
+    @staticmethod
+    def eventtype() -> threading.Event:
+        event = threading.Event()
+        event._cond = scope.Condition(scope.Lock("event"))  # type: ignore[attr-defined]  # where an event keeps it
+        return event
+
+    def test_at_fork_reinit(self) -> None:
+        event = self.eventtype()
+        event._at_fork_reinit()  # type: ignore[attr-defined]  # what threading itself calls in a forked child
+        self.assertFalse(event.is_set())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,59 @@
+"""What the tests of locks for threads share: reading one series, and threads that are always joined."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mnemoscope import catalog
+from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.snapshot import HistogramPoint
+
+PATIENCE = 10.0
+"""Seconds after which a test that waits for something has failed."""
+
+
+def read(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
+    """The value, or the number of observations, of all series with these labels."""
+    total = 0.0
+    for family in registry.snapshot().families:
+        if family.metric is metric:
+            for point in family.points:
+                found = dict(zip(metric.label_names, point.labels, strict=True))
+                if labels.items() <= found.items():
+                    total += point.observations if isinstance(point, HistogramPoint) else point.value
+    return total
+
+
+def seconds(registry: Registry, metric: catalog.Metric) -> float:
+    """The sum of all observations of a histogram."""
+    points = [p for f in registry.snapshot().families if f.metric is metric for p in f.points]
+    return sum(p.sum for p in points if isinstance(p, HistogramPoint))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until it holds; the test fails if it never does."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.002)):
+        if condition():
+            return
+        pause.wait(0.002)
+    raise AssertionError("it never came to that")
+
+
+def waiting(registry: Registry, number: int = 1) -> None:
+    """Wait until so many wait for locks of this registry."""
+    until(lambda: read(registry, catalog.LOCK_WAITERS) == number)
+
+
+@contextmanager
+def running(*targets: Callable[[], object]) -> Iterator[list[threading.Thread]]:
+    """Threads that run these; joined at the end."""
+    threads = [threading.Thread(target=target, daemon=True) for target in targets]
+    for thread in threads:
+        thread.start()
+    yield threads
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
