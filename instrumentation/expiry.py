@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 from .catalog import Kind, Metric
-
-if TYPE_CHECKING:
-    from .registry import AnySeries, SeriesOf
+from .family import AnySeries, SeriesOf
 
 
 class Expiry:

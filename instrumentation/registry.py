@@ -13,7 +13,8 @@ from . import catalog
 from .breath import breathing
 from .catalog import Kind, Metric
 from .expiry import Expiry
-from .series import Counter, FoldGuard, Gauge, Histogram, InFlight, new_guard
+from .family import CLASSES, AnySeries, SeriesOf
+from .series import Counter, Gauge, Histogram, InFlight, new_guard
 from .snapshot import Family, HistogramPoint, NumberPoint, Snapshot, ordered
 
 if TYPE_CHECKING:
@@ -24,31 +25,12 @@ DEFAULT_MAX_LABEL_SETS = 1000
 DEFAULT_MAX_LABEL_LENGTH = 128
 _SERIES_A_BREATH = 32
 
-AnySeries = Counter | Gauge | Histogram
 V = TypeVar("V")
-_CLASSES: dict[Kind, type[AnySeries]] = {Kind.COUNTER: Counter, Kind.GAUGE: Gauge, Kind.HISTOGRAM: Histogram}
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 
 
 class RecordingError(ValueError):
     """A recording that was refused, raised in strict mode only."""
-
-
-class SeriesOf:
-    """All series of one metric."""
-
-    __slots__ = ("bound", "guard", "metric", "series")
-
-    def __init__(self, metric: Metric) -> None:
-        self.bound: dict[tuple[tuple[str, str], ...], AnySeries] = {}  # by labels as they were written
-        self.metric = metric
-        self.guard: FoldGuard = new_guard()
-        self.series: dict[tuple[str, ...], AnySeries] = {}
-
-    def forget(self, series: AnySeries) -> None:
-        """Remember `series` no longer by the labels it was written with."""
-        for given in [given for given, known in self.bound.items() if known is series]:
-            del self.bound[given]
 
 
 class Registry:
@@ -197,7 +179,7 @@ class Registry:
         if asleep is not None:
             return family.series.setdefault(key, asleep)
         # Two threads may both come here: setdefault lets one of them win.
-        return family.series.setdefault(key, _CLASSES[metric.kind](metric, key, family.guard, self.drop))
+        return family.series.setdefault(key, CLASSES[metric.kind](metric, key, family.guard, self.drop))
 
     @staticmethod
     def overflow(metric: Metric, key: tuple[str, ...]) -> tuple[str, ...]:

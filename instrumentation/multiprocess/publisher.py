@@ -12,16 +12,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from ..catalog import Kind
-from ..series import Counter, Gauge, Histogram
+from ..family import AnySeries
+from ..series import Counter, Gauge
 from .directory import Own
 from .image import Cell, Image
 from .layout import SUM_PARTS
 from .owner import OwnFile
-
-AnySeries: TypeAlias = Counter | Gauge | Histogram
 
 _PATIENCE = 1.0  # seconds; only a pass that interrupted another of its own thread waits this long
 _NO_MORE_PARTS = (0.0,) * (SUM_PARTS - 1)
