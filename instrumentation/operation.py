@@ -55,6 +55,10 @@ class Sink:
 _marked: ContextVar[tuple[Probe, Any] | None] = ContextVar("mnemoscope_operations", default=None)
 
 
+_MARKED = ""
+"""As an outcome: nothing was said of it, but the probe itself bears a mark, which its exit has to take away."""
+
+
 class Probe:
     """Decorator and context manager in one; subclasses say what is recorded at the end of an operation.
 
@@ -113,12 +117,14 @@ class Probe:
         except IndexError:
             return self._enter_again()
         self.begin()
+        if self._others:
+            self._mark()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        operation = self._mine() if self._others else self
+        operation = self._mine() if self._others or self.outcome is not None else self
         operation.end(error)
         if operation is self:
             self.idle.append(True)
@@ -130,6 +136,15 @@ class Probe:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, traceback)
+
+    def _mark(self) -> None:
+        """Bear in this context that the newest operation is the probe itself, where its others are open too.
+
+        Without it, an exit would take an older one of this context for its own: that of the code a signal handler
+        interrupts, or that of the task which started this one and lent it its context.
+        """
+        _marked.set((self, _marked.get()))
+        self.outcome = _MARKED
 
     def _enter_again(self) -> Self:
         operation = self.fresh()
@@ -144,7 +159,7 @@ class Probe:
         node = _marked.get()
         while node is not None:
             # One step for finding and taking: other threads change the dictionary meanwhile.
-            operation = others.pop(id(node[0]), None)
+            operation = self if node[0] is self else others.pop(id(node[0]), None)
             if operation is not None:
                 _marked.set(node[1])
                 return operation

@@ -71,6 +71,8 @@ class Timer(Probe):
             self.idle.pop()
         except IndexError:
             return self._enter_again()
+        if self._others:
+            self._mark()
         self.started = perf_counter()
         return self
 

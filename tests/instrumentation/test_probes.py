@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import gc
 import inspect
@@ -17,6 +18,7 @@ import pytest
 
 import mnemoscope as scope
 from mnemoscope import catalog
+from mnemoscope.instrumentation.operation import _marked
 from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import HistogramPoint
 
@@ -287,6 +289,58 @@ def test_one_probe_shared_by_threads_pairs_each_end_with_its_own_begin(registry:
     assert all(mine)
     assert value(registry, catalog.RECALL_DURATION, "flat", "ok") == 2000
     assert value(registry, catalog.RECALL_EMPTY, "flat") == 500
+
+
+async def test_a_task_does_not_end_the_operation_of_the_task_that_started_it(registry: Registry) -> None:
+    probe = scope.recall("flat", registry=registry)
+    first = probe.__enter__()
+    with probe as parents:  # the probe is in use: this one is marked in the context that the child inherits
+        first_ended = asyncio.Event()
+
+        async def child() -> bool:
+            await first_ended.wait()
+            with probe as own:
+                assert own is probe
+            return parents in probe._others.values()
+
+        task = asyncio.create_task(child())
+        # The first entry ends in another context, so that the probe itself is idle while the parent's is open.
+        contextvars.Context().run(probe.__exit__, None, None, None)
+        first_ended.set()
+        assert await task
+    assert first is probe
+    assert value(registry, catalog.RECALL_DURATION, "flat", "ok") == 3
+    assert (len(probe.idle), probe._others) == (1, {})
+
+
+def test_a_probe_entered_over_and_over_while_shared_leaves_no_marks_behind(registry: Registry) -> None:
+    probes = [scope.index_write("s", registry=registry), scope.recall("flat", registry=registry)]
+    held = [threading.Event(), threading.Event()]
+
+    def hold_another() -> None:
+        for probe in probes:
+            probe.__enter__()
+        held[0].set()
+        held[1].wait()
+
+    for probe in probes:
+        probe.__enter__()
+    other = threading.Thread(target=hold_another)
+    other.start()
+    held[0].wait()
+    for probe in probes:
+        probe.__exit__(None, None, None)
+
+    def use() -> object:
+        for _ in range(100):
+            for probe in probes:
+                with probe:
+                    pass
+        return _marked.get()
+
+    assert contextvars.Context().run(use) is None
+    held[1].set()
+    other.join()
 
 
 # The probes ---------------------------------------------------------------------------------------
