@@ -11,7 +11,7 @@ from typing import Any
 from . import hooks, order
 from .hooks import Owner, Subject
 from .state import LockState
-from .tally import QUICK, Counts, Tally
+from .tally import QUICK, Counts, tally_of
 
 
 def running_task() -> asyncio.Task[Any] | None:
@@ -40,12 +40,11 @@ class Uses:
 
     def __init__(self, lock: Subject, state: LockState, mode: str, *, ordered: bool = True) -> None:
         self._ordered = ordered
-        tally = state.registry.memo(Tally, state.name, mode)
-        self.meter = tally.meter
+        self.meter = hooks.meter_of(state.registry, state.name, mode)
         self._holds: list[tuple[asyncio.Task[Any] | None, int, float]] = []
         self._at_once = self._quick = 0
         self._quick_seconds = 0.0
-        tally.add(lock, self._counts)
+        tally_of(self.meter).add(lock, self._counts)
 
     def took(self, lock: Subject, *, waited: bool) -> None:
         """Who runs here has it now; a wait has recorded itself."""

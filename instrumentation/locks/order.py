@@ -13,9 +13,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import catalog
 from . import hooks
@@ -46,8 +45,7 @@ stacks: dict[object, list[Entry]] = {}
 """What is held, oldest first, by thread identifier or by task; empty when tracking begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """Two lock classes, one taken while the other was held, as it was first seen.
 
     Attributes:
@@ -65,8 +63,7 @@ class Edge:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class Inversion:
+class Inversion(NamedTuple):
     """A cycle among lock classes; each edge's `second` is the next one's `first`.
 
     A cycle of one edge is a class taken while it is held: two locks of one name, or one lock twice.

@@ -34,6 +34,7 @@ class LockChecks:
         self._before: Holds = {}
         self._incidents: list[Incident] = []
         self._running = Interruptible()
+        self._check = True  # whether the test under way is to answer for anything
 
     # Begin and end --------------------------------------------------------------------------------
 
@@ -52,7 +53,7 @@ class LockChecks:
         """In the watchdog's thread: if it is the test itself that waits, or its event loop, it shall go on."""
         self._incidents.append(incident)
         main = threading.main_thread().ident
-        if any(wait.told and wait.owner.thread == main for wait in list(hooks.waits.values())):
+        if self._check and any(wait.told and wait.owner.thread == main for wait in list(hooks.waits.values())):
             self._running.interrupt(pytest.fail.Exception("the wait for a lock was ended, for it took too long"))
 
     # Each test ------------------------------------------------------------------------------------
@@ -69,10 +70,11 @@ class LockChecks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        result = yield from self._phase(item, lambda: _kept(lambda: _new(self._before)))
-        for wait in list(hooks.waits.values()):
-            wait.told = wait.told or STALL  # of this test or of one before: the next one shall not answer for it
-        return result
+        try:
+            return (yield from self._phase(item, lambda: _kept(lambda: _new(self._before))))
+        finally:
+            for wait in list(hooks.waits.values()):
+                wait.told = wait.told or STALL  # of this test or of one before: the next shall not answer for it
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
@@ -86,16 +88,17 @@ class LockChecks:
     def _phase(self, item: pytest.Item, lost: Callable[[], Holds]) -> Generator[None, object, object]:
         """One phase of a test, which fails if it found anything; what failed already gets that as a note."""
         marker = item.get_closest_marker("lock_order")
-        check = marker is None or marker.kwargs.get("check", True)
+        self._check = marker is None or marker.kwargs.get("check", True)
         try:
             with Interruptible() as self._running:
                 result = yield
         except BaseException as error:
             for finding in self._findings(lost):
-                error.add_note(finding)
+                if self._check:
+                    error.add_note(finding)
             raise
         found = self._findings(lost)
-        if found and check:
+        if found and self._check:
             pytest.fail("\n\n".join(found), pytrace=False)
         return result
 

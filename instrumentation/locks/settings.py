@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
@@ -100,9 +99,9 @@ def debug_locks() -> dict[str, Any]:
         "order": _order,
         "stall_seconds": watchdog.limit,
         "classes": sorted({name for edge in edges for name in (edge.first, edge.second)}),
-        "edges": [asdict(edge) for edge in edges],
+        "edges": [edge._asdict() for edge in edges],
         "inversions": [
-            {"classes": list(inversion.classes), "edges": [asdict(edge) for edge in inversion.edges]}
+            {"classes": list(inversion.classes), "edges": [edge._asdict() for edge in inversion.edges]}
             for inversion in list(lock_order.inversions)
         ],
         "held": [{"lock": name, "by": by, "at": str(place)} for name, by, place in lock_order.held_now()],
@@ -116,7 +115,10 @@ def debug_locks() -> dict[str, Any]:
             }
             for wait in list(hooks.waits.values())
         ],
-        "incidents": [asdict(incident) for incident in list(watchdog.incidents)],
+        "incidents": [
+            {**incident._asdict(), "waits": [wait._asdict() for wait in incident.waits]}
+            for incident in list(watchdog.incidents)
+        ],
     }
 
 

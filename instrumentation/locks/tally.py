@@ -7,34 +7,36 @@ holder is alone, so it can add to two numbers of the lock without any further ca
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 
 from .. import catalog
-from ..registry import Registry
-from .hooks import Meter, meter_of
+from .hooks import Meter
 
 QUICK = catalog.LOCK_HOLD.buckets[0]
 """Seconds: holds up to here all fall into the lowest bucket, so their number and sum say everything."""
 
 _PATIENCE = 0.5  # seconds; longer waits only who interrupted a reading of its own thread
 
+_making = Lock()
+_tallies: weakref.WeakSet[Tally] = weakref.WeakSet()
+
 Counts = tuple[float, float, float]
 """How often a lock was got without a wait; how many holds were quick; and their seconds."""
 
 
 class Tally:
-    """The counts of all locks that share a name and mode, living and gone."""
+    """The counts of all locks that share their series, living and gone; make it through `tally_of`."""
 
-    def __init__(self, registry: Registry, name: str, mode: str) -> None:
-        self.meter: Meter = meter_of(registry, name, mode)
+    def __init__(self, meter: Meter) -> None:
         self._readers: dict[weakref.ref[object], Callable[[], Counts]] = {}
         self._gone: list[weakref.ref[object]] = []
         self._past: Counts = (0.0, 0.0, 0.0)
         self._told: list[float] = [0.0, 0.0, 0.0]
         self._guard = Lock()
-        self.meter.wait_times.feed = self._waits
-        self.meter.hold.feed = self._holds
+        _tallies.add(self)
+        meter.wait_times.feed = self._waits
+        meter.hold.feed = self._holds
 
     def add(self, lock: object, read: Callable[[], Counts]) -> None:
         """Count `lock` in for as long as it lives, and what it had counted from then on; `read` must not refer to it.
@@ -42,6 +44,12 @@ class Tally:
         What `read` gives may lag behind by an acquisition under way, but never goes down for good.
         """
         self._readers[weakref.ref(lock, self._gone.append)] = read
+
+    def locks(self) -> Iterator[object]:
+        """Those that live."""
+        for reference in list(self._readers):
+            if (lock := reference()) is not None:
+                yield lock
 
     def _waits(self) -> tuple[int, float]:
         return int(self._news(0)[0]), 0.0
@@ -67,6 +75,23 @@ class Tally:
             return news
         finally:
             self._guard.release()
+
+
+def tally_of(meter: Meter) -> Tally:
+    """The tally that feeds the series of `meter`; past the cap on label sets, locks of many names share one."""
+    mine = _making.acquire(timeout=_PATIENCE)
+    try:
+        tally = getattr(meter.hold.feed, "__self__", None)
+        return tally if isinstance(tally, Tally) else Tally(meter)
+    finally:
+        if mine:
+            _making.release()
+
+
+def living() -> Iterator[object]:
+    """Every lock of the process that counts by itself."""
+    for tally in list(_tallies):
+        yield from tally.locks()
 
 
 def _sum(a: Counts, b: Counts) -> Counts:

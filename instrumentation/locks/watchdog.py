@@ -11,9 +11,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import catalog
 from . import hooks
@@ -33,8 +32,7 @@ _LONGEST_PAUSE = 1.0
 _CONFIRMATION = 0.01  # seconds after which a deadlock must still be the same; a passing state is not
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """One wait of an incident.
 
     Attributes:
@@ -54,8 +52,7 @@ class Wait:
     holders: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(NamedTuple):
     """What the watchdog found once: a cycle of waits (`deadlock`), or waits behind one lock that last (`stall`)."""
 
     kind: str

@@ -23,11 +23,11 @@ def total(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
     return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in chosen)
 
 
-def longest(registry: Registry, metric: catalog.Metric) -> float:
-    """The sum of a histogram's observations."""
+def histogram(registry: Registry, metric: catalog.Metric) -> HistogramPoint:
+    """The only series of a histogram."""
     (point,) = [p for f in registry.snapshot().families if f.metric is metric for p in f.points]
     assert isinstance(point, HistogramPoint)
-    return point.sum
+    return point
 
 
 async def one_round() -> None:
@@ -124,7 +124,22 @@ async def test_a_contended_lock_shows_wait_hold_waiters_and_contention(registry:
     assert total(registry, catalog.LOCK_CONTENDED) == 1
     assert total(registry, catalog.LOCK_WAIT) == 2
     assert total(registry, catalog.LOCK_HOLD) == 2
-    assert longest(registry, catalog.LOCK_WAIT) > 0
+    assert histogram(registry, catalog.LOCK_WAIT).sum > 0
+
+
+async def test_short_and_long_holds_fall_into_their_buckets(registry: Registry) -> None:
+    lock = scope.AsyncLock("episodes", registry=registry)
+    for _ in range(3):
+        async with lock:
+            pass
+    async with lock:
+        await asyncio.sleep(0.02)
+
+    holds = histogram(registry, catalog.LOCK_HOLD)
+    assert holds.observations == 4
+    assert holds.counts[0] <= 3, "the long one is not among those of microseconds"
+    assert holds.sum > 0.01
+    assert histogram(registry, catalog.LOCK_WAIT).counts[0] == 4
 
 
 async def test_a_lock_that_is_promised_to_another_task_is_waited_for(registry: Registry) -> None:

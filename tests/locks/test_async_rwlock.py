@@ -242,6 +242,19 @@ async def test_it_names_those_who_keep_a_reader_or_a_writer_out(lock: scope.Asyn
     lock.release_write()
 
 
+async def test_a_reader_that_leaves_takes_its_own_hold_and_not_the_oldest(lock: scope.AsyncRWLock) -> None:
+    await lock.acquire_read()
+
+    async def read() -> None:
+        async with lock.read():
+            pass
+
+    await asyncio.create_task(read())
+    assert [owner.key for owner in lock.blockers(WRITE)] == [asyncio.current_task()]
+    lock.release_read()
+    assert lock.blockers(WRITE) == []
+
+
 async def test_a_writer_that_fails_poisons_it_and_a_reader_does_not(registry: Registry) -> None:
     lock = scope.AsyncRWLock("concepts", poison=True, registry=registry)
 

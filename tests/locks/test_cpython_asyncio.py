@@ -16,6 +16,8 @@ import pytest
 
 import mnemoscope as scope
 
+pytestmark = pytest.mark.lock_order(check=False)  # many of these tests end with a lock held
+
 # Which of CPython's test cases are about locks; those of Event, Barrier and of the syntax are not.
 CASES = {
     "test.test_asyncio.test_locks": ("LockTests", "ConditionTests", "SemaphoreTests"),

@@ -53,7 +53,7 @@ class TestEventOnOurCondition(lock_tests.EventTests):
     def test_at_fork_reinit(self) -> None:
         event = self.eventtype()
         event._at_fork_reinit()  # type: ignore[attr-defined]  # what threading itself calls in a forked child
-        self.assertFalse(event.is_set())
+        assert not event.is_set()
 
 
 if __name__ == "__main__":

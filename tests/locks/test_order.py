@@ -249,3 +249,25 @@ def test_counts_are_exact_while_the_order_is_tracked() -> None:
         pass
     assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 4000
     assert order.held_now() == []
+
+
+@pytest.mark.parametrize("make", [scope.Lock, scope.RLock])
+def test_a_lock_is_poisoned_just_as_well_while_the_order_is_tracked(make: Any) -> None:
+    lock = make("warm tier", poison=True, registry=Registry())
+    for _ in range(2):
+        with pytest.raises(KeyError), lock:
+            raise KeyError("halfway")
+        assert lock.poisoned
+        assert order.held_now() == []
+        with lock:
+            lock.recover()
+        assert not lock.poisoned
+
+
+def test_locks_let_go_in_the_order_of_taking_leave_nothing_behind() -> None:
+    _, (a, b, c) = locks("a", "b", "c")
+    for lock in (a, b, c):
+        lock.__enter__()
+    for lock in (a, b, c):
+        lock.__exit__(None, None, None)
+    assert order.held_now() == []

@@ -39,6 +39,13 @@ def test_threads_are_all_at_work_at_the_same_time(at_once: Concurrently) -> None
     at_once.threads(lambda _: meeting.wait(10), 50, within=20)
 
 
+def test_no_thread_begins_before_all_are_there(at_once: Concurrently) -> None:
+    def operation(_: int) -> int:
+        return sum(thread.name.startswith("operation ") for thread in threading.enumerate())
+
+    assert max(at_once.threads(operation, 50)) == 50, "the first one saw them all"
+
+
 def test_threads_that_deadlock_are_told_with_what_they_wait_for_and_who_holds_it(
     at_once: Concurrently, registry: Registry
 ) -> None:

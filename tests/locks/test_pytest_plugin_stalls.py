@@ -104,6 +104,7 @@ def test_short():
         ]
     )
     assert "deadlock" not in result.stdout.str()
+    assert not [line for line in result.outlines if line.startswith("E ") and "_pytest" in line]
 
 
 def test_a_long_wait_of_a_thread_in_the_background_fails_the_test_that_it_is_in(run: Run) -> None:
@@ -123,6 +124,41 @@ def test_other():
     )
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["*stall*", "FAILED *::test_background*"])
+
+
+def test_a_wait_that_outlasts_the_test_it_began_in_is_no_later_test_s(run: Run) -> None:
+    result = run(
+        """
+@pytest.fixture(scope="module")
+def busy():
+    over = threading.Event()
+    def hold():
+        with a:
+            over.wait(20)
+    threads = [threading.Thread(target=hold), threading.Thread(target=lambda: a.acquire() and a.release())]
+    threads[0].start()
+    until(a.locked)
+    threads[1].start()
+    until(lambda: hooks.waits)
+    yield
+    over.set()
+    for thread in threads:
+        thread.join()
+
+@pytest.fixture
+def fails_at_its_end(busy):
+    yield
+    raise ValueError
+
+def test_first(fails_at_its_end):
+    pass
+"""
+        + DEADLOCK,
+        "--lock-order",
+        "--lock-stall=600",
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["ERROR *::test_first - ValueError"])
 
 
 def test_tasks_that_deadlock_fail_the_test_and_end_it(run: Run) -> None:
@@ -177,7 +213,21 @@ def test_background():
         thread.start()
         until(lambda: watchdog.incidents)
     thread.join()
+
+@pytest.mark.lock_order(check=False)
+def test_itself():
+    watchdog.incidents.clear()
+    taken = threading.Event()
+    def hold():
+        with a:
+            taken.set()
+            until(lambda: watchdog.incidents)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait(10)
+    with a:
+        thread.join()
 """,
         *OPTIONS,
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)

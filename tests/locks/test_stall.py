@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -167,10 +168,12 @@ def test_what_is_known_is_served_only_where_that_is_switched_on() -> None:
     lock = scope.Lock("episodes", registry=registry)
     with lock, running(lambda: lock.acquire(timeout=1.0) and lock.release()):
         waiting(registry)
-        with scope.serve(0, registry=registry, debug_locks=True) as server:
-            with urllib.request.urlopen(f"{server.url}/debug/locks") as response:
-                assert response.headers["Content-Type"].startswith("application/json")
-                document = json.load(response)
+        with (
+            scope.serve(0, registry=registry, debug_locks=True) as server,
+            urllib.request.urlopen(f"{server.url}/debug/locks") as response,
+        ):
+            assert response.headers["Content-Type"].startswith("application/json")
+            document = json.load(response)
         with scope.serve(0, registry=registry) as closed, pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{closed.url}/debug/locks")
         (wait,) = document["waiting"]
@@ -181,3 +184,16 @@ def test_what_is_known_is_served_only_where_that_is_switched_on() -> None:
     assert set(document) == {
         *("order", "stall_seconds", "classes", "edges", "inversions", "held", "waiting", "incidents"),
     }
+
+
+def test_a_blocked_event_loop_is_seen_too() -> None:
+    registry = Registry()
+    lock = scope.Lock("episodes", registry=registry)
+
+    async def blocks() -> None:
+        lock.acquire(timeout=1.0)  # not awaited: the loop stands still meanwhile
+
+    with lock, running(lambda: asyncio.run(blocks())):
+        until(lambda: read(registry, catalog.LOCK_STALLS, lock="episodes") == 1)
+    (wait,) = watchdog.incidents[-1].waits
+    assert "blocks" in wait.stack[-1]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from thread_samples import read, running, seconds, waiting
+from thread_samples import read, running, seconds, until, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
@@ -303,3 +303,27 @@ def test_a_forked_child_starts_with_no_waits_and_can_use_a_lock_that_was_free() 
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         busy.release()
         busy.acquire()
+
+
+def test_a_series_that_fell_asleep_wakes_with_its_total_when_its_lock_is_used() -> None:
+    registry = Registry(expire_idle=0.01)
+    lock = scope.Lock("episodes", registry=registry)
+    with lock:
+        pass
+    assert read(registry, catalog.LOCK_HOLD) == 1
+    until(lambda: read(registry, catalog.LOCK_HOLD) == 0)
+    assert read(registry, catalog.LOCK_HOLD) == 0, "unused, it stays asleep"
+    with lock:
+        pass
+    assert read(registry, catalog.LOCK_HOLD) == 2
+
+
+def test_locks_past_the_cap_on_label_sets_are_counted_together_and_none_is_lost() -> None:
+    registry = Registry(max_label_sets=3)
+    locks = [scope.Lock(f"lock {number}", registry=registry) for number in range(10)]
+    for lock in locks:
+        with lock:
+            pass
+    assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 10
+    assert read(registry, catalog.LOCK_HOLD, lock="other") == 7
+    assert locks[-1].name == "lock 9"
