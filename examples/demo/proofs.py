@@ -16,10 +16,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mnemoscope import dashboards
-from mnemoscope.dashboards import Board
+from mnemoscope.dashboards import Board, ShownPanel
 from mnemoscope.errors import MnemoscopeError
+from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.settings import Settings
-from mnemoscope.units import seconds
+from mnemoscope.units import humanize, seconds
 
 from .prometheus import PrometheusServer, Refused
 
@@ -46,6 +47,18 @@ class Proof:
     def holds(self) -> bool:
         """Whether nothing speaks against it."""
         return not self.failures
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A value that is to be passed, upwards, and its unit."""
+
+    value: float
+    unit: Unit
+
+    def show(self, value: float) -> str:
+        """A value of this unit for a person to read."""
+        return humanize(float(f"{value:.3g}"), self.unit)
 
 
 def until(question: Callable[[], Proof], limit: float) -> Proof:
@@ -170,3 +183,28 @@ def panel_exists(url: str, settings: Settings, boards: Sequence[Board]) -> Proof
         failures = ()
     where = f"{board.title} / {panel.title}" if board and panel else "nowhere"
     return Proof("dashboard_url leads to a board and a panel", f"{url} -> {where}", failures)
+
+
+def panel_moved(
+    prometheus: PrometheusServer, panel: ShownPanel, settings: Settings, limit: Limit, since: float
+) -> Proof:
+    """The panel shows a value past the limit now, and showed less at the Unix time `since`."""
+    expressions = [dashboards.substitute(expr, settings.rate_window, "5m") for _, expr in panel.queries]
+    before, now = (_highest(prometheus, expressions, at) for at in (since, time.time()))
+    failures = []
+    if not now > limit.value:
+        failures.append(f"it shows {limit.show(now)}")
+    elif not now > before:
+        failures.append(f"it showed {limit.show(before)} before")
+    return Proof(
+        f"the panel {panel.title!r} passes {limit.show(limit.value)}",
+        f"{limit.show(before)} before, {limit.show(now)} now",
+        tuple(failures),
+    )
+
+
+def _highest(prometheus: PrometheusServer, expressions: Iterable[str], at: float) -> float:
+    """The highest value of all series at a Unix time; 0 where there is none."""
+    found = [prometheus.query_range(expression, start=at, end=at, step=1) for expression in expressions]
+    values = (float(value) for series in found for one in series for _, value in one["values"])
+    return max(filter(math.isfinite, values), default=0.0)

@@ -6,8 +6,10 @@ import contextlib
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from rich.console import Console
 from mnemoscope import artifacts, dashboards, settings, tools
 from mnemoscope.dashboards import Board
 from mnemoscope.errors import MnemoscopeError
+from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.settings import Settings
 
 from . import interrupts, proofs
@@ -31,22 +34,47 @@ _WARM_UP_SECONDS = 20.0
 _TARGETS_SECONDS = 20.0
 _DATA_SECONDS = 40.0
 _ALERT_SECONDS = 45.0
+_PANEL_SECONDS = 20.0
 _TICK_SECONDS = 0.2
+BOARD = "dual-memory"
+"""The board that shows what the faults do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is broken on purpose, and the alert that has to say so."""
+    """What is broken on purpose, the alert that has to say so, and what panels of BOARD have to show then."""
 
     title: str
-    switches: dict[str, float]
+    switch: str
+    value: float
     alert: str
     severity: str
+    panels: Mapping[str, proofs.Limit]
 
 
-FAULT = Fault(
-    "three in ten storage operations fail on the canary", {"storage_errors": 0.3}, "StorageErrorRatioHigh", "critical"
+FAULTS = (
+    Fault(
+        "three in ten storage operations fail",
+        "storage_errors",
+        0.3,
+        "StorageErrorRatioHigh",
+        "critical",
+        {"storage-error-ratio": proofs.Limit(0.01, Unit.RATIO)},
+    ),
+    Fault(
+        "whoever holds the index lock keeps it for 100 ms more",
+        "lock_contention",
+        100,
+        "LockWaitHigh",
+        "warning",
+        {
+            "lock-wait": proofs.Limit(0.05, Unit.SECONDS),
+            "lock-contention": proofs.Limit(0.1, Unit.RATIO),
+            "lock-waiters": proofs.Limit(1, Unit.COUNT),
+        },
+    ),
 )
+"""All of them are on at the same time, on the canary alone."""
 
 
 def run(*, keep: bool = False, folder: Path | None = None, console: Console | None = None) -> int:
@@ -179,7 +207,7 @@ def _prove(demo: _Demo, report: Report) -> None:
     report.add(proofs.until(lambda: proofs.panels_have_data(prometheus, demo.boards, demo.settings), _DATA_SECONDS))
     report.doing = "evaluate every rule"
     report.add(proofs.until(lambda: proofs.rules_evaluate(prometheus), _TARGETS_SECONDS))
-    _prove_alert(demo, report)
+    _prove_alerts(demo, report)
 
 
 def _warm_up(demo: _Demo, report: Report) -> None:
@@ -192,30 +220,48 @@ def _warm_up(demo: _Demo, report: Report) -> None:
         advance(_WARM_UP_SECONDS, demo.workload.note)
 
 
-def _prove_alert(demo: _Demo, report: Report) -> None:
-    """Break one thing, see its alert fire and where it leads, mend it, see the alert resolve."""
-
-    def state(wanted: str) -> proofs.Proof:
-        return proofs.until(
-            lambda: proofs.alert_is(demo.prometheus, FAULT.alert, FAULT.severity, wanted), _ALERT_SECONDS
-        )
-
-    report.doing = "see that the alert is quiet before the fault"
-    report.add(state("inactive"))
-
-    report.doing = "see the alert fire"
+def _prove_alerts(demo: _Demo, report: Report) -> None:
+    """Break things, see their alerts fire and where these lead, mend all, see the alerts resolve."""
     canary = demo.instances[-1]
-    canary.set_faults(FAULT.switches)
-    report.say(f"     fault injected: {FAULT.title}")
-    if report.add(state("firing")).holds:
-        annotations = proofs.alert_annotations(demo.prometheus, FAULT.alert, FAULT.severity)
-        report.add(proofs.runbook_exists(annotations.get("runbook_url", ""), demo.settings, demo.pages))
-        report.add(proofs.panel_exists(annotations.get("dashboard_url", ""), demo.settings, demo.boards))
 
-    report.doing = "see the alert resolve"
+    report.doing = "see that the alerts are quiet before the faults"
+    for fault in FAULTS:
+        report.add(_alert_is(demo, fault, "inactive"))
+
+    report.doing = "see the alerts fire"
+    before = time.time()
+    canary.set_faults({fault.switch: fault.value for fault in FAULTS})
+    for fault in FAULTS:
+        report.say(f"     fault injected on the canary: {fault.title}")
+    for fault in FAULTS:
+        if report.add(_alert_is(demo, fault, "firing")).holds:
+            _prove_links(demo, report, fault)
+        _prove_panels(demo, report, fault, before)
+
+    report.doing = "see the alerts resolve"
     canary.set_faults({})
-    report.say("     fault removed")
-    report.add(state("inactive"))
+    report.say("     faults removed")
+    for fault in FAULTS:
+        report.add(_alert_is(demo, fault, "inactive"))
+
+
+def _alert_is(demo: _Demo, fault: Fault, state: str) -> proofs.Proof:
+    return proofs.until(lambda: proofs.alert_is(demo.prometheus, fault.alert, fault.severity, state), _ALERT_SECONDS)
+
+
+def _prove_links(demo: _Demo, report: Report, fault: Fault) -> None:
+    """What a firing alert leads to: a page to read, and a panel to look at."""
+    annotations = proofs.alert_annotations(demo.prometheus, fault.alert, fault.severity)
+    report.add(proofs.runbook_exists(annotations.get("runbook_url", ""), demo.settings, demo.pages))
+    report.add(proofs.panel_exists(annotations.get("dashboard_url", ""), demo.settings, demo.boards))
+
+
+def _prove_panels(demo: _Demo, report: Report, fault: Fault, before: float) -> None:
+    """The fault is to be seen on its panels, which showed less at the Unix time `before`."""
+    shown = {panel.key: panel for board in demo.boards if board.uid == BOARD for panel in board.panels}
+    for key, limit in fault.panels.items():
+        moved = partial(proofs.panel_moved, demo.prometheus, shown[key], demo.settings, limit, before)
+        report.add(proofs.until(moved, _PANEL_SECONDS))
 
 
 def _keep(demo: _Demo, report: Report, running: ExitStack) -> None:

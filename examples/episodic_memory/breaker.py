@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -42,7 +41,7 @@ class CircuitBreaker:
         self._limit = failures
         self._reset_after = reset_after
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = scope.Lock("breaker")
         self._in_a_row = 0
         self._opened_at = 0.0
         self._state: State = "closed"

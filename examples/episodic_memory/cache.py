@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from pathlib import Path
 
@@ -31,7 +30,7 @@ class EpisodeCache:
     def __init__(self, path: Path, max_bytes: int, faults: FaultSwitches) -> None:
         self._max_bytes = max_bytes
         self._faults = faults
-        self._lock = threading.Lock()
+        self._lock = scope.Lock(CACHE)
         self._sizes: OrderedDict[int, int] = OrderedDict()
         self._bytes = 0
         try:

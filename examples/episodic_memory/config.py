@@ -72,6 +72,9 @@ class Config(BaseModel):
     shutdown_linger: float = Field(
         default=0, ge=0, description="time to stay up after the last request, for a last scrape"
     )
+    debug_locks: bool = Field(
+        default=False, description="serve /debug/locks, which names code and threads, to whoever may scrape"
+    )
     flags: dict[str, bool] = Field(default={"dual_memory": True}, description="feature flags, as name=true")
     faults: Faults = Field(default=Faults(), description="faults to begin with, as name=value")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -71,7 +70,7 @@ class Consolidator:
         self._store = store
         self._semantic = semantic
         self._faults = faults
-        self._lock = threading.Lock()
+        self._lock = scope.Lock("consolidation")
 
     def run(self) -> int:
         """Works through one batch of new episodes; returns the number of concepts formed.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS heuristics (
     PRIMARY KEY (strategy, pattern)) WITHOUT ROWID;
 """
 _COMPACT_PAGES = 256
+_MOST_DEFERRED = 10_000
+_log = logging.getLogger(__name__)
 
 
 class Database:
@@ -57,7 +59,8 @@ class Database:
     def __init__(self, path: Path, faults: FaultSwitches, *, connections: int, writer_timeout: float = 10.0) -> None:
         self.path = path
         self.breaker = CircuitBreaker(BACKEND, failure=sqlite3.Error)
-        self._writer = scope.observe_lock(threading.Lock(), name=WRITER_LOCK, mode="write")
+        self._writer = scope.Lock(WRITER_LOCK)
+        self._deferred = scope.DeferredWrites(self._writer, limit=_MOST_DEFERRED, on_error=_give_up)
         self._wal = path.with_name(path.name + "-wal")
         self._faults = faults
         self._writer_timeout = writer_timeout
@@ -92,18 +95,16 @@ class Database:
                 yield connection
         finally:
             self._writer.release()
+            if self._deferred.depth:
+                self._deferred.flush(timeout=0)  # if another writer has come meanwhile, it is that one's turn
 
-    @contextmanager
-    def write_if_free(self) -> Iterator[sqlite3.Connection | None]:
-        """As `write`, but None instead of waiting where another writer is at work."""
-        if not self._writer.acquire(blocking=False):
-            yield None
-            return
-        try:
-            with self._transaction() as connection:
-                yield connection
-        finally:
-            self._writer.release()
+    def write_soon(self, operation: Callable[[sqlite3.Connection], object]) -> None:
+        """Gives `operation` a transaction of its own: now, or after the one that is under way.
+
+        It waits only where a great many wait already. What `operation` raises is raised here if it ran now; later,
+        there is nobody to tell, and it is logged.
+        """
+        self._deferred.do(self._run, operation)
 
     @guarded
     @scope.storage(BACKEND, "check")
@@ -117,7 +118,7 @@ class Database:
     @scope.timed(m.COMPACTION, backend=BACKEND)
     def compact(self) -> None:
         """Gives free pages back to the file system, a few at a time so that the writer is not kept waiting."""
-        with self._writer, self._pool.connection() as connection:
+        with self._deferred, self._pool.connection() as connection:
             connection.execute(f"PRAGMA incremental_vacuum({_COMPACT_PAGES})").fetchall()
 
     def measure(self) -> None:
@@ -131,10 +132,15 @@ class Database:
         scope.gauge(m.CONTENT_SIZE, backend=BACKEND, state="total").set(pages * size)
 
     def close(self) -> None:
-        """Writes the log back into the file and closes every connection."""
+        """Does what was put off, writes the log back into the file and closes every connection."""
+        self._deferred.flush()
         with self._pool.connection() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._pool.close()
+
+    def _run(self, operation: Callable[[sqlite3.Connection], object]) -> None:
+        with self._transaction() as connection:
+            operation(connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -179,3 +185,7 @@ class Database:
             return self._wal.stat().st_size
         except FileNotFoundError:
             return 0
+
+
+def _give_up(error: Exception) -> None:
+    _log.warning("a deferred write failed and is not tried again: %s", error)

@@ -44,6 +44,7 @@ class FaultSwitches:
         self.current = initial
         self._canary = canary
         self._random = random.Random(seed)
+        # A plain lock: faults are not to show in what is measured, other than by what they break.
         self._lock = threading.Lock()
 
     def storage(self) -> None:

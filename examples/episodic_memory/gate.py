@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -21,7 +20,7 @@ class CompletionGate:
     """Runs blocking completions in threads, off the event loop."""
 
     def __init__(self, limit: int, queue: int) -> None:
-        self._permits = asyncio.Semaphore(limit)
+        self._permits = scope.AsyncSemaphore(limit, "completions")
         self._queue = queue
         self._waiting = 0
         self._completion = scope.completion(limit=limit)

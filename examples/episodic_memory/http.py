@@ -69,7 +69,7 @@ class NewCompletion(_Body):
 
 
 class Api:
-    """The service's own routes, and beside them the four of mnemoscope."""
+    """The service's own routes, and beside them those of mnemoscope."""
 
     def __init__(self, memory: EpisodicMemory, traffic: Traffic) -> None:
         config = memory.config
@@ -95,7 +95,7 @@ class Api:
             ("PUT", "/faults", self._put_faults),
         )
         routes = [Route(path, self._endpoint(path, handler), methods=[method]) for method, path, handler in table]
-        return Router(routes, default=scope.asgi_app())
+        return Router(routes, default=scope.asgi_app(debug_locks=self._memory.config.debug_locks))
 
     def _endpoint(self, route: str, handler: Handler) -> Handler:
         async def answer(request: Request) -> Response:

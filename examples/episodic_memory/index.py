@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,15 +31,19 @@ class Hit(NamedTuple):
 
 
 class VectorIndex:
-    """Vectors by key. One lock guards it: usearch may grow, and so move, while an entry is added."""
+    """Vectors by key.
+
+    Many may read at once, but nobody while an entry is written: usearch may grow, and so move, when it adds one. A
+    write that fails poisons the lock; whoever comes next finds that, and takes the half-written entry out again.
+    """
 
     def __init__(self, name: str, faults: FaultSwitches | None = None) -> None:
-        self._name = name
         self._faults = faults or FaultSwitches(Faults())
-        self._lock = scope.observe_lock(threading.Lock(), name=name)
+        self._lock = scope.RWLock(name, poison=True)
         self._write = scope.index_write(index=name)
         self._search = scope.vector_search(index=name)
         self._times: dict[int, float] = {}
+        self._half_written: int | None = None
         self._index = Index(ndim=DIMENSIONS, metric="cos", dtype="f32")
         scope.gauge(m.INDEX_ENTRIES, index=name).set_function(lambda: len(self._times))
         scope.gauge(m.INDEX_MEMORY, index=name).set_function(lambda: self._index.memory_usage)
@@ -52,22 +55,20 @@ class VectorIndex:
         """Adds an entry, or replaces it; `when` is its Unix time, now by default.
 
         Raises:
-            OSError: it could not be written; the index is as if it had not been tried.
+            OSError: it could not be written; then the index has no entry of this key.
         """
-        with self._exclusive(), self._write:
-            try:
-                if key in self._times:
-                    self._index.remove(key)
-                self._index.add(key, vector, threads=1)
-                self._faults.index_write()
-            except BaseException:
-                self._recover(key)
-                raise
+        with self._writing(), self._write:
+            self._half_written = key
+            if key in self._times:
+                self._index.remove(key)
+            self._index.add(key, vector, threads=1)
+            self._faults.index_write()
             self._times[key] = time.time() if when is None else when
+            self._half_written = None
 
     def remove(self, key: int) -> None:
         """Removes an entry; does nothing where there is none."""
-        with self._exclusive():
+        with self._writing():
             if self._times.pop(key, None) is not None:
                 self._index.remove(key)
 
@@ -75,7 +76,7 @@ class VectorIndex:
         """At most `count` entries, best score first."""
         if not vector.any() or count < 1:
             return []
-        with self._exclusive(), self._search:
+        with self._reading(), self._search:
             # Twice as many, so that a recent entry can overtake one that is a little nearer.
             found = self._index.search(vector, 2 * count, threads=1)
             now = time.time()
@@ -87,27 +88,44 @@ class VectorIndex:
 
     def vectors(self, keys: Sequence[int]) -> Vector:
         """The vectors of these entries as rows; keys that it does not have are left out."""
-        with self._exclusive():
+        with self._reading():
             rows = [self._index.get(key) for key in keys if key in self._times]
         return np.array(rows, np.float32).reshape(len(rows), DIMENSIONS)
 
     def keys(self) -> set[int]:
         """The key of every entry."""
-        with self._exclusive():
+        with self._reading():
             return set(self._times)
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        with self._lock:
+    def _reading(self) -> Iterator[None]:
+        while True:
+            with self._lock.read():
+                if not self._lock.poisoned:
+                    yield
+                    self._faults.linger()
+                    return
+            # A reader may not write, so it lets go first; another write may fail before it reads again.
+            with self._writing():
+                pass
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock.write():
+            if self._lock.poisoned:
+                self._mend()
+                self._lock.recover()
             yield
             self._faults.linger()
 
-    def _recover(self, key: int) -> None:
-        """Takes a half-written entry out again, so that the next holder of the lock finds a sound index."""
-        self._times.pop(key, None)
-        if key in self._index:
-            self._index.remove(key)
-        scope.counter(m.LOCK_POISONED, lock=self._name).inc()
+    def _mend(self) -> None:
+        """Takes a half-written entry out, whatever there is of it."""
+        key = self._half_written
+        if key is not None:
+            self._times.pop(key, None)
+            if key in self._index:
+                self._index.remove(key)
+        self._half_written = None
 
     def _hit(self, key: int, cosine: float, now: float) -> Hit:
         similarity = min(1.0, max(0.0, cosine))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -69,7 +68,7 @@ class RateLimit:
         self._clock = clock
         self._tokens = float(burst)
         self._filled = clock()
-        self._lock = threading.Lock()
+        self._lock = scope.Lock("rate_limit")
         self._refused = scope.counter(m.RATE_LIMITED)
 
     def take(self) -> None:
@@ -93,7 +92,7 @@ class DailyQuota:
         self._clock = clock
         self._day = 0
         self._used: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._lock = scope.Lock("quota")
         self._refused = scope.counter(m.QUOTA_EXCEEDED, quota=EPISODES_PER_DAY)
 
     def take(self, user: str) -> None:

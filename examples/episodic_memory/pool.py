@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -29,7 +28,7 @@ class ConnectionPool:
         self._connect = connect
         self._timeout = timeout
         self._limit = limit
-        self._free = threading.Condition()
+        self._free = scope.Condition(name="connections")
         self._idle: list[sqlite3.Connection] = []
         self._in_use = 0
         self._waiting = 0

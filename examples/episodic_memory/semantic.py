@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from .faults import FaultSwitches
 from .index import CONCEPTS, Hit, VectorIndex
 from .model import Concept
 
+CHANGES = "concept_changes"
 QUALITY_LIMIT = 0.65
 _ACTIVE_CONCEPTS = 3
 _ACTIVE_CONCEPTS_HIGH_FAN = 100
@@ -40,7 +40,7 @@ class SemanticMemory:
         self._faults = faults
         self._concepts: dict[int, Concept] = {}
         self._index = VectorIndex(CONCEPTS)
-        self._changing = threading.RLock()
+        self._changing = scope.RLock(CHANGES)
         scope.gauge(m.MEMORY_ITEMS, memory="semantic").set_function(lambda: len(self._concepts))
         scope.gauge(m.SEMANTIC_HEALTH).set_function(self.health)
 

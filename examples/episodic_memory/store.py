@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 import mnemoscope as scope
-from mnemoscope import catalog as m
 
 from .breaker import CircuitBreaker, guarded
-from .database import BACKEND, WRITER_LOCK, Database
+from .database import BACKEND, Database
 from .embedding import Vector
 from .model import Concept, Episode, Step
 
@@ -44,8 +42,6 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._deferred: deque[Sequence[int]] = deque(maxlen=10_000)
-        scope.gauge(m.LOCK_DEFERRED_DEPTH, lock=WRITER_LOCK).set_function(lambda: len(self._deferred))
 
     @property
     def breaker(self) -> CircuitBreaker:
@@ -134,7 +130,6 @@ class Store:
                 " SET successes = successes + excluded.successes, failures = failures + excluded.failures",
                 rows,
             )
-            self._note_deferred(db)
         return len(rows)
 
     @guarded
@@ -203,13 +198,10 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "note_recalled")
     def note_recalled(self, ids: Sequence[int]) -> None:
-        """Counts a recall of these episodes, without ever waiting: if a writer is busy, the next completion does it."""
-        self._deferred.append(ids)
-        with self._database.write_if_free() as db:
-            if db is None:
-                scope.counter(m.LOCK_DEFERRED, lock=WRITER_LOCK).inc()
-            else:
-                self._note_deferred(db)
+        """Counts a recall of these episodes, without waiting: while a writer is busy, it is put off."""
+        self._database.write_soon(
+            lambda db: db.executemany("UPDATE episodes SET recalled = recalled + 1 WHERE id = ?", [(id,) for id in ids])
+        )
 
     # Semantic memory ------------------------------------------------------------------------------
 
@@ -282,11 +274,6 @@ class Store:
                 (count,),
             )
             return [Heuristic(*row) for row in rows]
-
-    def _note_deferred(self, db: sqlite3.Connection) -> None:
-        while self._deferred:
-            ids = self._deferred.popleft()
-            db.executemany("UPDATE episodes SET recalled = recalled + 1 WHERE id = ?", [(id,) for id in ids])
 
 
 def _episode(row: sqlite3.Row | tuple[object, ...]) -> Episode:

@@ -8,15 +8,14 @@ from mnemoscope import catalog as m
 from .backup import OBJECT_STORE
 from .cache import CACHE
 from .config import Config
-from .database import BACKEND, WRITER_LOCK
+from .database import BACKEND
 from .index import CONCEPTS, EPISODES
 from .limits import EPISODES_PER_DAY
 from .patterns import STRATEGIES
+from .semantic import CHANGES
 
 # A counter that appears with its first event shows no increase then; at zero from the start, it does.
 _FROM_THE_START = (
-    m.LOCK_DEADLOCKS,
-    m.LOCK_DEFERRED,
     m.INDEX_MISSING,
     m.CACHE_STALE,
     m.CACHE_INVALIDATIONS,
@@ -60,13 +59,11 @@ def describe(config: Config) -> None:
         backend=BACKEND,
         cache=CACHE,
         index=EPISODES,
-        lock=WRITER_LOCK,
         pool=BACKEND,
         quota=EPISODES_PER_DAY,
     )
     scope.declare(m.UPLOAD, backend=OBJECT_STORE)
-    for index in (EPISODES, CONCEPTS):
-        scope.declare(m.LOCK_POISONED, lock=index)
+    scope.declare(m.LOCK_INVERSIONS, first=CHANGES, second=CONCEPTS)  # the locks that are held one within the other
     for strategy in STRATEGIES:
         scope.declare(m.PATTERN_EXTRACTION, strategy=strategy)
     scope.gauge(m.ROLLOUT_INFO, track=config.track, stage=config.stage, version=config.version).set(1)

@@ -74,16 +74,11 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
                 self._apply()
                 write(*args, **kwargs)
             finally:
-                self._lock.release()
+                self._let_go()
             return True
         self._deferred.inc()
         self._queue.append(lambda: write(*args, **kwargs))
-        # The holder may have let go before it could see this one; then there is nobody else to apply it.
-        if self._lock.acquire(False):
-            try:
-                self._apply()
-            finally:
-                self._lock.release()
+        self._look_again()
         return False
 
     def flush(self, timeout: float = -1) -> bool:
@@ -93,7 +88,7 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
         try:
             self._apply()
         finally:
-            self._lock.release()
+            self._let_go()
         return True
 
     def __enter__(self) -> DeferredWrites:
@@ -107,7 +102,20 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
         try:
             self._apply()  # what came meanwhile
         finally:
-            self._lock.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._lock.release()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        # A write may be put off after the holder's last look and before it let go: then nobody else would apply it.
+        # Whoever put it off looks after putting it off, and the holder after letting go, so that one of them sees it.
+        while self._queue and self._lock.acquire(False):
+            try:
+                self._apply()
+            finally:
+                self._lock.release()
 
     def _apply(self) -> None:
         while self._queue:

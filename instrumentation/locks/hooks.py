@@ -135,7 +135,7 @@ class Meter:
         self.registry = registry
         self.name = name
         self.mode = mode
-        registry.counter(catalog.LOCK_DEADLOCKS)  # exported at zero from the first lock on
+        registry.declare(catalog.LOCK_DEADLOCKS, catalog.LOCK_STALLS, lock=name)  # seen at zero from the first lock on
         self.wait_times = registry.histogram(catalog.LOCK_WAIT, **labels)
         self.hold = registry.histogram(catalog.LOCK_HOLD, **labels)
         self.contended = registry.counter(catalog.LOCK_CONTENDED, **labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,10 +10,13 @@ from threading import Thread
 
 import pytest
 
-from mnemoscope import dashboards, links
+from mnemoscope import alerts, dashboards, links
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.examples.demo import proofs
 from mnemoscope.examples.demo.prometheus import PrometheusServer
+from mnemoscope.examples.demo.run import BOARD, FAULTS, Fault
+from mnemoscope.examples.episodic_memory.faults import Faults
+from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.settings import Settings
 
 SECONDS = 30.0
@@ -133,6 +137,38 @@ def test_an_alert_is_known_by_name_severity_and_state(prometheus_server: StartPr
     assert proofs.alert_is(prometheus, "On", "warning", "inactive").holds
     with pytest.raises(MnemoscopeError, match=r"On \(warning\) does not fire"):
         proofs.alert_annotations(prometheus, "On", "warning")
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize(
+    ("queries", "limit", "failure"),
+    [
+        (("vector(time() - {began})",), 0.0, None),
+        (("vector(-1)", "vector(time() - {began})"), 0.0, None),
+        (("vector(time() - {began})",), 1e6, "it shows "),
+        (("vector(2)",), 1.0, "it showed 2 before"),
+        (("absent_series", "vector(0) / 0"), 1.0, "it shows 0"),
+    ],
+)
+def test_a_panel_has_moved_when_it_shows_more_than_before_and_more_than_the_limit(
+    prometheus_server: StartPrometheus, queries: tuple[str, ...], limit: float, failure: str | None
+) -> None:
+    prometheus = prometheus_server()
+    began = time.time() - 60
+    (panel,) = board(*(query.format(began=began) for query in queries)).panels
+
+    proof = proofs.panel_moved(prometheus, panel, SETTINGS, proofs.Limit(limit, Unit.COUNT), began)
+
+    assert proof.holds if failure is None else proof.failures[0].startswith(failure), proof
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.switch)
+def test_every_fault_of_the_demo_names_a_switch_an_alert_and_panels_that_exist(fault: Fault) -> None:
+    (shown,) = (built for built in dashboards.build(SETTINGS) if built.uid == BOARD)
+
+    assert Faults.model_validate({fault.switch: fault.value})
+    assert fault.severity in {rule.severity for rule in alerts.build(SETTINGS).rules_of(fault.alert)}
+    assert set(fault.panels) <= set(shown.keys.values())
 
 
 def test_a_claim_that_never_holds_is_given_back_with_its_last_answer() -> None:

@@ -18,9 +18,7 @@ from mnemoscope import catalog as m
 from mnemoscope.examples.episodic_memory.workload import drive
 
 # The library's own: it exports them itself once it has something to say.
-NOT_THE_SERVICES = {
-    metric for metric in m.CATALOG if metric.area is m.Area.SELF or metric.name in {"lock.order.inversions"}
-}
+NOT_THE_SERVICES = {metric for metric in m.CATALOG if metric.area is m.Area.SELF}
 
 
 def test_an_episode_lives_and_is_recalled_on_every_path(healthy: Service) -> None:
@@ -134,8 +132,30 @@ def test_an_episode_is_completed_once(healthy: Service) -> None:
 
 def test_every_catalog_metric_is_exported_from_the_start(healthy: Service) -> None:
     metrics = healthy.metrics()
-    missing = {metric.name for metric in m.CATALOG if metric not in NOT_THE_SERVICES and not metrics.has(metric)}
-    assert missing <= {"lock.deadlocks", "lock.stalls"}
+    assert not [metric.name for metric in m.CATALOG if metric not in NOT_THE_SERVICES and not metrics.has(metric)]
+
+
+def test_locks_are_shown_only_where_that_is_switched_on(healthy: Service, tmp_path: Path) -> None:
+    assert healthy.http.get("/debug/locks").status_code == 404
+    with Service(tmp_path, "--debug-locks=true", "--seed-episodes=0", *QUIET) as service:
+        document = service.http.get("/debug/locks").json()
+    assert (document["order"], document["waiting"], document["incidents"]) == ("off", [], [])
+
+
+def test_locks_are_taken_in_one_order_whatever_the_service_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNEMOSCOPE_LOCK_ORDER", "on")
+    with Service(tmp_path, "--debug-locks=true", "--seed-episodes=20", *QUIET) as service:
+        service.live()
+        service.recall()
+        for job in ("consolidate", "reconcile", "backup"):
+            assert service.http.post(f"/{job}").is_success
+        document = service.http.get("/debug/locks").json()
+        metrics = service.metrics()
+    assert ("concept_changes", "concepts") in {(edge["first"], edge["second"]) for edge in document["edges"]}
+    assert document["inversions"] == []
+    assert metrics.value(m.LOCK_INVERSIONS) == metrics.value(m.LOCK_DEADLOCKS) == metrics.value(m.LOCK_STALLS) == 0
 
 
 def test_gauges_say_what_the_service_holds(healthy: Service) -> None:

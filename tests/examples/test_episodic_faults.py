@@ -93,12 +93,15 @@ def test_a_cold_cache_drops_the_hit_ratio(healthy: Service) -> None:
 
 
 def test_lock_contention_makes_others_wait(healthy: Service) -> None:
-    def recall_at_once() -> None:
+    def work_at_once() -> None:
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda sentence: healthy.recall(sentence, "flat"), SENTENCES + SENTENCES[:2]))
+            recalls = [pool.submit(healthy.recall, sentence, "flat") for sentence in SENTENCES]
+            lives = [pool.submit(healthy.live, 1) for _ in SENTENCES]
+        for work in (*recalls, *lives):
+            work.result()
 
     healthy.faults(lock_contention=60)
-    contended = healthy.during(recall_at_once)
+    contended = healthy.during(work_at_once)
     assert contended.above(m.LOCK_WAIT, limit("lock_wait_p99"), lock="spatiotemporal") > 0.01
     assert contended.above(m.LOCK_HOLD, 0.05, lock="spatiotemporal") == 1
     assert contended.change(m.LOCK_CONTENDED, lock="spatiotemporal") > 0

@@ -21,13 +21,14 @@ from mnemoscope.examples.episodic_memory.consolidation import MAX_FAN, cluster
 from mnemoscope.examples.episodic_memory.embedding import Vector, diversity, embed
 from mnemoscope.examples.episodic_memory.errors import Conflict, StartError, TooFast, Unavailable
 from mnemoscope.examples.episodic_memory.faults import Faults, FaultSwitches
-from mnemoscope.examples.episodic_memory.index import VectorIndex
+from mnemoscope.examples.episodic_memory.index import Hit, VectorIndex
 from mnemoscope.examples.episodic_memory.limits import DailyQuota, RateLimit
 from mnemoscope.examples.episodic_memory.model import Episode, Step
 from mnemoscope.examples.episodic_memory.pool import ConnectionPool, PoolExhausted
 from mnemoscope.examples.episodic_memory.reconcile import Reconciler
 from mnemoscope.examples.episodic_memory.service import EpisodicMemory
 from mnemoscope.instrumentation.catalog import Metric
+from mnemoscope.instrumentation.locks.concurrently import Concurrently
 from mnemoscope.instrumentation.snapshot import HistogramPoint
 
 
@@ -245,16 +246,29 @@ def test_a_failed_index_write_leaves_the_index_sound() -> None:
     index = VectorIndex("test", faults)
     vector = embed("a generator function")
 
-    def write() -> None:
-        with pytest.raises(OSError):
-            index.add(1, vector)
-
-    assert increase(m.LOCK_POISONED, write, lock="test") == 1
+    with pytest.raises(OSError):
+        index.add(1, vector)
+    assert increase(m.LOCK_POISONED, lambda: index.search(vector, 3), lock="test") == 1
     assert index.search(vector, 3) == []
+    assert total(m.LOCK_POISONED, lock="test") == 1
     faults.current = Faults()
     index.add(1, vector)
     assert [hit.key for hit in index.search(vector, 3)] == [1]
     assert total(m.INDEX_ENTRIES, index="test") == 1
+
+
+def test_searches_at_once_share_the_index_and_find_what_each_alone_finds(concurrently: Concurrently) -> None:
+    index = VectorIndex("test")
+    texts = [sentence for task in corpus.tasks()[:30] for sentence in task.sentences[:10]]
+    for key, text in enumerate(texts):
+        index.add(key, embed(text), when=1_000.0)
+    alone = [index.search(embed(text), 3) for text in texts[:50]]
+
+    def search(number: int) -> list[Hit]:
+        return index.search(embed(texts[number]), 3)
+
+    found = concurrently.threads(search, 50, within=5)
+    assert [[hit.key for hit in hits] for hits in found] == [[hit.key for hit in hits] for hits in alone]
 
 
 def test_of_two_that_are_alike_the_recent_one_comes_first() -> None:
@@ -382,8 +396,8 @@ def test_a_recall_never_waits_for_a_writer_to_note_its_use(memory: EpisodicMemor
     with memory._database.write():
         assert increase(m.LOCK_DEFERRED, lambda: memory.recall("an agent", "flat", 1)) == 1
         assert total(m.LOCK_DEFERRED_DEPTH) == 1
-    memory.recall("an agent", "flat", 1)
     assert total(m.LOCK_DEFERRED_DEPTH) == 0
+    memory.recall("an agent", "flat", 1)
     with memory._database.read() as db:
         assert db.execute("SELECT recalled FROM episodes WHERE id = ?", (id,)).fetchone() == (2,)
 

@@ -122,3 +122,37 @@ def test_no_write_is_lost_or_doubled_among_many_threads() -> None:
     for thread in range(6):
         mine = [i for t, i in done if t == thread]
         assert mine == sorted(mine), "one thread's writes keep their order"
+
+
+class LetsGoSlowly:
+    """A lock whose holder is overtaken between its last look at what was put off and its release."""
+
+    def __init__(self, lock: scope.Lock) -> None:
+        self._lock = lock
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock, name)
+
+    def release(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        with running(meanwhile):
+            pass
+        self._lock.release()
+
+
+@pytest.mark.parametrize("way", ["do", "flush", "block"])
+def test_a_write_put_off_while_the_holder_is_letting_go_is_applied_by_the_holder(way: str) -> None:
+    lock = LetsGoSlowly(scope.Lock("episodes", registry=Registry()))
+    writes = scope.DeferredWrites(lock)
+    done: list[str] = []
+    lock.meanwhile = lambda: writes.do(done.append, "late")
+    if way == "do":
+        writes.do(done.append, "own")
+    elif way == "flush":
+        writes.flush()
+    else:
+        with writes:
+            pass
+    assert done[-1:] == ["late"]
+    assert writes.depth == 0
