@@ -32,6 +32,7 @@ SAMPLES_IN_RANGE = 4
 
 RATES = frozenset({"rate", "irate", "increase", "resets"})
 GAUGE_CHANGES = frozenset({"delta", "idelta", "deriv", "predict_linear", "changes"})
+EXISTENCE = frozenset({"absent", "absent_over_time", "count", "present_over_time"})
 COMPARISONS = frozenset({">", "<", ">=", "<=", "==", "!="})
 
 _LABEL_IN_TEMPLATE = re.compile(r"\$labels\.(\w+)")
@@ -88,7 +89,9 @@ def impossible_value(subject: Subject) -> Iterator[tuple[str, str]]:
 def counter_without_rate(subject: Subject) -> Iterator[tuple[str, str]]:
     """A counter whose raw total is read: it means nothing after a restart."""
     for rule, selector, known in _selected(subject):
-        if known.cumulative and selector.function not in (*RATES, "absent", "absent_over_time", "count"):
+        if not known.cumulative or selector.function in (*RATES, *EXISTENCE):
+            continue
+        if (selector.name, selector.function) not in _totals_of_new_series(rule.expr):
             yield _name(rule), f"{selector.name} only ever rises; take its rate or increase"
 
 
@@ -223,6 +226,20 @@ def _selected(subject: Subject) -> Iterator[tuple[Rule, promql.Selector, Known]]
         for selector in promql.selectors(rule.expr):
             if selector.name in subject.series:
                 yield rule, selector, subject.series[selector.name]
+
+
+def _totals_of_new_series(expression: str) -> set[tuple[str, str]]:
+    """Selectors, as name and function, whose series count only where they were not there before.
+
+    The total of a series that began within the window is its increase in it, the first event included.
+    """
+    found: set[tuple[str, str]] = set()
+    for node in knowledge.nodes(expression):
+        if isinstance(node, pp.BinaryExpr) and str(node.op).split()[0] == "unless":
+            before = {s.name for s in promql.selectors(node.rhs.prettify()) if s.function == "present_over_time"}
+            totals = promql.selectors(node.lhs.prettify())
+            found.update((s.name, s.function) for s in totals if s.name in before and s.function == "max_over_time")
+    return found
 
 
 def _records(rules: tuple[Rule, ...]) -> Iterator[tuple[int, Record]]:

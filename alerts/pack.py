@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from mnemoscope.objectives import OBJECTIVES
 from mnemoscope.settings import Settings
 
-from . import absence, burnrate, overrides, records, zones
+from . import absence, burnrate, faults, overrides, records, zones
 from .model import Alert, Group, Pack
 
 
@@ -16,6 +16,8 @@ def alert_names() -> tuple[str, ...]:
     return (
         *(zone.name for zone in zones.ZONES),
         *(burnrate.alert_name(objective) for objective in OBJECTIVES),
+        faults.DEADLOCK,
+        faults.INVERSION,
         absence.ABSENT,
         absence.DOWN,
     )
@@ -31,6 +33,7 @@ def build(settings: Settings) -> Pack:
     areas: tuple[tuple[str, Iterable[Alert]], ...] = (
         ("dual-memory", zones.alerts(settings, zones.DUAL)),
         ("cognitive-metrics", zones.alerts(settings, zones.COGNITIVE)),
+        ("locks", faults.alerts(settings)),
         ("budgets", burnrate.alerts(settings)),
         ("targets", absence.alerts(settings)),
     )

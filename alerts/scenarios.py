@@ -12,7 +12,7 @@ from typing import Any
 from mnemoscope.problems import Problem
 from mnemoscope.settings import Settings
 
-from . import render, scenarios_absence, scenarios_budgets, scenarios_records, scenarios_zones
+from . import render, scenarios_absence, scenarios_budgets, scenarios_faults, scenarios_records, scenarios_zones
 from .model import Alert, Pack
 from .pack import build
 from .scenario import Scenario
@@ -23,6 +23,7 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 SOURCES: tuple[Callable[[Settings, Pack], Iterator[Scenario]], ...] = (
     scenarios_zones.scenarios,
     scenarios_budgets.scenarios,
+    scenarios_faults.scenarios,
     scenarios_absence.scenarios,
     scenarios_records.scenarios,
 )

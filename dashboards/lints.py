@@ -30,6 +30,7 @@ _BOARD_LINK = re.compile(r"\A/d/([^/?#]+)(?:[^?#]*)?(?:\?([^#]*))?")
 _VIEW_PANEL = re.compile(r"viewPanel=(\d+)")
 _LABEL_VALUES = re.compile(r"label_values\((.+), *\w+\)\Z")
 _RATES = frozenset({"rate", "increase", "irate"})
+_EXISTENCE = frozenset({"present_over_time"})
 _WITHOUT_QUERIES = frozenset({"text"})
 
 Finding = tuple[str, str]
@@ -86,12 +87,12 @@ def known_names(board: Board, context: Context) -> Iterator[Finding]:
 
 
 def rates_of_counters(board: Board, context: Context) -> Iterator[Finding]:
-    """A counter is only read through rate, irate or increase, whatever matchers it carries."""
+    """A counter is read through rate, irate or increase, whatever matchers it carries, or asked whether it is there."""
     series = knowledge.known_series(context.settings)
     for where, expr in _parsed(board):
         for selector in promql.selectors(expr):
             known = series.get(selector.name)
-            if known is not None and known.cumulative and selector.function not in _RATES:
+            if known is not None and known.cumulative and selector.function not in _RATES | _EXISTENCE:
                 yield where, f"{selector.name} only ever rises; take a rate of it"
 
 

@@ -64,6 +64,13 @@ class View:
         part: Part = "count" if metric.kind is Kind.HISTOGRAM else ""
         return f"round({_sum(keep, self.live.increase(metric, RANGE, part=part, **equals))})"
 
+    def seen(self, metric: Metric, *keep: str) -> str:
+        """How many processes had any event in the time range; for a counter whose series begin with their first event.
+
+        An increase leaves out the event with which a series begins, and of most faults there is no second.
+        """
+        return _sum(keep, f"present_over_time({self.live.series(metric)}[{RANGE}])")
+
     def gauge(self, metric: Metric, *keep: str, how: Literal["sum", "max", "min", "avg"] = "sum", **equals: str) -> str:
         """A gauge, aggregated over the processes."""
         return _sum(keep, self.live.series(metric, part="", **equals), how)

@@ -29,6 +29,7 @@ class Threshold:
         worse: on which side of a limit it is bad.
         sources: the reviews that set the limits; empty where the limit is this project's own choice.
         note: how the number came about, where no review gives it.
+        inclusive: whether the limit itself is already bad, as of events of which none is allowed.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Threshold:
     worse: Literal["above", "below"] = "above"
     sources: tuple[Source, ...] = ()
     note: str = ""
+    inclusive: bool = False
 
     def __post_init__(self) -> None:
         if self.red is not None and (self.red < self.yellow if self.worse == "above" else self.red > self.yellow):
@@ -50,8 +52,15 @@ class Threshold:
     @property
     def description(self) -> str:
         """The limits as words: `Lock wait, p99: yellow above 50 ms, red above 1 s`."""
-        red = "" if self.red is None else f", red {self.worse} {humanize(self.red, self.unit)}"
-        return f"{self.title}: yellow {self.worse} {humanize(self.yellow, self.unit)}{red}"
+        red = "" if self.red is None else f", red {self.beyond(self.red)}"
+        return f"{self.title}: yellow {self.beyond(self.yellow)}{red}"
+
+    def beyond(self, limit: Decimal) -> str:
+        """Being on the wrong side of `limit`, as words: `above 50 ms`, `1 or more`."""
+        words = humanize(limit, self.unit)
+        if self.inclusive:
+            return f"{words} or {'more' if self.worse == 'above' else 'less'}"
+        return f"{self.worse} {words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,16 @@ THRESHOLDS: tuple[Threshold, ...] = (
         _d("1"),
         note="yellow is half of the 100 ms a recall may take; red is the writer-starvation limit of AkiDB",
     ),
-    Threshold("lock_deadlocks", "Deadlocks", c.LOCK_DEADLOCKS, Unit.COUNT, _d("1"), _d("2"), sources=(Source.SLM,)),
+    Threshold(
+        "lock_deadlocks",
+        "Deadlocks",
+        c.LOCK_DEADLOCKS,
+        Unit.COUNT,
+        _d("1"),
+        _d("2"),
+        sources=(Source.SLM,),
+        inclusive=True,
+    ),
     Threshold(
         "index_write_p99",
         "Index write, p99",

@@ -54,7 +54,7 @@ def _fires_when(rule: Alert) -> str:
     if rule.threshold is not None:
         threshold = rule.threshold
         limit = threshold.yellow if rule.limit is None else rule.limit
-        return f"{threshold.title} {threshold.worse} {humanize(limit, threshold.unit)}"
+        return f"{threshold.title} {threshold.beyond(limit)}"
     if rule.objective is not None and rule.limit is not None:
         return f"more than {humanize(rule.limit, Unit.RATIO)} of events bad, over both windows"
     return rule.summary.rstrip(".")

@@ -6,6 +6,7 @@ or a completion meets them.
 
 from __future__ import annotations
 
+from mnemoscope.alerts import faults
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.settings import Settings
@@ -81,7 +82,7 @@ def _glance(view: View) -> Section:
                 steps=zones(limit("concurrent_completions")),
             ),
             stat(
-                "deadlocks-now",
+                faults.DEADLOCK_PANEL,
                 "Deadlocks",
                 "Deadlocks in the time range; there must be none.",
                 Unit.COUNT,
@@ -89,6 +90,7 @@ def _glance(view: View) -> Section:
                 steps=zones(limit("lock_deadlocks")),
                 decimals=0,
                 trend=False,
+                alerts=(faults.DEADLOCK,),
             ),
             stat(
                 "lock-wait-now",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnemoscope.alerts import names
+from mnemoscope.alerts import faults, names
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.promql import Matcher
@@ -11,7 +11,7 @@ from ..board import Section
 from ..panels import bargauge, timeseries
 from ..query import Query
 from ..style import GREY, PER_SECOND, RED, zones
-from ..view import View, or_zero, share
+from ..view import View, or_none, or_zero, share
 
 
 def recall(view: View) -> Section:
@@ -140,9 +140,8 @@ def locks(view: View) -> Section:
     """Who waits for whom, how long, and whether anyone waits for ever."""
     settings, limit = view.settings, view.settings.threshold
     acquired = view.rate(c.LOCK_WAIT)
-    faults = {
+    kinds = {
         "deadlocks": c.LOCK_DEADLOCKS,
-        "order inversions": c.LOCK_INVERSIONS,
         "stalls": c.LOCK_STALLS,
         "timeouts": c.LOCK_TIMEOUTS,
         "poisoned": c.LOCK_POISONED,
@@ -190,10 +189,24 @@ def locks(view: View) -> Section:
             timeseries(
                 "lock-faults",
                 "Lock faults",
-                "Deadlocks, locks taken in both orders, stalls, time-outs and poisoned locks a second; "
-                "all should be 0.",
+                "Deadlocks, stalls, time-outs and poisoned locks a second; all should be 0.",
                 PER_SECOND,
-                *(Query(or_zero(view.rate(metric), acquired), name) for name, metric in faults.items()),
+                *(Query(or_zero(view.rate(metric), acquired), name) for name, metric in kinds.items()),
+                width=6,
+            ),
+            timeseries(
+                faults.INVERSION_PANEL,
+                "Locks taken in both orders",
+                "Instances that found a pair of locks taken in both orders in the time range, by pair; `none` "
+                "stands for no pair. Any pair is a deadlock that has not happened yet.",
+                Unit.COUNT,
+                Query(
+                    or_none(view.seen(c.LOCK_INVERSIONS, "first", "second"), acquired, "first"),
+                    "{{first}} {{second}}",
+                    many=True,
+                ),
+                width=6,
+                alerts=(faults.INVERSION,),
             ),
             timeseries(
                 "lock-waiters",
@@ -201,6 +214,7 @@ def locks(view: View) -> Section:
                 "Threads and tasks that wait now, by lock and mode. A line that never falls is a stall.",
                 Unit.COUNT,
                 Query(view.gauge(c.LOCK_WAITERS, "lock", "mode"), "{{lock}} {{mode}}", many=True),
+                width=6,
             ),
             timeseries(
                 "lock-deferred",
@@ -209,6 +223,7 @@ def locks(view: View) -> Section:
                 "grows never drains.",
                 Unit.COUNT,
                 Query(view.gauge(c.LOCK_DEFERRED_DEPTH, "lock"), "{{lock}}", many=True),
+                width=6,
             ),
         ],
     )

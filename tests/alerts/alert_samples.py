@@ -34,6 +34,7 @@ OVERRIDES = from_mapping(
             "concurrent_completions": {"yellow": 3, "red": 4},
             "storage_error_ratio": {"yellow": 0.02, "red": 0.5},
             "fan_p95": {"yellow": 12, "red": 35},
+            "lock_deadlocks": {"yellow": 2, "red": 5},
         },
         "objectives": {"storage_success": {"target": 0.97}, "recall_latency": {"within": 0.05}},
         "alerts": {name: {"for": ("0s", "5s")[i % 2]} for i, name in enumerate(alerts.alert_names())}

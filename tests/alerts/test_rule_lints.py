@@ -35,6 +35,22 @@ BROKEN: dict[str, tuple[str, Pack]] = {
     "impossible value": ("impossible-value", pack(record('rate(mnemo_cache_lookups_total{result="hat"}[5m])'))),
     "no such bucket": ("impossible-value", pack(record(f'rate({WAIT}_bucket{{le="0.3"}}[5m])'))),
     "raw counter": ("counter-without-rate", pack(record("sum by (job) (mnemo_cache_lookups_total)"))),
+    "total of any series": (
+        "counter-without-rate",
+        pack(record("max_over_time(mnemo_lock_deadlocks_total[5m]) unless mnemo_lock_waiters")),
+    ),
+    "total of another series": (
+        "counter-without-rate",
+        pack(
+            record("max_over_time(mnemo_lock_deadlocks_total[5m]) unless present_over_time(mnemo_lock_waiters[5m])"),
+        ),
+    ),
+    "total of known series": (
+        "counter-without-rate",
+        pack(
+            record("max_over_time(mnemo_lock_stalls_total[5m]) and present_over_time(mnemo_lock_stalls_total[5m])"),
+        ),
+    ),
     "rate of gauge": ("rate-of-gauge", pack(record("rate(mnemo_lock_waiters[5m])"))),
     "delta of counter": ("rate-of-gauge", pack(record("delta(mnemo_cache_lookups_total[5m])"))),
     "short range": ("short-range", pack(record("rate(mnemo_cache_lookups_total[30s])"))),

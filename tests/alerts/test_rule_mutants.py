@@ -15,14 +15,44 @@ from mnemoscope import units
 from mnemoscope.alerts import Alert, Pack, alert_names, build
 from mnemoscope.alerts import promtool as runner
 from mnemoscope.alerts.absence import ABSENT, DOWN
+from mnemoscope.alerts.faults import DEADLOCK, INVERSION
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.settings import Settings
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
 
-TARGET_MUTANTS = {
+WORD_MUTANTS = {
     ABSENT: (("== 1", "== 0"), ("unless", "and"), ("absent_over_time", "count_over_time")),
     DOWN: (("== 0", "== 1"), ("== 1", "== 0"), ("and on", "unless on")),
+    DEADLOCK: (
+        (">=", "<"),
+        (">=", ">"),
+        (">= ", ">= 1 + "),
+        ("unless", "and"),
+        ("\n  or\n", "\n  and\n"),
+        ("present_over_time", "absent_over_time"),
+        ("max_over_time", "min_over_time"),
+        ("[1h] offset 1h", "[1m] offset 1h"),
+        ("[1h]", "[30m]"),
+        ("[1h]", "[3h]"),
+        ("offset 1h", "offset 2h"),
+        ("increase", "idelta"),
+        ("instance, pod", "pod"),
+        ("round", "abs"),
+    ),
+    INVERSION: (
+        ("> 0", "> 1"),
+        ("> 0", ">= 0"),
+        ("unless", "and"),
+        ("\n  or\n", "\n  and\n"),
+        ("[1h] offset 1h", "[1m] offset 1h"),
+        ("[1h]", "[30m]"),
+        ("[1h]", "[3h]"),
+        ("offset 1h", "offset 2h"),
+        ("max_over_time", "present_over_time"),
+        ("increase", "rate"),
+        ("instance, pod", "pod"),
+    ),
 }
 
 
@@ -35,9 +65,10 @@ ALERTS = [name for name in alert_names() if not name.startswith(("RecallLatency"
 
 def mutants(rule: Alert, settings: Settings) -> Iterator[str]:
     """Other expressions, each of which is wrong."""
-    if rule.limit is None:
-        yield from (rule.expr.replace(*change) for change in TARGET_MUTANTS[rule.name])
+    if rule.name in WORD_MUTANTS:
+        yield from (rule.expr.replace(*change) for change in WORD_MUTANTS[rule.name])
         return
+    assert rule.limit is not None
     limit = units.number(rule.limit)
     sign = re.compile(rf"([<>]) (?={re.escape(limit)}(?:\n|$))")
     yield sign.sub(lambda found: "< " if found[1] == ">" else "> ", rule.expr)

@@ -65,6 +65,15 @@ def test_a_limit_that_nothing_can_pass_is_refused() -> None:
         build(from_mapping({"thresholds": {"lock_wait_p99": {"red": 5}}}))
 
 
+def test_a_limit_that_no_event_at_all_reaches_is_refused_unless_its_alert_is_off() -> None:
+    none = {"thresholds": {"lock_deadlocks": {"yellow": 0}}}
+
+    with pytest.raises(MnemoscopeError, match=r"thresholds\.lock_deadlocks: DeadlockDetected would always fire from 0"):
+        build(from_mapping(none))
+    off = from_mapping({**none, "alerts": {"DeadlockDetected": {"enabled": False}}})
+    assert "DeadlockDetected" not in build(off).alert_names()
+
+
 def test_a_target_too_low_to_burn_is_refused_unless_its_alert_is_off() -> None:
     low = {"objectives": {"storage_success": {"target": 0.9}}}
 

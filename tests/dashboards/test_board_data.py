@@ -136,7 +136,7 @@ def test_idle_service_shows_no_errors_rather_than_no_data(
 ) -> None:
     target = serving.enter_context(service("stable", idle, SILENT_WHILE_HEALTHY))
     prometheus = prometheus_server(rules=recording_rules(pack), targets=[target])
-    wanted = ("error", "budget", "burn", "compliance", "deadlock", "fault", "timeouts", "lost", "corruption")
+    wanted = ("error", "budget", "burn", "compliance", "deadlock", "fault", "timeouts", "lost", "corruption", "order")
     keys = [
         (panel.key, expr)
         for board in boards

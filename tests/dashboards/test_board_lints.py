@@ -118,6 +118,7 @@ FIXTURES: list[tuple[str, Callable[[Document], None], str]] = [
     ("counter-without-rate", asks(f"sum(mnemo_lock_contended_total{MATCHERS})"), "take a rate"),
     ("counter-without-rate", asks(f"mnemo_lock_wait_duration_seconds_count{MATCHERS}"), "take a rate"),
     ("counter-without-rate", asks(f"max_over_time(mnemo_lock_deadlocks_total{MATCHERS}[$__range])"), "take a rate"),
+    ("counter-without-rate", asks(f"last_over_time(mnemo_lock_deadlocks_total{MATCHERS}[$__range])"), "take a rate"),
     ("missing-matcher", asks("mnemo_service_ready"), 'lacks the matcher instance=~"$instance"'),
     ("missing-matcher", asks(READY.replace('job=~"$job"', 'job="memory"')), 'job=~"$job"'),
     ("missing-matcher", asks('ALERTS{job=~"$job"}'), 'cluster=~"$cluster"'),

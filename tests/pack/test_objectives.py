@@ -46,6 +46,13 @@ def test_the_four_objectives_are_what_the_reviews_ask_for() -> None:
     }
 
 
+def test_a_limit_that_is_itself_bad_says_so() -> None:
+    assert T["lock_deadlocks"].description == "Deadlocks: yellow 1 or more, red 2 or more"
+    assert T["lock_wait_p99"].description == "Lock wait, p99: yellow above 50 ms, red above 1 s"
+    at_most = dataclasses.replace(T["cache_hit_ratio"], inclusive=True)
+    assert at_most.beyond(at_most.yellow) == "80 % or less"
+
+
 def test_an_error_budget_is_exact() -> None:
     assert O["availability"].budget == Decimal("0.001")
 
