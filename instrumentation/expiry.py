@@ -46,7 +46,6 @@ class Expiry:
                 elif now - since >= self._seconds and not series.journal:
                     self._asleep[name] = series
                     del family.series[key], self._seen[name]
-                    family.forget(series)
                     slept = True
         return slept
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OTHER = "other"
 DEFAULT_MAX_LABEL_SETS = 1000
 DEFAULT_MAX_LABEL_LENGTH = 128
-_SERIES_A_BREATH = 32
+_SERIES_A_BREATH = 256
 
 V = TypeVar("V")
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
@@ -137,18 +137,14 @@ class Registry:
             return self.keep((build, arguments), build(self, *arguments))
 
     def _bind(self, kind: Kind, metric: Metric, labels: dict[str, str]) -> AnySeries:
-        given = tuple(labels.items())
+        # The short way: a series that is there, asked for with its labels in the metric's order.
         try:
             family = self._families[metric.name]
-            if family.metric is metric and metric.kind is kind:
-                return family.bound[given]
-        except (KeyError, TypeError):  # new, or a value that cannot be a key as it is
+            if family.metric is metric and metric.kind is kind and tuple(labels) == metric.label_names:
+                return family.series[tuple(labels.values())]
+        except (KeyError, TypeError):  # new, or a value that is no string
             pass
-        series = self._find(kind, metric, labels)
-        bound = self._families[metric.name].bound
-        if len(bound) < self.max_label_sets and all(isinstance(value, str) for value in labels.values()):
-            bound[given] = series
-        return series
+        return self._find(kind, metric, labels)
 
     def _find(self, kind: Kind, metric: Metric, labels: dict[str, str]) -> AnySeries:
         if metric.kind is not kind:
@@ -223,14 +219,15 @@ class Registry:
         families = list(self._families.values())
         if self._expiry is not None and self._sharing is None:
             self._expiry.wake(families)
-        points: dict[Metric, list[NumberPoint | HistogramPoint]] = {}
-        for series in breathing(self.series(), _SERIES_A_BREATH):
+        points: dict[Metric, list[NumberPoint | HistogramPoint]] = {family.metric: [] for family in families}
+        every = (series for family in families for series in list(family.series.values()))
+        for series in breathing(every, _SERIES_A_BREATH):
             point = series.point()
             if point is not None:
-                points.setdefault(series.metric, []).append(point)
+                points[series.metric].append(point)
         if self._expiry is not None and self._sharing is None and self._expiry.sweep(families):
             self.kept.clear()  # else what is kept for the next probe would hold the sleeping series
-        shown = ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items())
+        shown = ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items() if found)
         return Snapshot(self.prefix, self.started, time.time(), shown)
 
     def series(self) -> Iterator[AnySeries]:

@@ -226,20 +226,24 @@ class Histogram(Series[float]):
         if not math.isfinite(added):  # NaN would also make sorting meaningless
             taken = self._finite(taken)
             added = sum(taken)
-        taken.sort()  # then each bound needs one search, however many observations there are
+        taken.sort()  # then each bound in their range needs one search, however many observations there are
         if taken and taken[0] < 0:
             negative = bisect_left(taken, 0.0)
             self.drop(self.metric, "negative", negative)
             del taken[:negative]
             added = sum(taken)
+        if not taken:
+            return
         counts, total = self.state
         new = list(counts)
+        bounds = self.metric.buckets
+        lowest, highest = bisect_left(bounds, taken[0]), bisect_left(bounds, taken[-1])
         below = 0
-        for i, bound in enumerate(self.metric.buckets):
-            upto = bisect_right(taken, bound, below)
+        for i in range(lowest, highest):
+            upto = bisect_right(taken, bounds[i], below)
             new[i] += upto - below
             below = upto
-        new[-1] += len(taken) - below
+        new[highest] += len(taken) - below
         self.state = (tuple(new), total + added)
 
     def pending(self) -> bool:

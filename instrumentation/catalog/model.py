@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 DEFAULT_PREFIX = "mnemo"
@@ -118,11 +118,12 @@ class Metric:
         kind: counter, gauge or histogram.
         unit: UCUM unit; durations are always seconds, sizes always bytes, ratios always 0 to 1.
         help: one sentence, capitalised, without a period, as `# HELP` shows it.
-        labels: the dimensions, in the order in which they are rendered.
+        labels: the dimensions, in the order in which a point carries their values.
         buckets: finite upper bounds of a histogram, ascending; `+Inf` is implied.
         area: the part of a service it belongs to.
         sources: the reviews that ask for it.
         across: how the gauges of several processes are merged, in multi-process mode.
+        label_names: the names of the labels, in the same order.
 
     Raises:
         ValueError: the parts contradict each other (a counter with buckets, say).
@@ -137,24 +138,21 @@ class Metric:
     buckets: tuple[float, ...] = ()
     sources: tuple[Source, ...] = ()
     across: Across = Across.SUM
+    label_names: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _DOTTED.match(self.name):
             raise ValueError(f"metric {self.name!r}: use dotted lower-case words")
         if not self.help or self.help.endswith("."):
             raise ValueError(f"metric {self.name}: help is one sentence without a period")
-        names = self.label_names
+        names = tuple(label.name for label in self.labels)
+        object.__setattr__(self, "label_names", names)  # once: every look-up of a series compares it
         if len(set(names)) != len(names):
             raise ValueError(f"metric {self.name}: duplicate label")
         if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
             raise ValueError(f"metric {self.name}: histograms, and only they, have buckets")
         if any(not math.isfinite(b) for b in self.buckets) or list(self.buckets) != sorted(set(self.buckets)):
             raise ValueError(f"metric {self.name}: buckets are finite and ascend strictly")
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The names of the labels, in rendering order."""
-        return tuple(label.name for label in self.labels)
 
     def label(self, name: str) -> Label:
         """The label called `name`.

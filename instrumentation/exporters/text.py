@@ -19,7 +19,7 @@ OPENMETRICS_CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset
 CHUNK_CHARACTERS = 64 * 1024
 """About how much text one chunk holds: enough to be worth a write, little enough to compress or send in a blink."""
 
-_PIECES_A_BREATH = 16
+_PIECES_A_BREATH = 128
 
 
 def render_text(snapshot: Snapshot) -> Iterator[bytes]:

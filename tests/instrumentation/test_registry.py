@@ -126,11 +126,10 @@ def test_two_metrics_of_one_name_cannot_be_recorded_together() -> None:
         registry.counter(twin, cache="a")
 
 
-def test_labels_that_come_without_end_fill_neither_the_series_nor_what_is_remembered() -> None:
+def test_labels_that_come_without_end_fill_no_more_series_than_the_cap_and_lose_nothing() -> None:
     registry = Registry(max_label_sets=10)
     for i in range(500):
         registry.counter(catalog.CACHE_STALE, cache=f"user-{i}").inc()
     family = registry._families[catalog.CACHE_STALE.name]
     assert len(family.series) <= 11
-    assert len(family.bound) <= 10
     assert sum(series.point().value for series in family.series.values()) == 500
