@@ -505,3 +505,15 @@ def test_a_request_that_answers_5xx_without_raising_can_be_called_an_error(regis
 def test_timing_something_that_is_no_histogram_is_an_error() -> None:
     with pytest.raises(ValueError, match="only a histogram can be timed"):
         scope.timed(catalog.CACHE_LOOKUPS, cache="redb", result="hit", registry=Registry())
+
+
+def test_a_change_of_the_wall_clock_does_not_change_a_duration(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = [1_000_000.0]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    with scope.index_write("s", registry=registry):
+        wall[0] -= 3600
+    with scope.index_write("s", registry=registry):
+        wall[0] += 7200
+    assert 0 <= spent(registry, catalog.INDEX_WRITE, "s", "ok") < 60
