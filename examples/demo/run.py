@@ -69,7 +69,7 @@ FAULTS = (
         "warning",
         {
             "lock-wait": proofs.Limit(0.05, Unit.SECONDS),
-            "lock-contention": proofs.Limit(0.1, Unit.RATIO),
+            "lock-contention": proofs.Limit(0.05, Unit.RATIO),
             "lock-waiters": proofs.Limit(1, Unit.COUNT),
         },
     ),
