@@ -109,6 +109,7 @@ class PrometheusServer:
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--log.level=warn",
+            *_pages(self.binary),
         ]
         self._child = processes.start("Prometheus", command, self.log)
         try:
@@ -208,3 +209,9 @@ def _series(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"metric": {}, "value": data["result"]}]
     series: list[dict[str, Any]] = data["result"]
     return series
+
+
+def _pages(binary: Path) -> list[str]:
+    """Where the pages lie of a distribution's Prometheus that was unpacked and not installed; others carry theirs."""
+    pages = binary.resolve().parent.parent / "share" / "prometheus" / "web"
+    return [f"--web.local-assets={pages}/"] if pages.is_dir() else []

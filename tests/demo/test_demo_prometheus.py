@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from mnemoscope.errors import MnemoscopeError
@@ -50,6 +51,13 @@ def test_it_scrapes_evaluates_and_answers(prometheus_server: Callable[..., Prome
     wait_for(lambda: [a["state"] for a in prometheus.alerts()] == ["firing"], "the alert does not fire")
     wait_for(lambda: [t["health"] for t in prometheus.targets()] == ["down"], "the target was not scraped")
     assert prometheus.targets()[0]["labels"]["track"] == "stable"
+
+
+def test_a_person_finds_its_pages(prometheus_server: Callable[..., PrometheusServer]) -> None:
+    server = prometheus_server()
+    page = httpx.get(server.url, follow_redirects=True)
+    assert page.status_code == 200
+    assert "<title>Prometheus" in page.text
 
 
 def test_a_refused_query_is_one_line_with_the_servers_reason(
