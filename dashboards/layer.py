@@ -33,6 +33,7 @@ def plain(value: Any) -> Any:
 
 
 # grafanalib carries no type information: its classes are Any to a type checker, hence the ignores below, and an
+# grafanalib carries no types, so each base class below is `Any` to the checker: hence `type: ignore[misc]`.
 # `attr.s` spelled out would make the checker refuse the attributes it cannot see.
 _extends = attr.s(auto_attribs=True, kw_only=True)
 
