@@ -33,24 +33,23 @@ def _absent(settings: Settings, rule: Alert) -> Iterator[Scenario]:
         labels = _without_process(settings, cluster)
         return Check(when, ABSENT, (Firing(rule, labels, 1.0),))
 
-    down, back = f"0x{clock.samples(at)}", f" 1x{clock.samples(2 * (clock.scrape + clock.evaluation))}"
-    recovered = Check(clock.evaluated(at + clock.scrape + 1), ABSENT)
+    back, recovered = _returns(clock, at)
     always = _steady(clock, at, 1)
     yield Scenario(
         "fires when every instance of a cluster is down, names the cluster, and recovers with one instance",
         ABSENT,
         (
-            _up(settings, "a", series.CLUSTER, down + back),
+            _up(settings, "a", series.CLUSTER, back),
             _up(settings, "b", series.CLUSTER, _steady(clock, at, 0)),
             _up(settings, "a", OTHER, always),
         ),
-        (*before, fires(at, series.CLUSTER), recovered),
+        (*before, fires(at, series.CLUSTER), Check(recovered, ABSENT)),
     )
     yield Scenario(
         "fires where no cluster label is known",
         ABSENT,
-        (_up(settings, "a", "", down + back),),
-        (*before, fires(at, ""), recovered),
+        (_up(settings, "a", "", back),),
+        (*before, fires(at, ""), Check(recovered, ABSENT)),
     )
     gone = clock.evaluated(4 * clock.scrape)
     yield Scenario(
@@ -74,7 +73,7 @@ def _down(settings: Settings, rule: Alert) -> Iterator[Scenario]:
     before = (Check(at - clock.evaluation, DOWN),) if at else ()
     later = (Check(at + clock.evaluation, DOWN),)
     alive, dead = _steady(clock, at, 1), _steady(clock, at, 0)
-    back = f"0x{clock.samples(at)} 1x{clock.samples(2 * (clock.scrape + clock.evaluation))}"
+    back, recovered = _returns(clock, at)
     for cluster, said in (
         (series.CLUSTER, "fires for the instance that is down, and recovers"),
         ("", "fires where no cluster label is known"),
@@ -87,7 +86,7 @@ def _down(settings: Settings, rule: Alert) -> Iterator[Scenario]:
             (
                 *before,
                 Check(at, DOWN, (Firing(rule, labels, 0.0),)),
-                Check(clock.evaluated(at + clock.scrape + 1), DOWN),
+                Check(recovered, DOWN),
             ),
         )
     yield Scenario(
@@ -111,6 +110,13 @@ def _down(settings: Settings, rule: Alert) -> Iterator[Scenario]:
 
 def _up(settings: Settings, instance: str, cluster: str, values: str) -> Series:
     return Series(series.named("up", series.identity(settings, instance, cluster)), values)
+
+
+def _returns(clock: Clock, at: int) -> tuple[str, int]:
+    """The samples of a target that is down until after `at`, and the first evaluation that sees it up again."""
+    down = clock.samples(at)
+    up = clock.evaluated((down + 1) * clock.scrape)
+    return f"0x{down} 1x{clock.samples(up) + 2}", up
 
 
 def _steady(clock: Clock, until: int, value: int) -> str:

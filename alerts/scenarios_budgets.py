@@ -16,7 +16,6 @@ from .model import Alert, Pack
 from .scenario import Check, Scenario, due, fired
 from .series import Clock, Phase, Series, milliseconds
 
-EXCESS = Fraction(1, 20)
 VOLUME = 3_600_000_000
 """Events per second: whole numbers at every share and over every window computed from raw series."""
 
@@ -108,7 +107,7 @@ class _Course:
 
     def _scenarios(self) -> Iterator[Scenario]:
         for rule in self.rules:
-            yield from (self._fires(rule), self._at_the_limit(rule), *self._forgets(rule))
+            yield from (self._fires(rule), self._within_the_limit(rule), *self._forgets(rule))
         end = self.last + self.clock.evaluation
         few = Stretch(end, Fraction(1), Fraction(4, 5) * self.least * 1000 / end)
         flat = tuple(Series(name, series.constant(1000, self.clock, end)) for name in self.idle.names)
@@ -151,14 +150,14 @@ class _Course:
                 (self._check(end, bad, good),),
             )
 
-    def _at_the_limit(self, rule: Alert) -> Scenario:
+    def _within_the_limit(self, rule: Alert) -> Scenario:
         at = due(self.clock, rule, self.active) + self.clock.evaluation
-        limit = Stretch(at, _limit(rule))
+        within = Stretch(at, _limit(rule) * (1 - series.HAIR))
         return Scenario(
-            f"stays silent {_over(rule)} exactly at the limit",
+            f"stays silent {_over(rule)} a hair within the limit",
             self.name,
-            self._given(limit),
-            (self._check(at, limit),),
+            self._given(within),
+            (self._check(at, within),),
         )
 
     def _check(self, at: int, *course: Stretch) -> Check:
@@ -212,8 +211,7 @@ def _over(rule: Alert) -> str:
 
 
 def _beyond(rule: Alert) -> Fraction:
-    limit = _limit(rule)
-    return min(limit * (1 + EXCESS), (limit + 1) / 2)
+    return series.beyond(_limit(rule), Fraction(1))
 
 
 def _window(rule: Alert) -> Window:

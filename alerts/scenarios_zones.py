@@ -17,9 +17,6 @@ from .model import Alert, Pack
 from .scenario import Check, Scenario, due, fired
 from .series import Clock, Phase, Series, milliseconds
 
-EXCESS = Fraction(1, 20)
-"""How far beyond a limit a value lies that has to fire: five in a hundred."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -131,9 +128,18 @@ def _beyond(rule: Alert) -> Fraction:
     """A value a little on the wrong side of the limit, and within what can be measured."""
     threshold, limit = _limits(rule)
     if threshold.worse == "below":
-        return limit * (1 - EXCESS)
-    most = Fraction(1) if threshold.unit is Unit.RATIO else Fraction(str(threshold.metric.buckets[-1]))
-    return min(limit * (1 + EXCESS), (limit + most) / 2)
+        return series.beneath(limit)
+    return series.beyond(limit, Fraction(1) if threshold.unit is Unit.RATIO else _largest(threshold.metric))
+
+
+def _within(rule: Alert) -> Fraction:
+    """A value a hair on the right side of the limit."""
+    threshold, limit = _limits(rule)
+    return limit * (1 + series.HAIR if threshold.worse == "below" else 1 - series.HAIR)
+
+
+def _largest(metric: Metric) -> Fraction:
+    return Fraction(str(metric.buckets[-1]))
 
 
 def _limits(rule: Alert) -> tuple[Threshold, Fraction]:
@@ -176,7 +182,7 @@ class _Course:
     def scenarios(self) -> Iterator[Scenario]:
         for rule in self.rules:
             yield self._fires(rule, _beyond(rule))
-            yield self._at_the_limit(rule)
+            yield self._within_the_limit(rule)
         yield self._too_few()
         if self.rules[0].threshold is not None and self.rules[0].threshold.worse == "below":
             yield self._never_good()
@@ -206,15 +212,15 @@ class _Course:
             tuple(checks),
         )
 
-    def _at_the_limit(self, rule: Alert) -> Scenario:
-        limit = _limits(rule)[1]
+    def _within_the_limit(self, rule: Alert) -> Scenario:
+        within = _within(rule)
         at = due(self.clock, rule, self.active) + self.clock.evaluation
-        phase = self.reading.phase(at, limit)
+        phase = self.reading.phase(at, within)
         return Scenario(
-            f"{rule.severity} stays silent exactly at its limit",
+            f"{rule.severity} stays silent a hair within its limit",
             self.name,
             tuple(series.counters(self.clock, self.reading.names, [phase])),
-            (self._check(at, self.reading.value(limit)),),
+            (self._check(at, self.reading.value(within)),),
         )
 
     def _too_few(self) -> Scenario:
@@ -276,7 +282,7 @@ def _peaks(settings: Settings, rules: Sequence[Alert]) -> Iterator[Scenario]:
 
     for rule in rules:
         limit = _limits(rule)[1]
-        value, at = limit + max(limit, Fraction(1)) * EXCESS, due(clock, rule, 0)
+        value, at = limit + max(limit, Fraction(1)) * series.EXCESS, due(clock, rule, 0)
         before = [check(at - clock.evaluation, value)] if at else []
         over = Check(clock.evaluated(at + window + 2 * clock.scrape), name)
         yield Scenario(

@@ -1,8 +1,8 @@
 """Input series for rule tests, in promtool's notation, with values that are known exactly.
 
-Times are whole milliseconds. Rates are chosen so that every sample, and every rate over the whole window, is an
-integer: then a value that should lie on a limit lies on it to the last bit, and a rule that says `>=` where it
-means `>` is found out.
+Times are whole milliseconds. Rates and sums are floats, added up in whatever order the series were stored, so the
+last bits of a value are nobody's: what has to lie within a limit lies a hair within it, and what is shown in
+an annotation is no tie between two roundings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from mnemoscope.settings import Settings
 CLUSTER = "eu-1"
 
 HAIR = Fraction(1, 10**9)
-"""By how much of a bucket's width a quantile within it stays below what was asked for."""
+"""What tells a value from a limit, as a share of it: far more than floats lose, far less than matters."""
+
+EXCESS = Fraction(1, 20)
+"""How far beyond a limit a value lies that has to fire: five in a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,26 @@ def selector(
 def named(name: str, labels: Mapping[str, str]) -> str:
     """A full series name."""
     return name + "{" + ", ".join(str(promql.Matcher(k, "=", v)) for k, v in labels.items()) + "}"
+
+
+def beyond(limit: Fraction, most: Fraction | None = None) -> Fraction:
+    """A value a little above `limit`, where possible not above `most`, the largest that can be measured."""
+    value = limit * (1 + EXCESS)
+    return _plain(value if most is None else min(value, (limit + most) / 2), limit)
+
+
+def beneath(limit: Fraction) -> Fraction:
+    """A value a little below `limit`."""
+    return _plain(limit * (1 - EXCESS), limit)
+
+
+def _plain(value: Fraction, limit: Fraction) -> Fraction:
+    # Annotations show four digits: a value of three is shown as it is, whatever its last bits came to.
+    for digits in range(3, 15):
+        rounded = Fraction(f"{float(value):.{digits - 1}e}")
+        if abs(rounded - value) <= abs(value - limit) / 2:
+            return rounded
+    return value
 
 
 def counters(clock: Clock, names: Sequence[str], phases: Sequence[Phase]) -> list[Series]:

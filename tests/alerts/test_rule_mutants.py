@@ -56,8 +56,8 @@ WORD_MUTANTS = {
 }
 
 
-INEXACT = ("StorageErrorRatioHigh",)
-"""A quotient of several rates may be off by the last bit, where `>=` and `>` cannot be told apart."""
+EXACT = ("CompletionConcurrencyHigh",)
+"""Gauges. A quotient of rates may be off by the last bit, where `>=` and `>` cannot be told apart."""
 
 # Objectives share the code of their rules: one with a latency bound and one without stand for all.
 ALERTS = [name for name in alert_names() if not name.startswith(("RecallLatency", "StorageSuccess"))]
@@ -72,7 +72,7 @@ def mutants(rule: Alert, settings: Settings) -> Iterator[str]:
     limit = units.number(rule.limit)
     sign = re.compile(rf"([<>]) (?={re.escape(limit)}(?:\n|$))")
     yield sign.sub(lambda found: "< " if found[1] == ">" else "> ", rule.expr)
-    if rule.objective is None and rule.name not in INEXACT:
+    if rule.name in EXACT:
         yield sign.sub(lambda found: f"{found[1]}= ", rule.expr)
     for factor in ("0.7", "1.3"):
         moved = units.number(rule.limit * Decimal(factor))
