@@ -55,6 +55,7 @@ MEASURES: Mapping[str, Measure] = {
     "ours inline": Measure("mnemoscope, `with index_write(...)`", SINGLE, "ours:inline_block"),
     "ours kept": Measure("mnemoscope, `with` a probe made before", SINGLE, "ours:kept_block"),
     "ours observe": Measure("mnemoscope, bound observe", SINGLE, "ours:observe"),
+    "ours observe spread": Measure("mnemoscope, bound observe, over many buckets", SINGLE, "ours:observe_spread"),
     "ours counter": Measure("mnemoscope, bound inc", SINGLE, "ours:counter"),
     "ours counter labels": Measure("mnemoscope, inc by labels", SINGLE, "ours:counter_by_labels"),
     "ours in flight": Measure("mnemoscope, completion: in flight, peak, duration", SINGLE, "ours:in_flight"),
@@ -62,6 +63,9 @@ MEASURES: Mapping[str, Measure] = {
     "prometheus bound": Measure("prometheus_client, bound time() decorator", SINGLE, "prometheus:bound_time_decorator"),
     "prometheus block": Measure("prometheus_client, `with` bound time()", SINGLE, "prometheus:bound_time_block"),
     "prometheus observe": Measure("prometheus_client, bound observe", SINGLE, "prometheus:observe"),
+    "prometheus observe spread": Measure(
+        "prometheus_client, bound observe, over many buckets", SINGLE, "prometheus:observe_spread"
+    ),
     "prometheus counter": Measure("prometheus_client, bound inc", SINGLE, "prometheus:counter"),
     "prometheus counter labels": Measure("prometheus_client, labels().inc()", SINGLE, "prometheus:counter_by_labels"),
     "prometheus in progress": Measure("prometheus_client, track_inprogress alone", SINGLE, "prometheus:in_progress"),

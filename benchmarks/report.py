@@ -25,6 +25,9 @@ imports apart: those are wall-clock time, the best of three starts in a round.
 A cost per call is over the same loop with a bare call, sampled right before: at least 5,000 calls and about 10 ms a
 sample, so that work put off to every 512th call is paid for within it.
 
+What is timed does nothing, so that its durations fall into one bucket, as those of most free locks and cache hits do.
+There mnemoscope's histograms cost least; "over many buckets" says what an observation costs where durations scatter.
+
 One sample of each is thrown away as a warm-up. The garbage collector runs before each sample and is off during it, for
 all alike.
 

@@ -111,6 +111,8 @@ ROWS: tuple[Row, ...] = (
             "aioprometheus counter",
             "ours observe",
             "prometheus observe",
+            "ours observe spread",
+            "prometheus observe spread",
             "ours in flight",
             "prometheus in progress",
         ),

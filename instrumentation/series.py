@@ -20,6 +20,7 @@ from .catalog import Metric
 from .snapshot import Exemplar, HistogramPoint, NumberPoint
 
 JOURNAL_LIMIT = 512
+_BELOW_ZERO = -5e-324  # the largest number that is
 _SCRAPE_PATIENCE = 0.5  # seconds; only a scrape inside an interrupted fold of its own thread waits this long
 
 Drop = Callable[[Metric, str, int], None]
@@ -204,10 +205,11 @@ class Gauge(Series["float | tuple[float]"]):
 class Histogram(Series[float]):
     """Observations counted by bucket, with their sum."""
 
-    __slots__ = ("feed", "state")
+    __slots__ = ("feed", "state", "usual")
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
         super().__init__(metric, labels, guard, drop)
+        self.usual: int | None = None  # the bucket that took most of a batch; folding looks there first
         self.state: tuple[tuple[int, ...], float] = _empty(metric)
         self.feed: Callable[[], tuple[int, float]] | None = None
         """Where observations of the lowest bucket are counted first: gives their number and sum since the last call."""
@@ -226,25 +228,36 @@ class Histogram(Series[float]):
         if not math.isfinite(added):  # NaN would also make sorting meaningless
             taken = self._finite(taken)
             added = sum(taken)
-        taken.sort()  # then each bound in their range needs one search, however many observations there are
-        if taken and taken[0] < 0:
-            negative = bisect_left(taken, 0.0)
-            self.drop(self.metric, "negative", negative)
-            del taken[:negative]
-            added = sum(taken)
-        if not taken:
-            return
+        number, others, usual, bounds = len(taken), taken, self.usual, self.metric.buckets
         counts, total = self.state
         new = list(counts)
-        bounds = self.metric.buckets
-        lowest, highest = bisect_left(bounds, taken[0]), bisect_left(bounds, taken[-1])
-        below = 0
-        for i in range(lowest, highest):
-            upto = bisect_right(taken, bounds[i], below)
-            new[i] += upto - below
-            below = upto
-        new[highest] += len(taken) - below
+        if usual is not None:
+            # Most observations are where most were before: one pass finds those, and only the others are sorted.
+            low = max(_BELOW_ZERO, bounds[usual - 1]) if usual else _BELOW_ZERO
+            high = bounds[usual]
+            others = [x for x in taken if not low < x <= high]
+            new[usual] += number - len(others)
+            if 2 * len(others) > number:
+                self.usual = None
+        if others:
+            others.sort()  # then each bucket needs one search, however many observations there are
+            if others[0] < 0:
+                self.drop(self.metric, "negative", bisect_left(others, 0.0))
+                self._add([x for x in taken if x >= 0])
+                return
+            self._count(others, new, number)
         self.state = (tuple(new), total + added)
+
+    def _count(self, ordered: list[float], counts: list[int], number: int) -> None:
+        """Add sorted observations to `counts`; a bucket that takes most of `number` becomes the usual one."""
+        bounds, below = self.metric.buckets, 0
+        while below < len(ordered):
+            bucket = bisect_left(bounds, ordered[below])
+            upto = bisect_right(ordered, bounds[bucket], below) if bucket < len(bounds) else len(ordered)
+            counts[bucket] += upto - below
+            if 2 * (upto - below) > number and bucket < len(bounds):
+                self.usual = bucket
+            below = upto
 
     def pending(self) -> bool:
         return bool(self.journal) or self.feed is not None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,13 @@ SAMPLES = HISTOGRAMS * (len(BOUNDS) + 3)  # and +Inf, count and sum
 def children(count: int = HISTOGRAMS) -> list[str]:
     """The values of the one label."""
     return [f"shard-{number:04}" for number in range(count)]
+
+
+def spread_durations() -> Iterator[float]:
+    """Durations without end that fall into many buckets of an index write: their median is 20 ms, the spread wide."""
+    chance = random.Random(1)
+    # More than a library can have learnt by heart when they come round again.
+    return cycle([chance.lognormvariate(math.log(0.02), 1.0) for _ in range(20_000)])
 
 
 def our_metric(name: str, bounds: tuple[float, ...]) -> Any:

@@ -8,7 +8,7 @@ import mnemoscope as scope
 from mnemoscope import catalog
 
 from ..percall import Sampler, async_work, in_threads, per_await, per_call, work
-from .load import require_files
+from .load import require_files, spread_durations
 
 INDEX = "spatiotemporal"
 
@@ -34,6 +34,16 @@ def kept_block() -> Sampler:
 def observe() -> Sampler:
     histogram = scope.histogram(catalog.INDEX_WRITE, index=INDEX, outcome="ok")
     return per_call("histogram.observe(0.02)", baseline="pass", histogram=histogram)
+
+
+def observe_spread() -> Sampler:
+    histogram = scope.histogram(catalog.INDEX_WRITE, index=INDEX, outcome="ok")
+    return per_call(
+        "histogram.observe(next(durations))",
+        baseline="next(durations)",
+        histogram=histogram,
+        durations=spread_durations(),
+    )
 
 
 def counter() -> Sampler:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from mnemoscope import catalog
 
 from ..percall import Sampler, in_threads, per_call, work
-from .load import require_files
+from .load import require_files, spread_durations
 
 BUCKETS = catalog.INDEX_WRITE.buckets
 
@@ -35,6 +35,13 @@ def bound_time_block() -> Sampler:
 def observe() -> Sampler:
     child = histogram().labels("spatiotemporal", "ok")
     return per_call("child.observe(0.02)", baseline="pass", child=child)
+
+
+def observe_spread() -> Sampler:
+    child = histogram().labels("spatiotemporal", "ok")
+    return per_call(
+        "child.observe(next(durations))", baseline="next(durations)", child=child, durations=spread_durations()
+    )
 
 
 def counter() -> Sampler:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 import os
 import signal
@@ -9,7 +11,10 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import prometheus_client
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.registry import RecordingError, Registry
@@ -97,6 +102,46 @@ def test_what_is_not_a_duration_is_refused_and_counted_and_the_rest_of_the_batch
     assert (histogram.point().observations, histogram.point().sum) == (2, 0.75)
     reason = "negative" if bad == -1 else "not_a_number"
     assert points(registry, catalog.SELF_DROPPED)[(catalog.LOCK_WAIT.name, reason)].value == 1
+
+
+FAR_BELOW, ON_A_BOUND, BEYOND = 1e-9, catalog.LOCK_WAIT.buckets[2], catalog.LOCK_WAIT.buckets[-1] * 3
+DURATIONS = st.one_of(
+    st.sampled_from([0.0, -0.0, FAR_BELOW, ON_A_BOUND, BEYOND, -1.0, -5e-324, math.nan, math.inf]),
+    st.floats(min_value=0, max_value=20),
+)
+BATCHES = st.lists(
+    st.one_of(
+        st.lists(DURATIONS, max_size=30),
+        # One bucket takes most, so that the next batch is looked through for it first.
+        st.builds(lambda usual, rest: [usual] * 40 + rest, DURATIONS, st.lists(DURATIONS, max_size=60)),
+    ),
+    max_size=6,
+)
+
+
+@given(batches=BATCHES)
+def test_batches_are_counted_as_prometheus_client_counts_one_by_one(batches: list[list[float]]) -> None:
+    histogram = Registry().histogram(catalog.LOCK_WAIT, lock="a", mode="read")
+    theirs = prometheus_client.Histogram("h", "h", registry=None, buckets=catalog.LOCK_WAIT.buckets)
+    for batch in batches:
+        for value in batch:
+            histogram.observe(value)
+            if math.isfinite(value) and value >= 0:
+                theirs.observe(value)
+        found = histogram.point()
+        cumulative = [s.value for s in next(iter(theirs.collect())).samples if s.name == "h_bucket"]
+        assert list(itertools.accumulate(found.counts)) == cumulative
+    assert histogram.point().sum == pytest.approx(theirs._sum.get())
+
+
+def test_a_negative_bound_lets_no_negative_value_in(registry: Registry) -> None:
+    metric = dataclasses.replace(catalog.LOCK_WAIT, name="acme_drift_seconds", buckets=(-1.0, 1.0, 2.0), labels=())
+    histogram = registry.histogram(metric)
+    for _ in range(2):  # the second time, most are known to fall between the first two bounds
+        for value in (0.5, 0.5, -0.5):
+            histogram.observe(value)
+        histogram.fold()
+    assert histogram.point().counts == (0, 4, 0, 0)
 
 
 def test_a_counter_never_goes_down(registry: Registry) -> None:
