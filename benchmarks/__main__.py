@@ -32,15 +32,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=_positive, default=DEFAULT_ROUNDS, help="rounds of the cheap rows")
     parser.add_argument("--rows", type=_rows, default=ROWS, metavar="KEY,...", help=f"of {', '.join(_KEYS)}")
     parser.add_argument("--peers-python", type=Path, default=Path(sys.executable))
-    parser.add_argument(
-        "--autometrics-python", type=Path, default=CHECKOUT / ".venv-bench-autometrics" / "bin" / "python"
-    )
+    for name in ("installed", "autometrics"):
+        parser.add_argument(f"--{name}-python", type=Path, default=CHECKOUT / f".venv-bench-{name}" / "bin" / "python")
     parser.add_argument("--load", type=float, default=1.0, help="share of the work; below 1 figures mean nothing")
     parser.add_argument("--output", type=Path, help="folder of the two files")
     options = parser.parse_args()
 
     # Not resolved: a virtual environment's interpreter is a link, and means something else at its end.
-    interpreters = {"peers": options.peers_python.absolute(), "autometrics": options.autometrics_python.absolute()}
+    interpreters = {
+        "peers": options.peers_python.absolute(),
+        "installed": options.installed_python.absolute(),
+        "autometrics": options.autometrics_python.absolute(),
+    }
     os.environ[LOAD_VARIABLE] = str(options.load)
     facts = machine(interpreters)
     results: list[Result] = []

@@ -20,7 +20,7 @@ that of the ratios.
 Costs per call and scrapes are CPU time of the measuring process, which keeps to one CPU, so that what else ran on the
 machine counts as little as can be. Threads and event loops have all CPUs. The stall of an event loop is CPU time of
 its process, all threads included, between two ticks of one millisecond. What is measured by the wall clock says so,
-imports apart: those are wall-clock time, the best of three starts in a round.
+imports apart: those are wall-clock time, the best of three starts in a round, in an environment with a plain install.
 
 A cost per call is over the same loop with a bare call, sampled right before: at least 5,000 calls and about 10 ms a
 sample, so that work put off to every 512th call is paid for within it.

@@ -8,8 +8,9 @@ a coroutine or a generator.
 from __future__ import annotations
 
 import functools
-import inspect
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
+from types import CodeType, MethodType
 from typing import Any, Protocol, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,20 +49,32 @@ def wrap(target: F, probe: Source) -> F:
 
 
 FUNCTION, COROUTINE, GENERATOR, ASYNC_GENERATOR = "function", "coroutine", "generator", "async generator"
+_FLAGS = {0x200: ASYNC_GENERATOR, 0x80: COROUTINE, 0x20: GENERATOR}
+"""`inspect.CO_ASYNC_GENERATOR` and so on; `inspect` itself would be a third of what this package imports."""
 
 
 def _kind(target: Function) -> str:
-    while isinstance(target, functools.partial):
-        target = target.func
-    inner = target if inspect.isroutine(target) else type(target).__call__
-    for candidate in (target, inner):
-        if inspect.isasyncgenfunction(candidate):
-            return ASYNC_GENERATOR
-        if inspect.iscoroutinefunction(candidate):
+    for candidate in (target, type(target).__call__):
+        code = getattr(_innermost(candidate), "__code__", None)
+        if isinstance(code, CodeType):
+            for flag, kind in _FLAGS.items():
+                if code.co_flags & flag:
+                    return kind
+        inspect = sys.modules.get("inspect")  # whoever marked a plain function as a coroutine function has loaded it
+        if inspect is not None and inspect.iscoroutinefunction(candidate):
             return COROUTINE
-        if inspect.isgeneratorfunction(candidate):
-            return GENERATOR
     return FUNCTION
+
+
+def _innermost(target: Any) -> Any:
+    """The function within partials and bound methods."""
+    while True:
+        if isinstance(target, functools.partial):
+            target = target.func
+        elif isinstance(target, MethodType):
+            target = target.__func__
+        else:
+            return target
 
 
 def _function(target: Function, for_call: ForCall) -> Function:

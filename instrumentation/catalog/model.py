@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, NoReturn, Self
 
 DEFAULT_PREFIX = "mnemo"
 
@@ -82,24 +82,77 @@ class Across(StrEnum):
     LATEST = "latest"
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class _Frozen:
+    """What its constructor made it, for good. Written out: `dataclasses` is a third of what this package imports."""
+
+    __slots__ = ()
+    _arguments: tuple[str, ...] = ()
+    """The constructor's, in its order; each has an attribute of its name."""
+
+    def replace(self, **changes: Any) -> Self:
+        """Another one, in which these arguments are changed.
+
+        Raises:
+            TypeError: there is no such argument.
+            ValueError: the parts contradict each other.
+        """
+        return type(self)(**{**dict(zip(self._arguments, self._values(), strict=True)), **changes})
+
+    __replace__ = replace  # copy.replace, from Python 3.13 on
+
+    def _become(self, **attributes: object) -> None:
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"cannot set {name!r}: a {type(self).__name__} does not change; make another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete {name!r}: a {type(self).__name__} does not change")
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self._arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._values()
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in zip(self._arguments, self._values(), strict=True))
+        return f"{type(self).__name__}({said})"
+
+
+class Label(_Frozen):
     """One dimension of a metric.
 
-    `values` closes the set: any other value is recorded as `other`. Empty means open, and then the
-    cap on label sets per metric bounds it. `example` is a realistic value for tests and documents.
+    Attributes:
+        name: lower-case letters, digits and underscores.
+        help: what it tells apart.
+        values: closes the set: any other value is recorded as `other`. Empty means open, and then the cap on label
+            sets per metric bounds it.
+        example: a realistic value, for tests and documents.
+
+    Raises:
+        ValueError: the name is none that a label may have.
     """
 
+    __slots__ = _arguments = ("name", "help", "values", "example")
     name: str
     help: str
-    values: tuple[str, ...] = ()
-    example: str = ""
+    values: tuple[str, ...]
+    example: str
 
-    def __post_init__(self) -> None:
-        if not _LABEL.match(self.name):
-            raise ValueError(f"label {self.name!r}: use lower-case letters, digits and underscores")
-        if self.name in _RESERVED_LABELS:
-            raise ValueError(f"label {self.name!r} is reserved by Prometheus or the scrape configuration")
+    def __init__(self, name: str, help: str, values: tuple[str, ...] = (), example: str = "") -> None:
+        if not _LABEL.match(name):
+            raise ValueError(f"label {name!r}: use lower-case letters, digits and underscores")
+        if name in _RESERVED_LABELS:
+            raise ValueError(f"label {name!r} is reserved by Prometheus or the scrape configuration")
+        self._become(name=name, help=help, values=values, example=example)
+
+    def __eq__(self, other: object) -> bool:
+        return self._values() == other._values() if isinstance(other, Label) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._values())
 
     @property
     def sample(self) -> str:
@@ -107,11 +160,8 @@ class Label:
         return self.values[0] if self.values else self.example or self.name
 
 
-@dataclass(
-    frozen=True, slots=True, eq=False
-)  # two metrics are the same when they are one; recording looks them up often
-class Metric:
-    """One thing that is measured.
+class Metric(_Frozen):
+    """One thing that is measured. Two metrics are the same when they are one: recording looks them up often.
 
     Attributes:
         name: dotted OpenTelemetry name without the prefix, such as `lock.wait.duration`.
@@ -129,30 +179,54 @@ class Metric:
         ValueError: the parts contradict each other (a counter with buckets, say).
     """
 
+    _arguments = ("name", "kind", "unit", "help", "area", "labels", "buckets", "sources", "across")
+    __slots__ = (*_arguments, "label_names")
     name: str
     kind: Kind
     unit: Unit
     help: str
     area: Area
-    labels: tuple[Label, ...] = ()
-    buckets: tuple[float, ...] = ()
-    sources: tuple[Source, ...] = ()
-    across: Across = Across.SUM
-    label_names: tuple[str, ...] = field(init=False, repr=False)
+    labels: tuple[Label, ...]
+    buckets: tuple[float, ...]
+    sources: tuple[Source, ...]
+    across: Across
+    label_names: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        if not _DOTTED.match(self.name):
-            raise ValueError(f"metric {self.name!r}: use dotted lower-case words")
-        if not self.help or self.help.endswith("."):
-            raise ValueError(f"metric {self.name}: help is one sentence without a period")
-        names = tuple(label.name for label in self.labels)
-        object.__setattr__(self, "label_names", names)  # once: every look-up of a series compares it
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        unit: Unit,
+        help: str,
+        area: Area,
+        labels: tuple[Label, ...] = (),
+        buckets: tuple[float, ...] = (),
+        sources: tuple[Source, ...] = (),
+        across: Across = Across.SUM,
+    ) -> None:
+        if not _DOTTED.match(name):
+            raise ValueError(f"metric {name!r}: use dotted lower-case words")
+        if not help or help.endswith("."):
+            raise ValueError(f"metric {name}: help is one sentence without a period")
+        names = tuple(label.name for label in labels)
         if len(set(names)) != len(names):
-            raise ValueError(f"metric {self.name}: duplicate label")
-        if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
-            raise ValueError(f"metric {self.name}: histograms, and only they, have buckets")
-        if any(not math.isfinite(b) for b in self.buckets) or list(self.buckets) != sorted(set(self.buckets)):
-            raise ValueError(f"metric {self.name}: buckets are finite and ascend strictly")
+            raise ValueError(f"metric {name}: duplicate label")
+        if (kind is Kind.HISTOGRAM) != bool(buckets):
+            raise ValueError(f"metric {name}: histograms, and only they, have buckets")
+        if any(not math.isfinite(b) for b in buckets) or list(buckets) != sorted(set(buckets)):
+            raise ValueError(f"metric {name}: buckets are finite and ascend strictly")
+        self._become(
+            name=name,
+            kind=kind,
+            unit=unit,
+            help=help,
+            area=area,
+            labels=labels,
+            buckets=buckets,
+            sources=sources,
+            across=across,
+            label_names=names,
+        )
 
     def label(self, name: str) -> Label:
         """The label called `name`.

@@ -48,7 +48,8 @@ class Run:
 
 def bench(folder: Path, *arguments: str) -> Run:
     command = [sys.executable, "-m", "benchmarks", "--output", str(folder)]
-    command += ["--rounds", "2", "--load", "0.01", "--autometrics-python", str(folder / "no-such-python")]
+    command += ["--rounds", "2", "--load", "0.01", "--installed-python", sys.executable]
+    command += ["--autometrics-python", str(folder / "no-such-python")]
     done = subprocess.run(
         [*command, *arguments], cwd=CHECKOUT, capture_output=True, text=True, timeout=SECONDS, check=False
     )

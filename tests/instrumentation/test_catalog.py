@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
+import pickle
 
 import pytest
 
@@ -138,7 +139,22 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 )
 def test_a_malformed_metric_is_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        dataclasses.replace(catalog.LOCK_WAIT, **changes)
+        catalog.LOCK_WAIT.replace(**changes)
+
+
+def test_a_metric_and_its_labels_do_not_change_and_survive_copies() -> None:
+    metric, label = catalog.LOCK_WAIT, catalog.LOCK_WAIT.labels[0]
+    with pytest.raises(AttributeError, match="cannot set 'help': a Metric does not change"):
+        metric.help = "Another"
+    with pytest.raises(AttributeError, match="cannot delete 'name': a Label does not change"):
+        del label.name
+    for again in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric))):
+        assert repr(again) == repr(metric)
+        assert again.labels == metric.labels
+        assert again.labels is not metric.labels
+    assert {label, label.replace()} == {label} != {label.replace(help="Another")}
+    with pytest.raises(TypeError, match="colour"):
+        metric.replace(colour="red")
 
 
 @pytest.mark.parametrize("name", ["le", "job", "instance", "__name__", "Upper"])

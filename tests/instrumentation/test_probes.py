@@ -9,7 +9,7 @@ import inspect
 import pickle
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -216,6 +216,21 @@ def test_inspect_sees_the_same_kind_of_function(registry: Registry) -> None:
     ):
         assert test(probe(function))
     assert not inspect.iscoroutinefunction(probe(len))
+
+
+if hasattr(inspect, "markcoroutinefunction"):  # from Python 3.12 on
+
+    async def test_a_function_marked_as_a_coroutine_function_is_timed_to_the_end_of_its_coroutine(
+        registry: Registry,
+    ) -> None:
+        @scope.index_write("s", registry=registry)
+        @inspect.markcoroutinefunction
+        def begins() -> Coroutine[Any, Any, None]:
+            return asyncio.sleep(PAUSE)
+
+        assert inspect.iscoroutinefunction(begins)
+        await begins()
+        assert registry.histogram(catalog.INDEX_WRITE, index="s", outcome="ok").point().sum >= PAUSE * 0.9
 
 
 # Context managers ---------------------------------------------------------------------------------
