@@ -89,20 +89,30 @@ class Timer(Probe):
             super().__exit__(kind, error, traceback)
 
 
+_GLANCE = 0.0005
+"""Seconds until a wrapper looks again whether its journal is long: looking each time costs as much as recording."""
+
+# The two wrappers call nothing that they can do without; even unpacking no keywords copies a dictionary.
+
+
 def _function(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
     journal, fold, ended = probe.sink.ok.journal, probe.sink.ok.fold, probe.sink.ended
     append = journal.append
+    due = 0.0
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal due
         started = perf_counter()
         try:
-            result = target(*args, **kwargs)
+            result = target(*args, **kwargs) if kwargs else target(*args)
         except BaseException as error:
             ended(perf_counter() - started, error)
             raise
         append(perf_counter() - started)
-        if len(journal) > JOURNAL_LIMIT:
-            fold()
+        if started > due:
+            due = started + _GLANCE
+            if len(journal) > JOURNAL_LIMIT:
+                fold()
         return result
 
     return wrapper
@@ -111,17 +121,21 @@ def _function(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
 def _coroutine(target: Callable[..., Any], probe: Timer) -> Callable[..., Any]:
     journal, fold, ended = probe.sink.ok.journal, probe.sink.ok.fold, probe.sink.ended
     append = journal.append
+    due = 0.0
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal due
         started = perf_counter()
         try:
-            result = await target(*args, **kwargs)
+            result = await (target(*args, **kwargs) if kwargs else target(*args))
         except BaseException as error:
             ended(perf_counter() - started, error)
             raise
         append(perf_counter() - started)
-        if len(journal) > JOURNAL_LIMIT:
-            fold()
+        if started > due:
+            due = started + _GLANCE
+            if len(journal) > JOURNAL_LIMIT:
+                fold()
         return result
 
     return wrapper
@@ -136,10 +150,10 @@ def timer(registry: Registry | None, key: tuple[Any, ...]) -> Timer:
     The one made for the same key before, if nobody is using it: a probe that a service writes inside a function costs
     no new object then. Should somebody enter it first, `Probe` sees to it that both are right.
     """
-    chosen = registry or (DEFAULT[0] if DEFAULT else default_registry())
     try:
-        kept: Timer = chosen.kept[key]
-    except KeyError:
+        kept: Timer = (registry or DEFAULT[0]).kept[key]
+    except LookupError:  # the first of its kind, or the first of all
+        chosen = registry or default_registry()
         kept = chosen.keep(key, _new_timer(chosen, *key))
     return kept if kept.idle else Timer(kept.sink)
 

@@ -233,6 +233,21 @@ if hasattr(inspect, "markcoroutinefunction"):  # from Python 3.12 on
         assert registry.histogram(catalog.INDEX_WRITE, index="s", outcome="ok").point().sum >= PAUSE * 0.9
 
 
+async def test_calls_that_come_without_end_are_folded_and_not_kept(registry: Registry) -> None:
+    probe = scope.index_write("s", registry=registry)
+    calls, journal = 200_000, probe.sink.ok.journal
+    function, coroutine = probe(len), probe(asyncio.sleep)
+    longest = 0
+    for _ in range(calls):
+        function(())
+        longest = max(longest, len(journal))
+    for _ in range(1000):
+        await coroutine(0)
+    assert longest < calls / 10
+    assert len(journal) < calls / 10
+    assert outcomes(registry) == (calls + 1000, 0, 0)
+
+
 # Context managers ---------------------------------------------------------------------------------
 
 
