@@ -17,7 +17,7 @@ from .scenario import Check, Scenario, due, fired
 from .series import Clock, Phase, Series, milliseconds
 
 VOLUME = 3_600_000_000
-"""Events per second: whole numbers at every share and over every window computed from raw series."""
+"""Events per second: whole numbers at round shares, over every window computed from raw series."""
 
 FLOOD = 10_000
 """How many times more events there are when a service has recovered, so that no window still remembers."""

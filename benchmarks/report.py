@@ -23,7 +23,7 @@ its process, all threads included, between two ticks of one millisecond. What is
 imports apart: those are wall-clock time, the best of three starts in a round, in an environment with a plain install.
 
 A cost per call is over the same loop with a bare call, sampled right before: at least 5,000 calls and about 10 ms a
-sample, so that work put off to every 512th call is paid for within it.
+sample, so that work put off to every 512th call, or for half a millisecond, is paid for within it.
 
 What is timed does nothing, so that its durations fall into one bucket, as those of most free locks and cache hits do.
 There mnemoscope's histograms cost least; "over many buckets" says what an observation costs where durations scatter.

@@ -54,8 +54,9 @@ _FLAGS = {0x200: ASYNC_GENERATOR, 0x80: COROUTINE, 0x20: GENERATOR}
 
 
 def _kind(target: Function) -> str:
+    target = _innermost(target)
     for candidate in (target, type(target).__call__):
-        code = getattr(_innermost(candidate), "__code__", None)
+        code = getattr(candidate, "__code__", None)
         if isinstance(code, CodeType):
             for flag, kind in _FLAGS.items():
                 if code.co_flags & flag:

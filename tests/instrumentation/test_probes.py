@@ -184,7 +184,11 @@ async def test_methods_of_all_kinds_partials_and_callable_objects_work() -> None
     assert probe(functools.partial(divmod, 7))(2) == (3, 1)
     assert await probe(store)() == 1
     assert await probe(functools.partial(store.__call__))() == 1
-    assert outcomes(registry) == (7, 0, 0)
+    assert await probe(functools.partial(store))() == 1
+    assert outcomes(registry) == (8, 0, 0)
+    # Of a coroutine function, in whatever it is wrapped, the wrapper is one too.
+    for wrapped in (store, functools.partial(store), functools.partial(functools.partial(store.__call__))):
+        assert inspect.iscoroutinefunction(probe(wrapped))
 
 
 @scope.index_write("pickled", registry=Registry())
