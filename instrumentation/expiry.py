@@ -38,7 +38,7 @@ class Expiry:
         for family in families:
             if not expires(family.metric):
                 continue
-            for key, series in list(family.series.items()):
+            for key, series in family.series.copy().items():
                 name = (family.metric.name, key)
                 state, since = self._seen.get(name, (None, now))
                 if state is not series.state:
@@ -52,7 +52,7 @@ class Expiry:
     def wake(self, families: Iterable[SeriesOf]) -> None:
         """Bring back the sleeping series that were written to."""
         by_name = {family.metric.name: family for family in families}
-        for (metric, key), series in list(self._asleep.items()):
+        for (metric, key), series in self._asleep.copy().items():
             if metric in by_name and _written(series):
                 by_name[metric].series.setdefault(key, series)
                 self._asleep.pop((metric, key), None)

@@ -70,7 +70,7 @@ class Registry:
         self.started = time.time()
         self._monotonic = time.monotonic()
         self.gauge(catalog.UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
-        self.gauge(catalog.SELF_SERIES).set_function(lambda: sum(len(f.series) for f in self._families.values()))
+        self.gauge(catalog.SELF_SERIES).set_function(lambda: sum(len(f.series) for f in list(self._families.values())))
         _registries.add(self)
 
     # Series ---------------------------------------------------------------------------------------

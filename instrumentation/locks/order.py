@@ -160,7 +160,7 @@ def told(key: object, entry: Entry) -> tuple[str, str, Place]:
 
 def held_now() -> list[tuple[str, str, Place]]:
     """What is held at this moment, as far as it is tracked; each as `told` gives it."""
-    return [told(key, entry) for key, entries in list(stacks.items()) for entry in list(entries)]
+    return [told(key, entry) for key, entries in stacks.copy().items() for entry in list(entries)]
 
 
 def forget() -> None:

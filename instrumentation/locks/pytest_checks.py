@@ -117,7 +117,7 @@ class LockChecks:
 
 def holds() -> Holds:
     """What is held now, by the identity of its entry: a lock that is taken again makes another one."""
-    return {id(entry): (key, entry) for key, entries in list(order.stacks.items()) for entry in tuple(entries)}
+    return {id(entry): (key, entry) for key, entries in order.stacks.copy().items() for entry in tuple(entries)}
 
 
 def _new(before: Holds) -> Holds:

@@ -255,7 +255,8 @@ from mnemoscope.instrumentation.registry import Registry
 registry = Registry()
 registry.share(sys.argv[1])
 series = [registry.histogram(catalog.LOCK_WAIT, lock=f"l{i}", mode="read") for i in range(60)]
-print("ready", flush=True)
+registry._sharing._publish()
+print("published", flush=True)
 while True:
     for one in series:
         one.observe(0.25)

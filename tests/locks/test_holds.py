@@ -1,0 +1,86 @@
+"""Holds that other threads end: each once, none lost, whoever comes between."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from mnemoscope.instrumentation.locks.holds import Holds
+
+THREADS, EACH = 4, 3_000
+
+
+@pytest.fixture
+def hostile_switching() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hostile_switching")
+def test_holds_that_others_end_are_each_ended_once() -> None:
+    holds = Holds()
+    ended: list[float] = []
+    failures: list[BaseException] = []
+
+    def guarded(work: object) -> None:
+        try:
+            work()  # type: ignore[operator]
+        except BaseException as error:
+            failures.append(error)
+
+    def begin() -> None:
+        for _ in range(EACH):
+            holds.begin()
+
+    def end() -> None:
+        while len(ended) < THREADS * EACH and not failures:
+            if (hold := holds.end(whole=False)) is not None:
+                ended.append(hold[1])
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in (begin, end) * THREADS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not failures
+    assert len(ended) == THREADS * EACH
+    assert min(ended) >= 0
+    assert holds.end() is None
+    assert holds.threads() == []
+
+
+def test_a_hold_taken_again_lasts_from_the_first_taking_to_the_last_release() -> None:
+    holds = Holds()
+    holds.begin()
+    holds.begin()
+    assert holds.depth() == 2
+    assert holds.end() is None
+    assert holds.end() is not None
+    assert holds.end() is None
+
+
+def test_the_longest_hold_of_another_thread_is_the_one_that_is_ended() -> None:
+    holds = Holds()
+    idents = []
+    alive = threading.Event()
+
+    def hold() -> None:
+        holds.begin()
+        idents.append(threading.get_ident())
+        alive.wait(10)
+
+    threads = [threading.Thread(target=hold) for _ in range(2)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        while len(idents) <= number:
+            pass
+    ended = [holds.end(), holds.end()]
+    alive.set()
+    for thread in threads:
+        thread.join()
+    assert [end and end[0] for end in ended] == idents
