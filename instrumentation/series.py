@@ -305,12 +305,13 @@ class Peak:
     Reading does not reset it: two servers that scrape the same process see the same.
     """
 
-    __slots__ = ("_clock", "_current", "_levels", "_previous", "_slot", "_window")
+    __slots__ = ("_clock", "_current", "_guard", "_levels", "_previous", "_slot", "_window")
 
     def __init__(self, window: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._window = window
         self._clock = clock
         self._slot = int(clock() // window)
+        self._guard = new_guard()
         self._levels: list[float] = []
         self._current = 0.0
         self._previous = 0.0
@@ -323,15 +324,23 @@ class Peak:
 
     def read(self, level: float) -> float:
         """The peak; `level` is the level now, from which a new window starts."""
+        if self._guard.acquire(False):
+            try:
+                self._fold(level)
+            finally:
+                self._guard.release()
+        # In the order in which a level moves on, so that one that another reader moves meanwhile is not missed.
+        return max([level, *self._levels[:], self._current, self._previous])
+
+    def _fold(self, level: float) -> None:
         taken = self._levels[:]
-        del self._levels[: len(taken)]
         self._current = max([self._current, level, *taken])
+        del self._levels[: len(taken)]
         slot = int(self._clock() // self._window)
         if slot != self._slot:
             # After a longer silence nothing of the past window is recent.
             self._previous = self._current if slot == self._slot + 1 else level
             self._current, self._slot = level, slot
-        return max(self._current, self._previous)
 
 
 class InFlight:

@@ -1,7 +1,8 @@
-"""What tests share: the real promtool and Prometheus, free ports, servers that are stopped again."""
+"""What tests share: the real promtool and Prometheus, free ports, servers that are stopped again, hasty threads."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +27,15 @@ def prometheus_binary() -> Path:
     path = tools.find("prometheus").path
     assert path is not None
     return path
+
+
+@pytest.fixture
+def hostile_switching() -> Iterator[None]:
+    """Threads take turns every microsecond."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import itertools
 import math
 import os
 import signal
-import sys
 import threading
-from collections.abc import Iterator
 
 import prometheus_client
 import pytest
@@ -26,14 +24,6 @@ THREADS, EACH = 4, 20_000
 @pytest.fixture
 def registry() -> Registry:
     return Registry()
-
-
-@pytest.fixture
-def hostile_switching() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 def run_threads(work: object, count: int = THREADS) -> None:
@@ -241,6 +231,28 @@ def test_a_forked_child_starts_at_zero_and_keeps_what_gauges_were_set_to(registr
     assert counter.point().value == 5
     assert tracker.now() == 1
     del self_token
+
+
+@pytest.mark.usefixtures("hostile_switching")
+def test_a_peak_that_was_noted_is_seen_whoever_else_reads() -> None:
+    peak = Peak(clock=lambda: 0.0)
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            peak.read(0)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    seen = []
+    for level in range(5_000):
+        peak.note(level)
+        seen.append(peak.read(0))
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert seen == list(range(5_000))
 
 
 def test_a_peak_is_seen_by_every_scrape_for_at_least_its_window_and_then_forgotten() -> None:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from mnemoscope.instrumentation.locks.holds import Holds
 
 THREADS, EACH = 4, 3_000
-
-
-@pytest.fixture
-def hostile_switching() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.mark.usefixtures("hostile_switching")
