@@ -173,7 +173,7 @@ def test_a_client_that_sends_byte_by_byte_is_cut_all_the_same() -> None:
 def test_a_client_that_does_not_read_holds_its_place_for_a_limited_time_only() -> None:
     shot = whole_catalog()
     large = shot._replace(families=shot.families * 100)
-    with serve(app(lambda: large), port=0, timeout=0.5, max_connections=1) as running, connect(running) as client:
+    with serve(app(lambda: large), port=0, timeout=2.0, max_connections=1) as running, connect(running) as client:
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(5) == b"HTTP/"
         assert eventually_get(f"{running.url}/health").status_code == 200
