@@ -32,7 +32,7 @@ class Holds:
 
     def threads(self) -> list[int]:
         """Who holds."""
-        return list(self._starts)
+        return [thread for thread, starts in self._starts.copy().items() if starts]
 
     def end(self, *, whole: bool = True) -> tuple[int, float] | None:
         """This thread lets go, or, if it holds nothing, whoever has held for longest.
