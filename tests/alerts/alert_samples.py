@@ -55,7 +55,12 @@ AWKWARD = from_mapping(
             "cache_hit_ratio": {"yellow": 0.947, "red": 0.521},
             "storage_error_ratio": {"yellow": 0.0095, "red": 0.263},
         },
-        "objectives": {"storage_success": {"target": 0.9988}},
+        # Promtool takes longest over what has windows of hours, whose tests have no values near a limit here.
+        "alerts": {
+            name: {"enabled": False}
+            for name in alerts.alert_names()
+            if name.endswith("BudgetBurn") or name in ("DeadlockDetected", "LockOrderInversion")
+        },
     }
 )
 

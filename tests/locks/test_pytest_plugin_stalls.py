@@ -78,6 +78,7 @@ def test_long():
         with a:
             taken.set()
             until(lambda: watchdog.incidents)
+            time.sleep(0.5)  # else the wait might end by itself at the moment in which it is ended
     thread = threading.Thread(target=hold, name="holder")
     thread.start()
     taken.wait(10)
