@@ -108,10 +108,9 @@ def named(name: str, labels: Mapping[str, str]) -> str:
     return name + "{" + ", ".join(str(promql.Matcher(k, "=", v)) for k, v in labels.items()) + "}"
 
 
-def beyond(limit: Fraction, most: Fraction | None = None) -> Fraction:
-    """A value a little above `limit`, where possible not above `most`, the largest that can be measured."""
-    value = limit * (1 + EXCESS)
-    return _plain(value if most is None else min(value, (limit + most) / 2), limit)
+def beyond(limit: Fraction, most: Fraction) -> Fraction:
+    """A value a little above `limit`, and nearer to it than to `most`, the largest that can be measured."""
+    return _plain(min(limit * (1 + EXCESS), (limit + most) / 2), limit)
 
 
 def beneath(limit: Fraction) -> Fraction:

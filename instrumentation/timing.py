@@ -90,7 +90,7 @@ class Timer(Probe):
 
 
 _GLANCE = 0.0005
-"""Seconds until a wrapper looks again whether its journal is long: looking each time costs as much as recording."""
+"""Seconds until a wrapper looks again whether its journal is long; each time would make a call a tenth dearer."""
 
 # The two wrappers call nothing that they can do without; even unpacking no keywords copies a dictionary.
 
