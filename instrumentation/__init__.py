@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import catalog
+from .default import configure, default_registry
 from .errors import error_kind
 from .exposition import asgi_app, health, not_ready, otlp, prometheus_collector, ready, serve, wsgi_app
 from .locks import (
@@ -20,12 +21,16 @@ from .locks import (
     debug_locks,
     observe_lock,
 )
-from .operation import Probe
+from .operation import Operation, Probe
 from .percall import per_call
 from .probes import (
+    CacheLookup,
+    Consolidation,
+    Recall,
     cache_lookup,
     completion,
     consolidation,
+    in_flight,
     index_write,
     lock_hold,
     lock_wait,
@@ -36,22 +41,26 @@ from .probes import (
     vector_search,
 )
 from .process import observe_process
-from .registry import RecordingError, Registry, configure, default_registry
+from .registry import RecordingError, Registry
 from .series import Counter, Gauge, Histogram
 from .shortcuts import counter, declare, gauge, histogram, snapshot
 
 __all__ = [
     "BoundedSemaphore",
+    "CacheLookup",
     "Condition",
+    "Consolidation",
     "Counter",
     "DeferredWrites",
     "Gauge",
     "Histogram",
     "Lock",
     "ObservedLock",
+    "Operation",
     "Probe",
     "RLock",
     "RWLock",
+    "Recall",
     "RecordingError",
     "Registry",
     "Semaphore",
@@ -70,6 +79,7 @@ __all__ = [
     "gauge",
     "health",
     "histogram",
+    "in_flight",
     "index_write",
     "lock_hold",
     "lock_wait",

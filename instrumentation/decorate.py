@@ -1,28 +1,37 @@
 """Wrap any kind of callable so that an operation spans its run, and nothing else about it changes.
 
-The wrapper is of the same kind as what it wraps (function, coroutine function, generator, async generator), so
-that `inspect` answers as before; time runs from the first step to the end, not from the call that only creates
-a coroutine or a generator.
+The wrapper is of the same kind as what it wraps (function, coroutine function, generator, async generator), so that
+`inspect` answers as before; time runs from the first step to the end, not from the call that only creates a coroutine
+or a generator.
 """
 
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import AsyncGenerator, Callable, Generator
-from types import CodeType, MethodType
-from typing import Any, Protocol, TypeVar, cast
+import inspect
+import types
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from time import perf_counter
+from types import CoroutineType, MethodType
+from typing import Any, Protocol, Self, TypeVar, cast
+
+from .journal import LIMIT
+from .series import NOT_RECORDED
 
 F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any]
 
 
 class Operation(Protocol):
-    """An operation under way."""
+    """An operation: it begins when it is entered and ends when it is left."""
 
-    def begin(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *ended: Any) -> None: ...
     def returned(self, result: Any) -> None: ...
-    def end(self, error: BaseException | None) -> None: ...
+    def abandon(self) -> None: ...
+
+
+ForCall = Callable[[tuple[Any, ...], dict[str, Any]], Operation]
 
 
 class Source(Protocol):
@@ -31,44 +40,49 @@ class Source(Protocol):
     def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation: ...
 
 
-ForCall = Callable[[tuple[Any, ...], dict[str, Any]], Operation]
-
-
 def wrap(target: F, probe: Source) -> F:
-    """`target`, with an operation of `probe` around each of its runs.
+    """Return `target` with an operation of `probe` around each of its runs.
 
-    A probe may have wrappers of its own for some kinds of callable, in `wrappers`, where it knows a shorter way.
+    Raises:
+        TypeError: it is no function or method.
     """
     if isinstance(target, (classmethod, staticmethod)):
         return cast("F", type(target)(wrap(target.__func__, probe)))
+    if isinstance(target, type) or not callable(target):
+        raise TypeError(f"a probe decorates functions and methods, not {_described(target)}")
     kind = _kind(target)
-    special = getattr(probe, "wrappers", {})
-    wrapper = special[kind](target, probe) if kind in special else _WRAPPERS[kind](target, probe.for_call)
+    plain = getattr(probe, "plain", None)
+    if plain is not None and kind in _PLAIN_WRAPPERS:
+        wrapper = _PLAIN_WRAPPERS[kind](target, *plain)
+    else:
+        wrapper = _WRAPPERS[kind](target, probe.for_call)
     # A partial or a callable object has no __name__ to copy; functools.wraps leaves out what is missing.
-    return cast("F", functools.wraps(target)(wrapper))
+    functools.update_wrapper(wrapper, target)
+    return cast("F", types.coroutine(wrapper) if _is_generator_coroutine(target) else wrapper)
 
 
-FUNCTION, COROUTINE, GENERATOR, ASYNC_GENERATOR = "function", "coroutine", "generator", "async generator"
-_FLAGS = {0x200: ASYNC_GENERATOR, 0x80: COROUTINE, 0x20: GENERATOR}
-"""`inspect.CO_ASYNC_GENERATOR` and so on; `inspect` itself would be a third of what this package imports."""
+def _described(target: object) -> str:
+    if isinstance(target, type):
+        return f"the class {target.__qualname__}: decorate its methods"
+    if isinstance(target, property):
+        return "a property: decorate its getter, below @property"
+    return f"a {type(target).__name__}"
 
 
 def _kind(target: Function) -> str:
     target = _innermost(target)
     for candidate in (target, type(target).__call__):
-        code = getattr(candidate, "__code__", None)
-        if isinstance(code, CodeType):
-            for flag, kind in _FLAGS.items():
-                if code.co_flags & flag:
-                    return kind
-        inspect = sys.modules.get("inspect")  # whoever marked a plain function as a coroutine function has loaded it
-        if inspect is not None and inspect.iscoroutinefunction(candidate):
-            return COROUTINE
-    return FUNCTION
+        if inspect.isasyncgenfunction(candidate):
+            return "async generator"
+        if inspect.iscoroutinefunction(candidate):
+            return "coroutine"
+        if inspect.isgeneratorfunction(candidate):
+            return "generator"
+    return "function"
 
 
 def _innermost(target: Any) -> Any:
-    """The function within partials and bound methods."""
+    """Return the function within partials and bound methods."""
     while True:
         if isinstance(target, functools.partial):
             target = target.func
@@ -78,84 +92,138 @@ def _innermost(target: Any) -> Any:
             return target
 
 
+def _is_generator_coroutine(target: Any) -> bool:
+    """Return whether `types.coroutine` made a generator function awaitable."""
+    code = getattr(_innermost(target), "__code__", None)
+    return isinstance(code, types.CodeType) and bool(code.co_flags & inspect.CO_ITERABLE_COROUTINE)
+
+
 def _function(target: Function, for_call: ForCall) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        operation = for_call(args, kwargs)
-        operation.begin()
-        try:
+        with for_call(args, kwargs) as operation:
             result = target(*args, **kwargs)
-        except BaseException as error:
-            operation.end(error)
-            raise
-        operation.returned(result)
-        operation.end(None)
-        return result
+            if type(result) is CoroutineType:  # a plain wrapper around a coroutine function
+                operation.abandon()
+                return _finished(result, for_call(args, kwargs))
+            operation.returned(result)
+            return result
 
     return wrapper
 
 
+async def _finished(coroutine: Coroutine[Any, Any, Any], operation: Operation) -> Any:
+    with operation:
+        result = await coroutine
+        operation.returned(result)
+        return result
+
+
 def _coroutine(target: Function, for_call: ForCall) -> Function:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        operation = for_call(args, kwargs)
-        operation.begin()
-        try:
+        with for_call(args, kwargs) as operation:
             result = await target(*args, **kwargs)
-        except BaseException as error:
-            operation.end(error)
-            raise
-        operation.returned(result)
-        operation.end(None)
-        return result
+            operation.returned(result)
+            return result
 
     return wrapper
 
 
 def _generator(target: Function, for_call: ForCall) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        operation = for_call(args, kwargs)
-        operation.begin()
-        try:
+        with for_call(args, kwargs) as operation:
             result = yield from target(*args, **kwargs)
-        except BaseException as error:
-            operation.end(error)
-            raise
-        operation.returned(result)
-        operation.end(None)
-        return result
+            operation.returned(result)
+            return result
 
     return wrapper
 
 
 def _async_generator(target: Function, for_call: ForCall) -> Function:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        operation = for_call(args, kwargs)
-        operation.begin()
-        inner = target(*args, **kwargs)
-        try:
-            # There is no `yield from` for async generators; this is what it would do.
-            value = await inner.asend(None)
-            while True:
-                try:
-                    sent = yield value
-                except GeneratorExit:
-                    await inner.aclose()
-                    raise
-                except BaseException as thrown:
-                    value = await inner.athrow(thrown)
-                else:
-                    value = await inner.asend(sent)
-        except StopAsyncIteration:
-            operation.end(None)
-        except BaseException as error:
-            operation.end(error)
-            raise
+        with for_call(args, kwargs):
+            inner = target(*args, **kwargs)
+            try:
+                # There is no `yield from` for async generators; this is what it would do.
+                value = await inner.asend(None)
+                while True:
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        await inner.aclose()
+                        raise
+                    except BaseException as thrown:
+                        value = await inner.athrow(thrown)
+                    else:
+                        value = await inner.asend(sent)
+            except StopAsyncIteration:
+                pass
 
     return wrapper
 
 
 _WRAPPERS = {
-    FUNCTION: _function,
-    COROUTINE: _coroutine,
-    GENERATOR: _generator,
-    ASYNC_GENERATOR: _async_generator,
+    "function": _function,
+    "coroutine": _coroutine,
+    "generator": _generator,
+    "async generator": _async_generator,
 }
+
+# The usual probe records a duration by outcome and nothing else. For it, an operation object would cost more than the
+# two clock readings; these wrappers append to the journal themselves. Unpacking no keywords would copy a dictionary.
+
+
+def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
+    journal, fold, failed, failures = series.ok.journal, series.ok.fold, series.failed, series.error.journal
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        started = perf_counter()
+        try:
+            result = target(*args, **kwargs) if kwargs else target(*args)
+        except BaseException as error:
+            try:
+                failed(perf_counter() - started, error, is_error)
+            except NOT_RECORDED:  # too little stack is left to ask what the error means
+                failures.append(perf_counter() - started)
+            raise
+        if type(result) is CoroutineType:
+            return _plainly_finished(result, series, is_error)
+        journal.append(perf_counter() - started)
+        if len(journal) > LIMIT:
+            try:
+                fold()
+            except NOT_RECORDED:
+                pass
+        return result
+
+    return wrapper
+
+
+async def _plainly_finished(coroutine: Coroutine[Any, Any, Any], series: Any, is_error: Any) -> Any:
+    return await _plain_coroutine(lambda: coroutine, series, is_error)()
+
+
+def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
+    journal, fold, failed, failures = series.ok.journal, series.ok.fold, series.failed, series.error.journal
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        started = perf_counter()
+        try:
+            result = await (target(*args, **kwargs) if kwargs else target(*args))
+        except BaseException as error:
+            try:
+                failed(perf_counter() - started, error, is_error)
+            except NOT_RECORDED:  # too little stack is left to ask what the error means
+                failures.append(perf_counter() - started)
+            raise
+        journal.append(perf_counter() - started)
+        if len(journal) > LIMIT:
+            try:
+                fold()
+            except NOT_RECORDED:
+                pass
+        return result
+
+    return wrapper
+
+
+_PLAIN_WRAPPERS = {"function": _plain_function, "coroutine": _plain_coroutine}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 ErrorKind = Callable[[BaseException], str]
 
@@ -61,11 +61,13 @@ def error_kind(error: BaseException) -> str:
     return next((kind for part, kind in _BY_MESSAGE if part in message), "other")
 
 
-def mapped(rules: tuple[tuple[type[BaseException], str], ...]) -> ErrorKind:
-    """A classifier that asks `rules` first, the nearest class of the exception's own line, then `error_kind`."""
-    by_type = dict(rules)
+def mapped(rules: Mapping[type[BaseException], str], error: BaseException) -> str:
+    """Return what `rules` say of the nearest class of the exception's own line, else what `error_kind` says.
 
-    def kind(error: BaseException) -> str:
-        return next((by_type[cls] for cls in type(error).__mro__ if cls in by_type), None) or error_kind(error)
-
-    return kind
+    >>> mapped({OSError: "busy"}, PermissionError()), mapped({OSError: "busy"}, TimeoutError("x"))
+    ('busy', 'busy')
+    """
+    for cls in type(error).__mro__:
+        if cls in rules:
+            return rules[cls]
+    return error_kind(error)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from . import catalog
 from .health import Health
 from .process import observe_process
-from .registry import Registry, default_registry
+from .default import default_registry
+from .registry import Registry
 
 if TYPE_CHECKING:
     from .exporters.app import App

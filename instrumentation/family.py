@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from .catalog import Kind, Metric
-from .series import Counter, FoldGuard, Gauge, Histogram, new_guard
+from .journal import Guard
+from .series import Counter, Gauge, Histogram
 
 AnySeries: TypeAlias = Counter | Gauge | Histogram
 CLASSES: dict[Kind, type[AnySeries]] = {Kind.COUNTER: Counter, Kind.GAUGE: Gauge, Kind.HISTOGRAM: Histogram}
@@ -18,5 +19,5 @@ class SeriesOf:
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
-        self.guard: FoldGuard = new_guard()
+        self.guard = Guard()
         self.series: dict[tuple[str, ...], AnySeries] = {}

@@ -1,170 +1,224 @@
-"""What a probe is: a decorator and a context manager around one kind of operation.
-
-A probe object is itself the operation of whoever enters it first; whoever enters it while it is in use (nested,
-in another thread or task) gets an operation of its own. So the usual `with index_write("s"):` makes one object
-and no more, and a probe that is kept and shared is right as well.
-"""
+"""Observe one run of an operation: a block, or a decorated call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from contextvars import ContextVar
+from enum import Enum
+from sys import _getframe
+from threading import get_ident
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
+from .catalog import Metric
 from .decorate import wrap
-
-F = TypeVar("F", bound=Callable[..., Any])
+from .registry import Registry
+from .series import NOT_RECORDED
+from .values import RefusedError, number, text
 
 OK, ERROR, CANCELLED = "ok", "error", "cancelled"
 
-
 IsError = Callable[[Exception], bool]
-"""Says whether an exception is a failure, or an answer like any other (a `KeyError` for what is not there)."""
+"""Return whether an exception is a failure, or an answer like any other (a `KeyError` for what is not there)."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Sink:
-    """Where a kind of operation is recorded, and how its outcome is judged.
+def outcome_of(error: BaseException | None, is_error: IsError | None) -> str:
+    """Return `ok`, `error`, or `cancelled` for what is cut short from outside.
 
     Cancellation in asyncio and trio, an abandoned generator, an interrupt from the keyboard and an exit are all
-    exceptions beside `Exception`; none of them says that the work itself failed.
+    exceptions beside `Exception`; none of them means that the work itself failed.
     """
-
-    __slots__ = ("is_error",)
-
-    def __init__(self, is_error: IsError | None = None) -> None:
-        self.is_error = is_error
-
-    def outcome_of(self, error: BaseException | None) -> str:
-        """`ok`, `error`, or `cancelled` for what is cut short from outside."""
-        if error is None:
-            return OK
-        if not isinstance(error, Exception):
-            return CANCELLED
-        if self.is_error is None:
-            return ERROR
-        try:
-            return ERROR if self.is_error(error) else OK
-        except Exception:
-            return ERROR  # a predicate that fails must not reach the host, nor hide an error
+    if error is None:
+        return OK
+    if not isinstance(error, Exception):
+        return CANCELLED
+    if is_error is None:
+        return ERROR
+    try:
+        return ERROR if is_error(error) else OK
+    except Exception:
+        return ERROR  # a predicate that fails must not reach the host, nor hide an error
 
 
-# Operations that this thread's or task's context began on a probe that was already in use, newest first.
-_marked: ContextVar[tuple[Probe, Any] | None] = ContextVar("mnemoscope_operations", default=None)
+class ProbeSeries(Protocol):
+    """The series that a kind of probe records in."""
+
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def metric(self) -> Metric: ...
+
+    def record(self, seconds: float, outcome: str) -> None:
+        """Record a duration."""
 
 
-_MARKED = ""
-"""As an outcome: nothing was said of it, but the probe itself bears a mark, which its exit has to take away."""
+S = TypeVar("S", bound=ProbeSeries)
 
 
-class Probe:
-    """Decorator and context manager in one; subclasses say what is recorded at the end of an operation.
+class Operation(Generic[S]):
+    """One run of what a probe observes. A block gets it by `with probe as operation`.
 
     Attributes:
-        sink: where it is recorded; each kind of probe has a kind of sink.
-        idle: empty while somebody has entered this object itself.
-        outcome: set it within the block to overrule what the exception, or its absence, says.
-        started: `perf_counter` at the begin.
+        outcome: set it within the block to overrule what the exception, or its absence, means; after the block it is the
+            outcome that was recorded.
+        seconds: how long the run took; None until it has ended.
     """
 
-    __slots__ = ("_others", "idle", "outcome", "sink", "started")
+    __slots__ = ("__weakref__", "_begun", "_is_error", "_outer", "_series", "_thread", "outcome", "seconds")
+    _outer: Operation[S] | None
+    _thread: int
 
-    def __init__(self, sink: Any) -> None:
-        self.sink = sink
-        self.idle = [True]  # whoever pops it has the probe; list.pop is atomic, so only one thread does
-        self._others: dict[int, Self] = {}  # by id: the operations of who entered while it was in use
+    def __init__(self, series: S, is_error: IsError | None = None) -> None:
+        self._series = series
+        self._is_error = is_error
+        self._begun: float | None = None
         self.outcome: str | None = None
-        self.started = 0.0
+        self.seconds: float | None = None
 
     # For subclasses -------------------------------------------------------------------------------
 
-    def fresh(self) -> Self:
-        """Another probe of the same kind and labels, not in use."""
-        return type(self)(self.sink)
-
-    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
-        """The operation of one decorated call."""
-        return type(self)(self.sink)
-
     def begin(self) -> None:
-        """Begin an operation."""
-        self.outcome = None
-        self.started = perf_counter()
+        """Begin; the clock is read last."""
+        self._begun = perf_counter()
 
     def returned(self, result: Any) -> None:
         """Take note of what a decorated callable returned."""
 
     def end(self, error: BaseException | None) -> None:
-        """End the operation, with the exception that ended it."""
-        seconds = perf_counter() - self.started
-        self.record(seconds, self.outcome or self.sink.outcome_of(error), error)
+        """End, with the exception that ended it, and record."""
+        if self._begun is None:
+            return
+        self.seconds = perf_counter() - self._begun
+        self._begun = None
+        self.outcome = OK if error is None and self.outcome is None else self._judged(error)
+        self.record(self.seconds, self.outcome, error)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         """Write down what there is to record."""
-        raise AssertionError("each kind of probe says what it records")
+        self._series.record(seconds, outcome)
 
-    # For services ---------------------------------------------------------------------------------
+    def abandon(self) -> None:
+        """Record nothing: the run turned out not to be one."""
+        self._begun = None
 
-    def __call__(self, target: F) -> F:
-        """`target` with an operation around each run; of the same kind, name and signature as before."""
-        return wrap(target, self)
+    def counted(self, metric: Metric, value: object) -> float | None:
+        """Return a number that the service has set, as a float; None after counting it as refused."""
+        try:
+            return number(value, 0.0)
+        except RefusedError as refused:
+            self._series.registry.drop(metric, refused.reason, value=value)
+            return None
+
+    def _judged(self, error: BaseException | None) -> str:
+        given: object = self.outcome
+        if given is None:
+            return outcome_of(error, self._is_error)
+        try:
+            if isinstance(given, str | Enum):
+                return text(given)
+        except RefusedError:
+            pass
+        self._series.registry.drop(self._series.metric, "wrong_type", value=given)
+        return outcome_of(error, self._is_error)
+
+    # For probes and wrappers: nothing of ours reaches the host, not even at the end of the stack -----
 
     def __enter__(self) -> Self:
         try:
-            self.idle.pop()
-        except IndexError:
-            return self._enter_again()
-        self.begin()
-        if self._others:
-            self._mark()
+            self.begin()
+        except NOT_RECORDED:
+            pass
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        operation = self._mine() if self._others or self.outcome is not None else self
-        operation.end(error)
-        if operation is self:
-            self.idle.append(True)
+        try:
+            self.end(error)
+        except NOT_RECORDED:
+            pass
 
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
+
+O_co = TypeVar("O_co", bound=Operation[Any], covariant=True)
+
+
+class Probe(Generic[O_co]):
+    """A decorator and context manager around one kind of operation.
+
+    Each block and each call is an operation of its own, so a probe can be kept, shared and nested.
+    """
+
+    __slots__ = ("_arguments", "_kind", "_open")
+
+    def __init__(self, kind: type[O_co], *arguments: Any) -> None:
+        self._kind = kind
+        self._arguments = arguments
+        self._open: dict[int, O_co] = {}  # the newest operation of each frame that has begun one, by the frame's id
+
+    def operation(self) -> O_co:
+        """Return a new operation, not begun."""
+        return self._kind(*self._arguments)
+
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> O_co:
+        """Return the operation of one decorated call."""
+        return self._kind(*self._arguments)
+
+    @property
+    def plain(self) -> tuple[Any, IsError | None] | None:
+        """Series and predicate, where an operation records its duration by outcome and nothing else."""
+        return (self._arguments[0], self._arguments[1]) if self._kind is Operation else None  # type: ignore[comparison-overlap]
+
+    def __call__(self, target: F) -> F:
+        """Return `target` with an operation around each run; of the same kind, name and signature as before.
+
+        Raises:
+            TypeError: it is no function or method.
+        """
+        return wrap(target, self)
+
+    def __enter__(self) -> O_co:
+        return self._enter(id(_getframe(1)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._exit(id(_getframe(1)), error)
+
+    async def __aenter__(self) -> O_co:
+        return self._enter(id(_getframe(1)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.__exit__(kind, error, traceback)
+        self._exit(id(_getframe(1)), error)
 
-    def _mark(self) -> None:
-        """Bear in this context that the newest operation is the probe itself, where its others are open too.
+    # The frame that holds the `with` statement is the same at both ends of the block, whichever thread or context runs
+    # it. Where a helper such as ExitStack enters or leaves, it is not; then the newest operation of the thread ends,
+    # or, in a thread that has begun none, the oldest of all.
 
-        Without it, an exit would take an older one of this context for its own: that of the code a signal handler
-        interrupts, or that of the task which started this one and lent it its context.
-        """
-        _marked.set((self, _marked.get()))
-        self.outcome = _MARKED
+    def _enter(self, frame: int) -> O_co:
+        operation = self._kind(*self._arguments)
+        operation._outer = self._open.get(frame)
+        operation._thread = get_ident()
+        self._open[frame] = operation
+        return operation.__enter__()
 
-    def _enter_again(self) -> Self:
-        operation = self.fresh()
-        self._others[id(operation)] = operation
-        _marked.set((operation, _marked.get()))
-        operation.begin()
-        return operation
+    def _exit(self, frame: int, error: BaseException | None) -> None:
+        operation = self._open.pop(frame, None)
+        while operation is None and self._open:
+            frame = self._likeliest()
+            operation = self._open.pop(frame, None)
+        if operation is None:
+            return
+        if operation._outer is not None:
+            self._open[frame] = operation._outer
+            operation._outer = None
+        operation.__exit__(None, error, None)
 
-    def _mine(self) -> Self:
-        """The operation that this context began last: one it bears a mark of, else the first one, the probe itself."""
-        others = self._others
-        node = _marked.get()
-        while node is not None:
-            # One step for finding and taking: other threads change the dictionary meanwhile.
-            operation = self if node[0] is self else others.pop(id(node[0]), None)
-            if operation is not None:
-                _marked.set(node[1])
-                return operation
-            node = node[1]
-        if self.idle:  # no mark, and the probe itself is not in use: the begin was in another context
-            with suppress(KeyError):
-                return others.popitem()[1]
-        return self
+    def _likeliest(self) -> int:
+        entries = list(self._open.items())
+        thread = get_ident()
+        own = [frame for frame, operation in entries if operation._thread == thread]
+        return own[-1] if own else entries[0][0] if entries else 0

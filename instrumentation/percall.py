@@ -2,57 +2,86 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from . import catalog
 from .decorate import wrap
-from .operation import Probe
-from .registry import OTHER, Registry, default_registry
+from .default import default_registry
+from .operation import Operation, Probe
+from .registry import OTHER, Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
-LabelSource = str | Callable[..., str]
+LabelSource = object
+"""A label's value, or a function of the call's arguments that gives it."""
 
 
 class PerCall:
     """A decorator that makes its probe from each call's arguments."""
 
-    __slots__ = ("_factory", "_labels", "_registry")
+    __slots__ = ("_factory", "_labels", "_name", "_options")
 
-    def __init__(self, factory: Callable[..., Probe], registry: Registry, labels: Mapping[str, LabelSource]) -> None:
+    def __init__(
+        self, factory: Callable[..., Probe[Any]], labels: Mapping[str, LabelSource], options: Mapping[str, Any]
+    ) -> None:
         self._factory = factory
-        self._registry = registry
         self._labels = labels
+        self._options = options
+        self._name = getattr(factory, "__name__", "timed")
 
     def __call__(self, target: F) -> F:
-        """`target`, with an operation around each run whose labels come from that run's arguments."""
+        """Return `target` with an operation around each run whose labels come from that run's arguments.
+
+        Raises:
+            TypeError: it is no function or method.
+        """
         return wrap(target, self)
 
-    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Probe:
-        """The probe of one call."""
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation[Any]:
+        """Return the operation of one call."""
         labels = {name: self._label(source, args, kwargs) for name, source in self._labels.items()}
-        return self._factory(registry=self._registry, **labels)
+        return self._factory(**labels, **self._options).operation()
 
-    def _label(self, source: LabelSource, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        if isinstance(source, str):
+    def _label(self, source: LabelSource, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        if not callable(source):
             return source
         try:
-            return str(source(*args, **kwargs))
+            return source(*args, **kwargs)
         except Exception:
-            self._registry.counter(catalog.SELF_DROPPED, metric=self._factory.__name__, reason="callback").inc()
+            registry: Registry = self._options["registry"]
+            registry.counter(catalog.SELF_DROPPED, metric=self._name, reason="callback").inc()
             return OTHER
 
 
-def per_call(factory: Callable[..., Probe], /, *, registry: Registry | None = None, **labels: LabelSource) -> PerCall:
+def per_call(
+    factory: Callable[..., Probe[Any]], /, *, registry: Registry | None = None, **arguments: LabelSource
+) -> PerCall:
     """Decorate with a probe whose labels come from the call's arguments.
 
         @scope.per_call(scope.storage, backend="turso", operation=lambda self, operation, *rest: operation)
         def execute(self, operation, *rest): ...
 
     Args:
-        factory: the probe's function: `storage`, `index_write`, `recall` ...
-        labels: its arguments by name; a function is called with the arguments of the decorated call. Where it
-            raises, the label is `other` and the failure counted; the host does not notice.
+        factory: the probe's function (`storage`, `index_write`, `recall` ...), or `functools.partial(timed, METRIC)`.
         registry: what to record in; the default registry if not given.
+        arguments: the factory's. For a label, a function is called with the arguments of the decorated call; where it
+            raises, the label is `other` and the failure counted, and the service does not notice. Options such as
+            `is_error` are handed on as they are.
+
+    Raises:
+        TypeError: the factory does not take these arguments.
     """
-    return PerCall(factory, registry or default_registry(), labels)
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        name = getattr(factory, "__name__", "timed")
+        raise TypeError(f"per_call(scope.{name}): {error}; it takes {signature}") from None
+    options = {
+        name: value
+        for name, value in arguments.items()
+        if name in signature.parameters and signature.parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    labels = {name: value for name, value in arguments.items() if name not in options}
+    return PerCall(factory, labels, {**options, "registry": registry or default_registry()})

@@ -7,20 +7,26 @@ None raises into the service and none waits for another thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Literal, Never
 
 from . import catalog
-from .catalog import Metric
+from .catalog import Label, Metric
+from .default import default_registry
+from .durations import Durations, DurationsOf, durations_of
 from .errors import ErrorKind, error_kind, mapped
+from .in_flight import InFlight
 from .locks.hooks import waiters_of
-from .operation import ERROR, OK, IsError, Probe, Sink
-from .registry import Registry, default_registry
-from .timing import Durations, Timer, timer
+from .operation import ERROR, OK, IsError, Operation, Probe, ProbeSeries
+from .registry import Registry
+from .series import Counter, Histogram
+
+Mode = Literal["exclusive", "read", "write"]
+RecallPath = Literal["hierarchical", "flat", "blended"]
 
 
 def timed(
-    metric: Metric, /, *, is_error: IsError | None = None, registry: Registry | None = None, **labels: str
-) -> Timer:
+    metric: Metric, /, *, is_error: IsError | None = None, registry: Registry | None = None, **labels: object
+) -> Probe[Operation[Durations]]:
     """Record how long something takes in any histogram of the catalog, or of your own, that counts seconds.
 
     A label `outcome` is filled in (`ok`, `error`, `cancelled`) unless it is given.
@@ -28,167 +34,257 @@ def timed(
     Raises:
         ValueError: the metric is no histogram, or the labels are not the metric's.
     """
-    return Timer((registry or default_registry()).memo(_durations, metric, is_error, *labels.items()))
+    series = (registry or default_registry()).bundle(durations_of(metric, tuple(labels)), *labels.values())
+    return Probe(Operation, series, is_error)
 
 
-def _durations(registry: Registry, metric: Metric, is_error: IsError | None, *labels: tuple[str, str]) -> Durations:
-    return Durations(registry, metric, is_error, **dict(labels))
+_LOCK_HOLD = DurationsOf(catalog.LOCK_HOLD, "lock_hold")
+_INDEX_WRITE = DurationsOf(catalog.INDEX_WRITE, "index_write")
+_VECTOR_SEARCH = DurationsOf(catalog.VECTOR_SEARCH, "vector_search")
+_REQUEST = DurationsOf(catalog.REQUEST_DURATION, "request")
 
 
-def lock_hold(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Timer:
+def lock_hold(
+    lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None
+) -> Probe[Operation[Durations]]:
     """Record how long the block, or the decorated call, holds `lock`."""
-    return timer(registry, (catalog.LOCK_HOLD, None, lock, mode))
+    return Probe(Operation, (registry or default_registry()).bundle(_LOCK_HOLD, lock, mode), None)
 
 
-def index_write(index: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
+def index_write(
+    index: str, *, is_error: IsError | None = None, registry: Registry | None = None
+) -> Probe[Operation[Durations]]:
     """Record duration and outcome of one write to `index`."""
-    return timer(registry, (catalog.INDEX_WRITE, is_error, index))
+    return Probe(Operation, (registry or default_registry()).bundle(_INDEX_WRITE, index), is_error)
 
 
-def vector_search(index: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
-    """Record the duration of one search in `index`."""
-    return timer(registry, (catalog.VECTOR_SEARCH, is_error, index))
+def vector_search(
+    index: str, *, is_error: IsError | None = None, registry: Registry | None = None
+) -> Probe[Operation[Durations]]:
+    """Record duration and outcome of one search in `index`."""
+    return Probe(Operation, (registry or default_registry()).bundle(_VECTOR_SEARCH, index), is_error)
 
 
-def request(route: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Timer:
+def request(
+    route: str, *, is_error: IsError | None = None, registry: Registry | None = None
+) -> Probe[Operation[Durations]]:
     """Record duration and outcome of one request; `route` is the template (`/episodes/{id}`), never the raw path.
 
     A caller's mistake (a 4xx answer) is `ok` for availability; set `request.outcome = "error"` for a 5xx that was
     answered without an exception.
     """
-    return timer(registry, (catalog.REQUEST_DURATION, is_error, route))
+    return Probe(Operation, (registry or default_registry()).bundle(_REQUEST, route), is_error)
 
 
-def lock_wait(lock: str, mode: str = "exclusive", *, registry: Registry | None = None) -> Wait:
+# Work under way -----------------------------------------------------------------------------------
+
+
+class _UnderWay(ProbeSeries):
+    """Series of which the operations under way are counted."""
+
+    under_way: InFlight
+
+
+class InFlightOperation(Operation[Any]):
+    """A run that is counted as work under way until its end."""
+
+    __slots__ = ()
+
+    def begin(self) -> None:
+        self._series.under_way.enter(self)
+        super().begin()
+
+    def end(self, error: BaseException | None) -> None:
+        self._series.under_way.leave(self)
+        super().end(error)
+
+    def abandon(self) -> None:
+        self._series.under_way.leave(self)
+        super().abandon()
+
+
+class _LockWaits:
+    """Series of the waits for one lock."""
+
+    __slots__ = ("_wait", "registry", "under_way")
+    probe: ClassVar[str] = "lock_wait"
+    metric: ClassVar[Metric] = catalog.LOCK_WAIT
+    labels: ClassVar[tuple[Label, ...]] = catalog.LOCK_WAIT.labels
+
+    def __init__(self, registry: Registry, lock: str, mode: str) -> None:
+        self.registry = registry
+        self.under_way = waiters_of(registry, lock, mode)
+        self._wait = registry.histogram(catalog.LOCK_WAIT, lock=lock, mode=mode)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        self._wait.observe(seconds)
+
+
+def lock_wait(lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None) -> Probe[InFlightOperation]:
     """Record the time from here to the end of the block as a wait for `lock`; put it around any acquire.
 
     Args:
         lock: name of the lock.
         mode: `exclusive`, `read` or `write`.
+        registry: what to record in; the default registry if not given.
     """
-    return Wait((registry or default_registry()).memo(_Waits, lock, mode))
+    return Probe(InFlightOperation, (registry or default_registry()).bundle(_LockWaits, lock, mode))
 
 
-class _Waits(Sink):
-    """Series of the waits for one lock."""
+class _InFlight:
+    """A gauge of work under way, and one of its peak."""
 
-    __slots__ = ("wait", "waiters")
+    __slots__ = ("metric", "registry", "under_way")
 
-    def __init__(self, registry: Registry, lock: str, mode: str) -> None:
-        super().__init__()
-        self.waiters = waiters_of(registry, lock, mode)
-        self.wait = registry.histogram(catalog.LOCK_WAIT, lock=lock, mode=mode)
-
-
-class Wait(Probe):
-    """A wait for a lock; who waits is counted until its end."""
-
-    __slots__ = ()
-    sink: _Waits
-
-    def begin(self) -> None:
-        self.sink.waiters.enter(self)
-        super().begin()
-
-    def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self.sink.waiters.leave(self)
-        self.sink.wait.observe(seconds)
-
-
-def found(result: Any) -> bool:
-    """Whether a lookup's result is a hit, unless the service says otherwise: it is not None."""
-    return result is not None
-
-
-def cache_lookup(cache: str, hit: Callable[[Any], bool] = found, *, registry: Registry | None = None) -> Lookup:
-    """Record one lookup in `cache`: its duration, and whether it hit. The ratio is computed from the counts.
-
-    Args:
-        cache: name of the cache or its backend.
-        hit: for a decorated lookup, tells from the result whether it hit; by default, whether it is not None.
-
-    In a block: `with cache_lookup("redb") as lookup: lookup.hit = (value := cache.get(key)) is not None`.
-    """
-    return Lookup((registry or default_registry()).memo(_Lookups, cache, hit))
-
-
-class _Lookups(Sink):
-    """Series of the lookups in one cache."""
-
-    __slots__ = ("duration", "error", "hit", "is_hit", "miss", "registry")
-
-    def __init__(self, registry: Registry, cache: str, is_hit: Callable[[Any], bool]) -> None:
-        super().__init__()
+    def __init__(self, registry: Registry, metric: Metric, peak: Metric | None, labels: dict[str, Any]) -> None:
         self.registry = registry
-        self.is_hit = is_hit
-        self.hit, self.miss, self.error = (
-            registry.counter(catalog.CACHE_LOOKUPS, cache=cache, result=result) for result in ("hit", "miss", "error")
-        )
-        self.duration = registry.histogram(catalog.CACHE_LOOKUP_DURATION, cache=cache)
+        self.metric = metric
+        self.under_way = registry.in_flight((metric, tuple(sorted((n, str(v)) for n, v in labels.items()))))
+        registry.gauge(metric, **labels).set_function(self.under_way.now)
+        if peak is not None:
+            registry.gauge(peak, **labels).set_function(self.under_way.peak)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        """Record nothing: the gauges are read at a scrape."""
 
 
-class Lookup(Probe):
-    """A cache lookup; set `hit` before its end. Unset counts as a miss, an exception as an error."""
-
-    __slots__ = ("hit",)
-    sink: _Lookups
-
-    def begin(self) -> None:
-        self.hit = False
-        super().begin()
-
-    def returned(self, result: Any) -> None:
-        try:
-            self.hit = bool(self.sink.is_hit(result))
-        except Exception:
-            self.sink.registry.drop(catalog.CACHE_LOOKUPS, "callback", 1)
-
-    def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        sink = self.sink
-        result = sink.error if outcome != OK else sink.hit if self.hit else sink.miss
-        result.inc()
-        sink.duration.observe(seconds)
-
-
-def completion(
-    *, limit: int | None = None, is_error: IsError | None = None, registry: Registry | None = None
-) -> Completion:
-    """Record a completion: how many run at once, now and at peak, how long each takes and how it ends.
+def in_flight(
+    metric: Metric, /, *, peak: Metric | None = None, registry: Registry | None = None, **labels: object
+) -> Probe[InFlightOperation]:
+    """Count how many runs are under way, in a gauge of the catalog or of your own.
 
     Args:
-        limit: how many the service lets run at once, if it has a limit; exported beside the number.
+        metric: the gauge.
+        peak: a gauge with the same labels for the most that were under way at once in the last 30 to 60 seconds.
+        registry: what to record in; the default registry if not given.
+        labels: the gauges' labels.
+
+    Raises:
+        ValueError: a metric is no gauge, or the labels are not the metric's.
     """
-    return Completion((registry or default_registry()).memo(_Completions, limit, is_error))
+    return Probe(InFlightOperation, _InFlight(registry or default_registry(), metric, peak, labels))
 
 
-class _Completions(Sink):
+class _Completions:
     """Series of the completions, and those under way."""
 
-    __slots__ = ("durations", "under_way")
+    __slots__ = ("_durations", "registry", "under_way")
+    probe: ClassVar[str] = "completion"
+    metric: ClassVar[Metric] = catalog.COMPLETION_DURATION
+    labels: ClassVar[tuple[Label, ...]] = ()
 
-    def __init__(self, registry: Registry, limit: int | None, is_error: IsError | None) -> None:
-        super().__init__(is_error)
-        self.durations = Durations(registry, catalog.COMPLETION_DURATION, is_error)
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._durations = Durations(registry, catalog.COMPLETION_DURATION)
         self.under_way = registry.in_flight(catalog.COMPLETIONS_IN_FLIGHT)
         registry.gauge(catalog.COMPLETIONS_IN_FLIGHT).set_function(self.under_way.now)
         registry.gauge(catalog.COMPLETIONS_PEAK).set_function(self.under_way.peak)
-        if limit is not None:
-            registry.gauge(catalog.COMPLETIONS_LIMIT).set(limit)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        self._durations.record(seconds, outcome)
 
 
-class Completion(Probe):
-    """A completion under way; it is one of those in flight until its end."""
+def completion(
+    *bare: Never, limit: int | None = None, is_error: IsError | None = None, registry: Registry | None = None
+) -> Probe[InFlightOperation]:
+    """Record a completion: how many run at once, now and at peak, how long each takes and how it ends.
 
-    __slots__ = ()
-    sink: _Completions
+    Args:
+        bare: nothing; the parentheses in `@scope.completion()` are needed.
+        limit: how many the service lets run at once, if it has a limit; exported beside the number.
+        is_error: whether an exception is a failure; by default each is.
+        registry: what to record in; the default registry if not given.
+    """
+    _refuse_bare("completion", bare)
+    chosen = registry or default_registry()
+    if limit is not None:
+        chosen.gauge(catalog.COMPLETIONS_LIMIT).set(limit)
+    return Probe(InFlightOperation, chosen.bundle(_Completions), is_error)
 
-    def begin(self) -> None:
-        self.sink.under_way.enter(self)
-        super().begin()
+
+def _refuse_bare(probe: str, bare: tuple[object, ...]) -> None:
+    if bare:
+        raise TypeError(f"scope.{probe} takes keywords only; as a decorator, write @scope.{probe}()")
+
+
+# Cache --------------------------------------------------------------------------------------------
+
+
+def found(result: Any) -> bool:
+    """Return whether a lookup's result is a hit, unless the service has another rule: it is not None."""
+    return result is not None
+
+
+Hit = Callable[[Any], bool]
+
+
+def cache_lookup(cache: str, *, hit: Hit = found, registry: Registry | None = None) -> Probe[CacheLookup]:
+    """Record one lookup in `cache`: its duration, and whether it hit. The ratio is computed from the counts.
+
+    In a block: `with cache_lookup("redb") as lookup: lookup.hit = (value := cache.get(key)) is not None`.
+
+    Args:
+        cache: name of the cache or its backend.
+        hit: for a decorated lookup, whether a result is a hit; by default, whether it is not None.
+        registry: what to record in; the default registry if not given.
+    """
+    return Probe(CacheLookup, (registry or default_registry()).bundle(_CacheLookups, cache), hit)
+
+
+class _CacheLookups:
+    """Series of the lookups in one cache."""
+
+    __slots__ = ("by_result", "duration", "registry")
+    probe: ClassVar[str] = "cache_lookup"
+    metric: ClassVar[Metric] = catalog.CACHE_LOOKUPS
+    labels: ClassVar[tuple[Label, ...]] = (catalog.CACHE_LOOKUPS.label("cache"),)
+
+    def __init__(self, registry: Registry, cache: str) -> None:
+        self.registry = registry
+        self.by_result = {
+            result: registry.counter(catalog.CACHE_LOOKUPS, cache=cache, result=result)
+            for result in catalog.CACHE_LOOKUPS.label("result").values
+        }
+        self.duration = registry.histogram(catalog.CACHE_LOOKUP_DURATION, cache=cache)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        self.duration.observe(seconds)
+
+
+class CacheLookup(Operation[_CacheLookups]):
+    """A cache lookup; set `hit` before its end. Unset counts as a miss, an exception as an error."""
+
+    __slots__ = ("_is_hit", "hit")
+
+    def __init__(self, series: _CacheLookups, is_hit: Hit) -> None:
+        super().__init__(series)
+        self._is_hit = is_hit
+        self.hit = False
+
+    def returned(self, result: Any) -> None:
+        """Ask whether the result is a hit."""
+        try:
+            self.hit = self._is_hit(result)
+        except Exception as error:
+            self._uncounted("callback", error)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self.sink.under_way.leave(self)
-        self.sink.durations.record(seconds, outcome)
+        self._series.record(seconds, outcome)
+        if outcome != OK:
+            self._series.by_result["error"].inc()
+            return
+        try:
+            hit = bool(self.hit)
+        except Exception:  # an array, say
+            self._uncounted("wrong_type", self.hit)
+            return
+        self._series.by_result["hit" if hit else "miss"].inc()
+
+    def _uncounted(self, reason: str, value: object) -> None:
+        self._series.registry.drop(catalog.CACHE_LOOKUPS, reason, value=value)
+
+
+# Storage ------------------------------------------------------------------------------------------
 
 
 def storage(
@@ -198,7 +294,7 @@ def storage(
     kind: ErrorKind | Mapping[type[BaseException], str] = error_kind,
     is_error: IsError | None = None,
     registry: Registry | None = None,
-) -> StorageOperation:
+) -> Probe[StorageOperation]:
     """Record one storage operation: duration, outcome, and each error by its class.
 
     Args:
@@ -206,131 +302,183 @@ def storage(
         operation: what is asked of it, such as `store_episode`.
         kind: turns an exception into one of the error kinds of `storage.errors`; anything else counts as `other`.
             A mapping from exception types is asked first, the built-in rules for what it does not name.
-        is_error: says whether an exception is a failure; by default each is.
+        is_error: whether an exception is a failure; by default each is.
+        registry: what to record in; the default registry if not given.
     """
-    rules = tuple(kind.items()) if isinstance(kind, Mapping) else kind
-    return StorageOperation(
-        (registry or default_registry()).memo(_StorageOperations, backend, operation, rules, is_error)
-    )
+    series = (registry or default_registry()).bundle(_StorageOperations, backend, operation)
+    return Probe(StorageOperation, series, is_error, kind)
 
 
-class _StorageOperations(Sink):
+class _StorageOperations:
     """Series of one operation of one store."""
 
-    __slots__ = ("durations", "errors", "kind", "registry")
+    __slots__ = ("durations", "errors", "registry")
+    probe: ClassVar[str] = "storage"
+    metric: ClassVar[Metric] = catalog.STORAGE_DURATION
+    labels: ClassVar[tuple[Label, ...]] = tuple(catalog.STORAGE_DURATION.label(n) for n in ("backend", "operation"))
 
-    def __init__(
-        self,
-        registry: Registry,
-        backend: str,
-        operation: str,
-        kind: ErrorKind | tuple[tuple[type[BaseException], str], ...],
-        is_error: IsError | None,
-    ) -> None:
-        super().__init__(is_error)
+    def __init__(self, registry: Registry, backend: str, operation: str) -> None:
         self.registry = registry
-        self.kind = mapped(kind) if isinstance(kind, tuple) else kind
-        self.durations = Durations(registry, catalog.STORAGE_DURATION, is_error, backend=backend, operation=operation)
-        self.errors = {
+        self.durations = Durations(registry, catalog.STORAGE_DURATION, backend=backend, operation=operation)
+        self.errors: dict[str, Counter] = {
             value: registry.counter(catalog.STORAGE_ERRORS, backend=backend, operation=operation, kind=value)
             for value in catalog.STORAGE_ERRORS.label("kind").values
         }
 
-    def failed(self, error: BaseException | None) -> None:
-        """Count an error under its kind."""
-        name = "other"
-        if error is not None:
-            try:
-                name = self.kind(error)
-            except Exception:
-                self.registry.drop(catalog.STORAGE_ERRORS, "callback", 1)
-        (self.errors.get(name) or self.errors["other"]).inc()
+    def record(self, seconds: float, outcome: str) -> None:
+        self.durations.record(seconds, outcome)
 
 
-class StorageOperation(Probe):
+class StorageOperation(Operation[_StorageOperations]):
     """A storage operation; a failed one is also counted by the class of its error."""
 
-    __slots__ = ()
-    sink: _StorageOperations
+    __slots__ = ("_error_kind",)
+
+    def __init__(
+        self,
+        series: _StorageOperations,
+        is_error: IsError | None,
+        kind: ErrorKind | Mapping[type[BaseException], str],
+    ) -> None:
+        super().__init__(series, is_error)
+        self._error_kind = kind
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self.sink.durations.record(seconds, outcome)
+        self._series.record(seconds, outcome)
         if outcome == ERROR:
-            self.sink.failed(error)
+            errors = self._series.errors
+            (errors.get(self._kind_of(error)) or errors["other"]).inc()
+
+    def _kind_of(self, error: BaseException | None) -> str:
+        if error is None:
+            return "other"
+        kind = self._error_kind
+        try:
+            name = mapped(kind, error) if isinstance(kind, Mapping) else kind(error)
+            return name if isinstance(name, str) else "other"
+        except Exception as failure:
+            self._series.registry.drop(catalog.STORAGE_ERRORS, "callback", value=failure)
+            return "other"
 
 
-def recall(path: str, *, is_error: IsError | None = None, registry: Registry | None = None) -> Recall:
-    """Record one recall: duration and outcome by `path` (`hierarchical`, `flat` or `blended`).
+# Recall and consolidation -------------------------------------------------------------------------
 
-    In a block, `as op: op.results = len(found)` records how much it found, and counts it if that is nothing.
+
+def recall(
+    path: RecallPath,
+    *,
+    results: Callable[[Any], float] | None = None,
+    is_error: IsError | None = None,
+    registry: Registry | None = None,
+) -> Probe[Recall]:
+    """Record one recall: duration and outcome by `path`, how much it found, and whether that was nothing.
+
+    In a block: `with recall("flat") as op: op.results = len(found)`; decorated: `@recall("flat", results=len)`.
+
+    Args:
+        path: `hierarchical`, `flat` or `blended`.
+        results: for a decorated recall, how many memories are in its result.
+        is_error: whether an exception is a failure; by default each is.
+        registry: what to record in; the default registry if not given.
     """
-    return Recall((registry or default_registry()).memo(_Recalls, path, is_error))
+    return Probe(Recall, (registry or default_registry()).bundle(_Recalls, path), is_error, results)
 
 
-class _Recalls(Sink):
+class _Recalls:
     """Series of the recalls by one path."""
 
-    __slots__ = ("diversity", "durations", "empty", "results")
+    __slots__ = ("diversity", "durations", "empty", "registry", "results")
+    probe: ClassVar[str] = "recall"
+    metric: ClassVar[Metric] = catalog.RECALL_DURATION
+    labels: ClassVar[tuple[Label, ...]] = (catalog.RECALL_DURATION.label("path"),)
 
-    def __init__(self, registry: Registry, path: str, is_error: IsError | None) -> None:
-        super().__init__(is_error)
-        self.durations = Durations(registry, catalog.RECALL_DURATION, is_error, path=path)
+    def __init__(self, registry: Registry, path: str) -> None:
+        self.registry = registry
+        self.durations = Durations(registry, catalog.RECALL_DURATION, path=path)
         self.results = registry.histogram(catalog.RECALL_RESULTS, path=path)
         self.empty = registry.counter(catalog.RECALL_EMPTY, path=path)
-        self.diversity = registry.histogram(catalog.RECALL_DIVERSITY)
+        self.diversity: Histogram = registry.histogram(catalog.RECALL_DIVERSITY)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        self.durations.record(seconds, outcome)
 
 
-class Recall(Probe):
+class Recall(Operation[_Recalls]):
     """A recall; set `results` to the number of memories it found, and `diversity` to their score, 0 to 1."""
 
-    __slots__ = ("diversity", "results")
-    sink: _Recalls
+    __slots__ = ("_count", "diversity", "results")
 
-    def begin(self) -> None:
-        self.results: int | None = None
+    def __init__(
+        self, series: _Recalls, is_error: IsError | None, count: Callable[[Any], float] | None
+    ) -> None:
+        super().__init__(series, is_error)
+        self._count = count
+        self.results: float | None = None
         self.diversity: float | None = None
-        super().begin()
+
+    def returned(self, result: Any) -> None:
+        """Count the memories of the result."""
+        if self._count is not None:
+            try:
+                self.results = self._count(result)
+            except Exception as error:
+                self._series.registry.drop(catalog.RECALL_RESULTS, "callback", value=error)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        sink = self.sink
-        sink.durations.record(seconds, outcome)
+        self._series.record(seconds, outcome)
         if self.results is not None:
-            sink.results.observe(self.results)
-            if self.results == 0:
-                sink.empty.inc()
+            results = self.counted(catalog.RECALL_RESULTS, self.results)
+            if results is not None:
+                self._series.results.observe(results)
+                if results == 0:
+                    self._series.empty.inc()
         if self.diversity is not None:
-            sink.diversity.observe(self.diversity)
+            self._series.diversity.observe(self.diversity)
 
 
-def consolidation(*, is_error: IsError | None = None, registry: Registry | None = None) -> Consolidation:
-    """Record one consolidation run: duration, outcome, episodes worked through and concepts formed."""
-    return Consolidation((registry or default_registry()).memo(_Consolidations, is_error))
+def consolidation(
+    *bare: Never, is_error: IsError | None = None, registry: Registry | None = None
+) -> Probe[Consolidation]:
+    """Record one consolidation run: duration, outcome, episodes worked through and concepts formed.
+
+    Args:
+        bare: nothing; the parentheses in `@scope.consolidation()` are needed.
+        is_error: whether an exception is a failure; by default each is.
+        registry: what to record in; the default registry if not given.
+    """
+    _refuse_bare("consolidation", bare)
+    return Probe(Consolidation, (registry or default_registry()).bundle(_Consolidations), is_error)
 
 
-class _Consolidations(Sink):
+class _Consolidations:
     """Series of the consolidation runs."""
 
-    __slots__ = ("concepts", "durations", "episodes")
+    __slots__ = ("concepts", "durations", "episodes", "registry")
+    probe: ClassVar[str] = "consolidation"
+    metric: ClassVar[Metric] = catalog.CONSOLIDATION_DURATION
+    labels: ClassVar[tuple[Label, ...]] = ()
 
-    def __init__(self, registry: Registry, is_error: IsError | None) -> None:
-        super().__init__(is_error)
-        self.durations = Durations(registry, catalog.CONSOLIDATION_DURATION, is_error)
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.durations = Durations(registry, catalog.CONSOLIDATION_DURATION)
         self.episodes = registry.counter(catalog.CONSOLIDATED_EPISODES)
         self.concepts = registry.counter(catalog.CONCEPTS_FORMED)
 
+    def record(self, seconds: float, outcome: str) -> None:
+        self.durations.record(seconds, outcome)
 
-class Consolidation(Probe):
+
+class Consolidation(Operation[_Consolidations]):
     """A consolidation run; set `episodes` it worked through and `concepts` it formed, or add to them as it goes."""
 
     __slots__ = ("concepts", "episodes")
-    sink: _Consolidations
 
-    def begin(self) -> None:
-        self.episodes = 0
-        self.concepts = 0
-        super().begin()
+    def __init__(self, series: _Consolidations, is_error: IsError | None) -> None:
+        super().__init__(series, is_error)
+        self.episodes: float = 0
+        self.concepts: float = 0
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        self.sink.durations.record(seconds, outcome)
-        self.sink.episodes.inc(self.episodes)
-        self.sink.concepts.inc(self.concepts)
+        self._series.record(seconds, outcome)
+        self._series.episodes.inc(self.episodes)
+        self._series.concepts.inc(self.concepts)

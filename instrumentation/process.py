@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from . import catalog
 from .catalog import Metric
-from .registry import Registry, default_registry
+from .default import default_registry
+from .registry import Registry
 
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _UNLIMITED = 1 << 60  # version 1 of control groups writes a number near 2**63 for "none"

@@ -7,15 +7,21 @@ import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from itertools import product
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from threading import Lock
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from . import catalog
 from .breath import breathing
 from .catalog import Kind, Metric
 from .expiry import Expiry
 from .family import CLASSES, AnySeries, SeriesOf
-from .series import Counter, Gauge, Histogram, InFlight, new_guard
+from .in_flight import InFlight
+from .journal import Guard
+from .refusals import NOTHING, Notices
+from .series import Counter, Gauge, Histogram
 from .snapshot import Family, HistogramPoint, NumberPoint, Snapshot, ordered
+from .values import RefusedError, text
 
 if TYPE_CHECKING:
     from .multiprocess import Sharing
@@ -25,12 +31,36 @@ DEFAULT_MAX_LABEL_SETS = 1000
 DEFAULT_MAX_LABEL_LENGTH = 128
 _SERIES_A_BREATH = 256
 
-V = TypeVar("V")
-_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+_DECORATED = (FunctionType, MethodType, type, property, classmethod, staticmethod)
+"""What a decorator without its parentheses is given instead of a label value."""
+
+registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+"""Every registry of the process, for what has to be done around a fork."""
 
 
 class RecordingError(ValueError):
     """A recording that was refused, raised in strict mode only."""
+
+
+V_co = TypeVar("V_co", covariant=True)
+
+
+class Bundle(Protocol[V_co]):
+    """Makes the series that one kind of probe writes to, from the values of its labels.
+
+    Attributes:
+        probe: the probe's name, for messages.
+        metric: the metric that a refusal is counted under.
+        labels: the labels whose values are given, in their order.
+    """
+
+    @property
+    def probe(self) -> str: ...
+    @property
+    def metric(self) -> Metric: ...
+    @property
+    def labels(self) -> tuple[catalog.Label, ...]: ...
+    def __call__(self, registry: Registry, *values: str) -> V_co: ...
 
 
 class Registry:
@@ -41,9 +71,9 @@ class Registry:
         max_label_sets: how many label sets one metric may have. Further ones are recorded with every open
             label as `other`, and counted in `instrumentation.dropped`.
         max_label_length: characters of a label value; longer ones are cut.
-        expire_idle: seconds after which a counter or histogram series with an open label, if nobody has written to it,
-            is left out of scrapes, and forgotten if no probe holds it. Not with a shared directory.
-        strict: raise RecordingError where a recording would be refused; for tests, never for a service.
+        expire_idle: seconds after which a counter or histogram series with an open label that no recording has changed
+            is left out of scrapes, and forgotten if nothing holds it. Not with a shared directory.
+        strict: raise RecordingError in the call that is refused; for tests, never for a service.
 
     Raises:
         ValueError: the prefix is not one that a metric name can start with.
@@ -58,24 +88,26 @@ class Registry:
         expire_idle: float | None = None,
         strict: bool = False,
     ) -> None:
-        self.prefix = catalog.valid_prefix(prefix or os.environ.get("MNEMOSCOPE_PREFIX") or catalog.DEFAULT_PREFIX)
+        self.prefix = catalog.valid_prefix(prefix) if prefix else _environment_prefix()
         self.max_label_sets = max_label_sets
         self.max_label_length = max_label_length
         self.strict = strict
         self._families: dict[str, SeriesOf] = {}
         self._in_flight: dict[object, InFlight] = {}
-        self.kept: dict[Hashable, Any] = {}
+        self._bundles: dict[Hashable, dict[tuple[object, ...], Any]] = {}
+        self._notices = Notices()
         self._expiry = Expiry(expire_idle) if expire_idle is not None else None
-        self._sharing: Sharing | None = None
+        self.sharing: Sharing | None = None
+        self._sharing_lock = Lock()
         self.started = time.time()
         self._monotonic = time.monotonic()
         self.gauge(catalog.UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
         self.gauge(catalog.SELF_SERIES).set_function(lambda: sum(len(f.series) for f in list(self._families.values())))
-        _registries.add(self)
+        registries.add(self)
 
     # Series ---------------------------------------------------------------------------------------
 
-    def counter(self, metric: Metric, /, **labels: str) -> Counter:
+    def counter(self, metric: Metric, /, **labels: object) -> Counter:
         """The counter series of `metric` with these labels, made at zero if it is new.
 
         Raises:
@@ -83,15 +115,15 @@ class Registry:
         """
         return cast("Counter", self._bind(Kind.COUNTER, metric, labels))
 
-    def gauge(self, metric: Metric, /, **labels: str) -> Gauge:
+    def gauge(self, metric: Metric, /, **labels: object) -> Gauge:
         """The gauge series of `metric` with these labels. Raises as `counter` does."""
         return cast("Gauge", self._bind(Kind.GAUGE, metric, labels))
 
-    def histogram(self, metric: Metric, /, **labels: str) -> Histogram:
+    def histogram(self, metric: Metric, /, **labels: object) -> Histogram:
         """The histogram series of `metric` with these labels. Raises as `counter` does."""
         return cast("Histogram", self._bind(Kind.HISTOGRAM, metric, labels))
 
-    def declare(self, *metrics: Metric, **labels: str) -> None:
+    def declare(self, *metrics: Metric, **labels: object) -> None:
         """Export series at zero before anything happened, so that the first event is seen as an increase.
 
         Labels with a closed set of values are expanded to all of them; those with an open set need a value here.
@@ -106,7 +138,7 @@ class Registry:
                 self._bind(metric.kind, metric, dict(zip(metric.label_names, values, strict=True)))
 
     @staticmethod
-    def _choices(metric: Metric, label: catalog.Label, given: dict[str, str]) -> tuple[str, ...]:
+    def _choices(metric: Metric, label: catalog.Label, given: dict[str, object]) -> tuple[object, ...]:
         if label.name in given:
             return (given[label.name],)
         if not label.values:
@@ -117,36 +149,54 @@ class Registry:
         """The tracker of work under way called `key`, made if it is new."""
         return self._in_flight.setdefault(key, InFlight())
 
-    def keep(self, key: Hashable, made: V) -> V:
-        """`made`, kept as `kept[key]` for the next time.
+    def bundle(self, kind: Bundle[V_co], *values: object) -> V_co:
+        """Return what `kind` makes of these label values, kept for the next call with the same ones.
 
-        No more are kept than a metric may have label sets, so that labels from requests cannot fill the memory.
+        A probe that is made anew at each call looks its series up once. As many bundles are kept as a metric may have
+        label sets; further values share the one in which each open label is `other`.
         """
-        if len(self.kept) < self.max_label_sets:
-            self.kept[key] = made
-        return made
-
-    def memo(self, build: Callable[..., V], *arguments: Hashable) -> V:
-        """`build(self, *arguments)`, kept for the next call with the same arguments.
-
-        A probe written inside a function is made anew at each call; its series are looked up only once.
-        """
+        kept = self._bundles.get(kind)
+        if kept is None:
+            kept = self._bundles.setdefault(kind, {})
         try:
-            return cast("V", self.kept[build, arguments])
-        except KeyError:
-            return self.keep((build, arguments), build(self, *arguments))
+            return cast("V_co", kept[values])
+        except Exception:  # new, or a value that cannot be looked up
+            return self._new_bundle(kind, kept, values)
 
-    def _bind(self, kind: Kind, metric: Metric, labels: dict[str, str]) -> AnySeries:
+    def _new_bundle(
+        self, kind: Bundle[V_co], kept: dict[tuple[object, ...], V_co], values: tuple[object, ...]
+    ) -> V_co:
+        if values and isinstance(values[0], _DECORATED):
+            raise TypeError(
+                f"scope.{kind.probe} takes the {kind.labels[0].name} first; as a decorator, write "
+                f'@scope.{kind.probe}("name of the {kind.labels[0].name}")'
+            )
+        key = tuple([self._text(kind.metric, value) for value in values])
+        found = kept.get(key)
+        if found is None and len(kept) >= self.max_label_sets:
+            self.drop(kind.metric, "label_sets")
+            key = tuple(value if label.values else OTHER for label, value in zip(kind.labels, key, strict=True))
+            found = kept.get(key)
+        return kept.setdefault(key, kind(self, *key)) if found is None else found
+
+    def _text(self, metric: Metric, value: object) -> str:
+        try:
+            return text(value)
+        except RefusedError as refused:
+            self.drop(metric, refused.reason, value=value)
+            return OTHER
+
+    def _bind(self, kind: Kind, metric: Metric, labels: dict[str, Any]) -> AnySeries:
         # The short way: a series that is there, asked for with its labels in the metric's order.
         try:
             family = self._families[metric.name]
             if family.metric is metric and metric.kind is kind and tuple(labels) == metric.label_names:
                 return family.series[tuple(labels.values())]
-        except (KeyError, TypeError):  # new, or a value that is no string
+        except Exception:  # new, or a value that cannot be looked up
             pass
         return self._find(kind, metric, labels)
 
-    def _find(self, kind: Kind, metric: Metric, labels: dict[str, str]) -> AnySeries:
+    def _find(self, kind: Kind, metric: Metric, labels: dict[str, Any]) -> AnySeries:
         if metric.kind is not kind:
             raise ValueError(f"{metric.name} is a {metric.kind.value}, not a {kind.value}")
         if len(labels) != len(metric.labels) or any(name not in labels for name in metric.label_names):
@@ -157,7 +207,7 @@ class Registry:
             family = self._families.setdefault(metric.name, SeriesOf(metric))
         if family.metric is not metric:
             raise ValueError(f"{metric.name}: another metric of that name is recorded already")
-        key = tuple([str(labels[name]) for name in metric.label_names])
+        key = tuple([self._text(metric, labels[name]) for name in metric.label_names])
         series = family.series.get(key)
         return self._admit(family, key) if series is None else series
 
@@ -169,11 +219,11 @@ class Registry:
         if not bounded:
             key = self._clean(metric, key)
         if not bounded and key not in family.series and len(family.series) >= self.max_label_sets:
-            self.drop(metric, "label_sets", 1)
+            self.drop(metric, "label_sets")
             key = self.overflow(metric, key)
-        asleep = self._expiry.find(metric, key) if self._expiry is not None else None
+        asleep = self._expiry.find(family, key, self.drop) if self._expiry is not None else None
         if asleep is not None:
-            return family.series.setdefault(key, asleep)
+            return asleep
         # Two threads may both come here: setdefault lets one of them win.
         return family.series.setdefault(key, CLASSES[metric.kind](metric, key, family.guard, self.drop))
 
@@ -185,25 +235,37 @@ class Registry:
     def _clean(self, metric: Metric, key: tuple[str, ...]) -> tuple[str, ...]:
         values = []
         for label, value in zip(metric.labels, key, strict=True):
-            text = value.encode("utf-8", "replace").decode("utf-8")
-            if label.values and text not in label.values:
-                text = OTHER
-            if text != value or len(text) > self.max_label_length:
-                self.drop(metric, "label_value", 1)
-            values.append(text[: self.max_label_length])
+            found = value.encode("utf-8", "replace").decode("utf-8")
+            if label.values and found not in label.values:
+                found = OTHER
+            if found != value or len(found) > self.max_label_length:
+                self.drop(metric, "label_value", value=value)
+            values.append(found[: self.max_label_length])
         return tuple(values)
 
-    def drop(self, metric: Metric, reason: str, count: int) -> None:
-        """Count recordings that were refused.
+    def drop(
+        self, metric: Metric, reason: str, count: int = 1, *, value: object = NOTHING, raises: bool = True
+    ) -> None:
+        """Count recordings that were refused, and log the first of this metric and reason.
+
+        Args:
+            metric: what they were meant for.
+            reason: one of the values of the label `reason` of `instrumentation.dropped`.
+            count: how many.
+            value: what was refused, for the log.
+            raises: False where no call of the service is to blame, as in a scrape.
 
         Raises:
             RecordingError: in strict mode.
         """
-        if count <= 0:
-            return
-        if self.strict:
-            raise RecordingError(f"{metric.name}: {count} recording(s) refused: {reason}")
-        self.counter(catalog.SELF_DROPPED, metric=metric.name, reason=reason).inc(count)
+        if self.strict and raises:
+            given = "" if value is NOTHING else f", given a {type(value).__name__}"
+            raise RecordingError(f"{metric.name}: refused ({reason}{given})")
+        try:
+            self.counter(catalog.SELF_DROPPED, metric=metric.name, reason=reason).inc(float(count))
+            self._notices.note(metric, reason, value)
+        except (RecursionError, MemoryError):
+            pass
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -212,23 +274,30 @@ class Registry:
 
         With a shared directory, that is what all its processes recorded; see `share`.
         """
-        return self._sharing.snapshot() if self._sharing is not None else self.own_snapshot()
+        self.log_refusals()
+        return self.sharing.snapshot() if self.sharing is not None else self.own_snapshot()
 
     def own_snapshot(self) -> Snapshot:
         """What this process alone recorded: for a push, which each process makes under a name of its own."""
+        self.log_refusals()
         families = list(self._families.values())
-        if self._expiry is not None and self._sharing is None:
-            self._expiry.wake(families)
+        expiry = self._expiry if self.sharing is None else None
+        if expiry is not None:
+            expiry.wake(families, self.drop)
         points: dict[Metric, list[NumberPoint | HistogramPoint]] = {family.metric: [] for family in families}
         every = (series for family in families for series in list(family.series.values()))
         for series in breathing(every, _SERIES_A_BREATH):
-            point = series.point()
+            point = series.point() if expiry is None else expiry.point(series)
             if point is not None:
                 points[series.metric].append(point)
-        if self._expiry is not None and self._sharing is None and self._expiry.sweep(families):
-            self.kept.clear()  # else what is kept for the next probe would hold the sleeping series
+        if expiry is not None and expiry.sweep(families):
+            self._bundles.clear()  # else what is kept for the next probe would hold the sleeping series
         shown = ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items() if found)
         return Snapshot(self.prefix, self.started, time.time(), shown)
+
+    def log_refusals(self) -> None:
+        """Log the first refusal of each kind since the last scrape."""
+        self._notices.log()
 
     def series(self) -> Iterator[AnySeries]:
         """Every series of this process."""
@@ -247,17 +316,18 @@ class Registry:
         earlier run left them, unless the directory is emptied between the two. False where the directory cannot be
         used: that is logged, and the process goes on showing itself alone.
         """
-        if self._sharing is None:
-            try:
-                from .multiprocess import join
-            except ImportError:  # no file locks on this system
-                import logging
+        with self._sharing_lock:
+            if self.sharing is None:
+                try:
+                    from .multiprocess import join
+                except ImportError:  # no file locks on this system
+                    import logging
 
-                logging.getLogger("mnemoscope").warning("multi-process mode is off: it needs fcntl.flock")
-                return False
-            self.declare(catalog.SELF_FILES_REJECTED)
-            self._sharing = join(self, directory)
-        return self._sharing is not None
+                    logging.getLogger("mnemoscope").warning("multi-process mode is off: it needs fcntl.flock")
+                    return False
+                self.declare(catalog.SELF_FILES_REJECTED)
+                self.sharing = join(self, directory)
+        return self.sharing is not None
 
     def expire_idle(self, seconds: float) -> None:
         """From now on leave out series that were idle for so long; see the class.
@@ -273,85 +343,25 @@ class Registry:
         `keep_settings` leaves what gauges were `set` to.
         """
         self.started = time.time()
+        self._monotonic = time.monotonic()
         for family in list(self._families.values()):
-            family.guard = new_guard()
+            family.guard = Guard()
             for series in list(family.series.values()):
                 series.reset(family.guard, keep_settings=keep_settings)
-        for series in self._expiry.sleeping() if self._expiry is not None else ():
-            series.reset(self._families[series.metric.name].guard)
+        if self._expiry is not None:
+            self._expiry.clear()
         for tracker in list(self._in_flight.values()):
             tracker.clear()
+        self._sharing_lock = Lock()  # a thread of a forked child's parent may have held it
 
 
-DEFAULT: list[Registry] = []
-"""The default registry, once it is made; read directly only where a call would show in what a recording costs."""
+def _environment_prefix() -> str:
+    """Return the prefix that the environment gives; a bad one is no reason to stop the service."""
+    given = os.environ.get("MNEMOSCOPE_PREFIX") or catalog.DEFAULT_PREFIX
+    try:
+        return catalog.valid_prefix(given)
+    except ValueError as error:
+        import logging
 
-
-def default_registry() -> Registry:
-    """The registry that probes write to unless they are given another."""
-    if not DEFAULT:
-        DEFAULT.append(Registry())
-        if directory := os.environ.get("MNEMOSCOPE_MULTIPROC_DIR"):
-            DEFAULT[0].share(directory)
-    return DEFAULT[0]
-
-
-def configure(
-    *,
-    prefix: str | None = None,
-    max_label_sets: int | None = None,
-    max_label_length: int | None = None,
-    expire_idle: float | None = None,
-    strict: bool | None = None,
-    multiprocess_dir: str | os.PathLike[str] | None = None,
-) -> Registry:
-    """Change the default registry; probes that are already in place go on with it.
-
-    `multiprocess_dir` is a directory that all processes of the service share, so that a scrape of one shows all;
-    `MNEMOSCOPE_MULTIPROC_DIR` says the same; see `Registry.share`. Set it where every process comes by, and so not
-    below `if __name__ == "__main__"`.
-
-    Raises:
-        ValueError: the prefix is not one that a metric name can start with.
-    """
-    registry = default_registry()
-    if prefix is not None:
-        registry.prefix = catalog.valid_prefix(prefix)
-    if max_label_sets is not None:
-        registry.max_label_sets = max_label_sets
-    if max_label_length is not None:
-        registry.max_label_length = max_label_length
-    if expire_idle is not None:
-        registry.expire_idle(expire_idle)
-    if strict is not None:
-        registry.strict = strict
-    if multiprocess_dir is not None:
-        registry.share(multiprocess_dir)
-    return registry
-
-
-def _sharings() -> list[Sharing]:
-    return [registry._sharing for registry in list(_registries) if registry._sharing is not None]
-
-
-def _before_fork() -> None:
-    for sharing in _sharings():
-        sharing.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for sharing in _sharings():
-        sharing.after_fork_in_parent()
-
-
-def _after_fork_in_child() -> None:
-    # The child starts at zero, else both would report the parent's past; and a guard that another thread
-    # of the parent held at the fork would stay locked for ever.
-    for registry in list(_registries):
-        registry.clear(keep_settings=True)
-    for sharing in _sharings():
-        sharing.after_fork_in_child()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+        logging.getLogger("mnemoscope").warning("MNEMOSCOPE_PREFIX is ignored: %s", error)
+        return catalog.DEFAULT_PREFIX

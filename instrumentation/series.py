@@ -1,378 +1,301 @@
-"""Series that threads write to without a lock, and read as one consistent value.
-
-A recording is one `list.append` to the series' journal: atomic in every CPython, with or without the GIL,
-and safe from a signal handler or a finaliser that interrupts another recording. Whoever finds the journal
-long folds it into the totals; a scrape folds what is left. Folding is guarded by a lock that is only ever
-*tried* by recorders, so that nobody waits; the totals are one tuple that is replaced as a whole, so that a
-reader never sees a sum without its counts.
-"""
+"""Counters, gauges and histograms: series that threads write to without a lock, and read as one consistent value."""
 
 from __future__ import annotations
 
-import math
 import time
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
-from threading import Lock
-from typing import Generic, Protocol, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar
+from weakref import ref
 
 from .catalog import Metric
+from .journal import LIMIT, Fold, Guard, Journal
 from .snapshot import Exemplar, HistogramPoint, NumberPoint
+from .values import LARGEST, RefusedError, exemplar_labels, number
 
-JOURNAL_LIMIT = 512
-_BELOW_ZERO = -5e-324  # the largest number that is
-_SCRAPE_PATIENCE = 0.5  # seconds; only a scrape inside an interrupted fold of its own thread waits this long
+_PATIENCE = 0.5  # seconds that a scrape waits for a fold under way, which takes microseconds
+_POLL = 0.0002
+NOT_RECORDED = (RefusedError, RecursionError, MemoryError)
+"""What must not reach the code that records: the value is refused, or the stack or the memory is at its end."""
 
-Drop = Callable[[Metric, str, int], None]
-E = TypeVar("E")
-
-
-class FoldGuard(Protocol):
-    """The part of a lock that folding uses."""
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
-    def release(self) -> None: ...
+T = TypeVar("T")
 
 
-class Series(Generic[E]):
-    """What counters, gauges and histograms share: the journal and when it is folded."""
+class Drop(Protocol):
+    """Count a refused recording; `Registry.drop`."""
+
+    def __call__(
+        self, metric: Metric, reason: str, count: int = 1, *, value: object = ..., raises: bool = True
+    ) -> None: ...
+
+
+class Series(ABC, Generic[T]):
+    """What counters, gauges and histograms share: the journal, and how it is folded into totals of type `T`."""
 
     __slots__ = ("__weakref__", "drop", "exemplars", "guard", "journal", "labels", "metric")
 
-    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
+    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: Guard, drop: Drop) -> None:
         self.metric = metric
         self.labels = labels
         self.guard = guard
         self.drop = drop
-        self.journal: list[E] = []
+        self.journal = Journal((self.zero(),))
         self.exemplars: dict[int, Exemplar] | None = None  # by bucket; a counter's under 0
 
-    def fold(self, patience: float = 0.0) -> None:
-        """Move the journal into the totals; give up silently when somebody else is at it for `patience` seconds."""
-        if not (self.guard.acquire(timeout=patience) if patience else self.guard.acquire(False)):
-            return
+    @property
+    def totals(self) -> T:
+        """What has been folded so far: a new object whenever it changes."""
+        totals: T = self.journal[0]
+        return totals
+
+    def fold(self) -> bool:
+        """Bring what was recorded into the totals; False if another fold is under way, which this one leaves to it."""
+        journal = self.journal
+        if not self._pending():
+            return True
+        guard, fold = self.guard, Fold()
+        claim = ref(fold)
         try:
-            journal = self.journal
-            taken = journal[:]
-            del journal[: len(taken)]  # what was appended meanwhile stays
-            if taken:
-                self._add(taken)
-            self._collect()
+            if not guard.admits(claim):
+                return False
+            recorded = journal[:]
+            before, end = recorded.pop(0), len(recorded) + 1
+            after = self._folded(before, recorded)
+            if journal[0] is before:  # not set back to zero meanwhile
+                journal[:end] = (after,)
+        except (RecursionError, MemoryError):
+            return False  # at the end of the stack, say: everything is as it was, and a later fold finds it
         finally:
-            self.guard.release()
+            guard.release(claim)
+        return True
 
-    def pending(self) -> bool:
-        """Whether something was recorded since the last fold, or may have been."""
-        return bool(self.journal)
+    def settle(self) -> T:
+        """Return the totals for a scrape: fold, and wait a little for a fold under way."""
+        if not self.fold():
+            deadline = time.monotonic() + _PATIENCE
+            while not self.fold() and time.monotonic() < deadline:
+                time.sleep(_POLL)
+        return self.totals
 
-    def _collect(self) -> None:
-        """Bring in what is counted elsewhere; called by a fold."""
-
-    def settle(self) -> None:
-        """Fold for a scrape: wait a little for a fold under way, never for ever."""
-        if self.pending():
-            self.fold(_SCRAPE_PATIENCE)
-
-    def _add(self, taken: list[E]) -> None:
-        raise AssertionError("each kind of series says how it adds")
-
-    def _keep(self, bucket: int, value: float, exemplar: Mapping[str, str]) -> None:
-        if self.exemplars is None:
-            self.exemplars = {}
-        self.exemplars[bucket] = Exemplar(tuple(exemplar.items()), value, time.time())
-
-    def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
-        """Start again at zero with a new guard.
+    def reset(self, guard: Guard, *, keep_settings: bool = False) -> None:
+        """Start again at zero.
 
         Args:
-            guard: the new one; a forked child must not use one that a thread of its parent may have held.
+            guard: a new one; in a forked child, a thread of the parent may have held the old one.
             keep_settings: leave what a gauge was `set` to.
         """
         self.guard = guard
-        self.journal.clear()
+        self.journal[:] = (self.zero(),)
         self.exemplars = None
 
+    def _pending(self) -> bool:
+        return len(self.journal) > 1
 
-class Counter(Series[float]):
-    """A total that only grows."""
+    @abstractmethod
+    def zero(self) -> T:
+        """Return the totals of nothing, as a new object each time."""
 
-    __slots__ = ("state",)
+    @abstractmethod
+    def _folded(self, before: T, recorded: list[Any]) -> T:
+        """Return the totals that follow `before`; `recorded` may be put into another order."""
 
-    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
-        super().__init__(metric, labels, guard, drop)
-        self.state = 0.0
+    def _accepted(self, value: object, least: float = -LARGEST) -> float:
+        """Return `value` as a float.
 
-    def inc(self, amount: float = 1, exemplar: Mapping[str, str] | None = None) -> None:
-        """Count `amount` more; a negative or non-finite one is refused and counted as dropped."""
-        journal = self.journal
-        journal.append(amount)
-        if len(journal) > JOURNAL_LIMIT:
-            self.fold()
-        if exemplar is not None:
-            self._keep(0, amount, exemplar)
+        Raises:
+            RefusedError: it cannot be recorded; that has been counted.
+        """
+        try:
+            return number(value, least)
+        except RefusedError as refused:
+            self.drop(self.metric, refused.reason, value=value)
+            raise
 
-    def _add(self, taken: list[float]) -> None:
-        added = sum(taken)
-        if not math.isfinite(added) or min(taken) < 0:
-            good = [x for x in taken if math.isfinite(x) and x >= 0]
-            negative = sum(x < 0 for x in taken if math.isfinite(x))
-            self.drop(self.metric, "negative", negative)
-            self.drop(self.metric, "not_a_number", len(taken) - len(good) - negative)
-            added = sum(good)
-        self.state += added
+    def _keep(self, bucket: int, value: float, exemplar: Mapping[str, object]) -> None:
+        try:
+            kept = Exemplar(exemplar_labels(exemplar), value, time.time())
+        except RefusedError as refused:
+            self.drop(self.metric, refused.reason, value=exemplar)
+            return
+        if self.exemplars is None:
+            self.exemplars = {}
+        self.exemplars[bucket] = kept
+
+
+class Counter(Series["tuple[float, int]"]):
+    """A total that only grows. Its totals are the sum, and how many recordings that is."""
+
+    __slots__ = ()
+
+    def inc(self, amount: float = 1.0, exemplar: Mapping[str, object] | None = None) -> None:
+        """Count `amount` more. What is no finite, positive number is refused and counted as dropped."""
+        try:
+            if type(amount) is not float or not 0.0 <= amount <= LARGEST:
+                amount = self._accepted(amount, 0.0)
+            journal = self.journal
+            journal.append(amount)
+            if len(journal) > LIMIT:
+                self.fold()
+            if exemplar is not None:
+                self._keep(0, amount, exemplar)
+        except NOT_RECORDED:
+            pass
+
+    def zero(self) -> tuple[float, int]:
+        return tuple([0.0, 0])  # type: ignore[return-value]  # a literal would be the same object each time
+
+    def _folded(self, before: tuple[float, int], recorded: list[Any]) -> tuple[float, int]:
+        return before[0] + sum(recorded), before[1] + len(recorded)
 
     def point(self) -> NumberPoint:
-        """The value now."""
-        self.settle()
-        return NumberPoint(self.labels, self.state, self.exemplars[0] if self.exemplars else None)
+        """Return the value now."""
+        return self.shown(self.settle())
 
-    def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
-        super().reset(guard)
-        self.state = 0.0
+    def shown(self, totals: tuple[float, int]) -> NumberPoint:
+        """Return the point that shows these totals."""
+        return NumberPoint(self.labels, totals[0], self.exemplars.get(0) if self.exemplars else None)
 
 
-class Gauge(Series["float | tuple[float]"]):
+class Gauge(Series["tuple[float, float]"]):
     """A value that goes up and down, or that a function gives at each scrape.
 
-    The journal holds changes as numbers and settings as one-tuples, so that a `set` and an `inc` of two threads
-    take effect in the order in which they happened.
+    Its totals are what was set last, and the changes since. The journal holds changes as numbers and settings as
+    one-tuples, so that a `set` and an `inc` of two threads take effect in the order in which they happened.
     """
 
-    __slots__ = ("function", "state")
+    __slots__ = ("function",)
 
-    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
+    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: Guard, drop: Drop) -> None:
         super().__init__(metric, labels, guard, drop)
-        self.state = (0.0, 0.0)  # what was set last, and the changes since
         self.function: Callable[[], float] | None = None
 
     def set(self, value: float) -> None:
-        """Make it `value`; NaN and infinities are refused and counted as dropped."""
-        self._record(value, (value,))
+        """Set it to `value`. What is no finite number is refused and counted as dropped."""
+        with suppress(*NOT_RECORDED):
+            self._record((self._accepted(value),))
 
     def inc(self, amount: float = 1) -> None:
-        """Raise it by `amount`."""
-        self._record(amount, amount)
+        """Raise it by `amount`; refuses as `set` does."""
+        with suppress(*NOT_RECORDED):
+            self._record(self._accepted(amount))
 
     def dec(self, amount: float = 1) -> None:
-        """Lower it by `amount`."""
-        self._record(amount, -amount)
-
-    def _record(self, number: float, entry: float | tuple[float]) -> None:
-        if not math.isfinite(number):
-            self.drop(self.metric, "not_a_number", 1)
-            return
-        journal = self.journal
-        journal.append(entry)
-        if len(journal) > JOURNAL_LIMIT:
-            self.fold()
+        """Lower it by `amount`; refuses as `set` does."""
+        with suppress(*NOT_RECORDED):
+            self._record(-self._accepted(amount))
 
     def set_function(self, function: Callable[[], float]) -> None:
-        """Ask `function` at each scrape; when it raises, this series is left out and the failure counted."""
+        """Ask `function` at each scrape. When it raises, or gives no number, the series is left out, and that counted."""
         self.function = function
 
-    def _add(self, taken: list[float | tuple[float]]) -> None:
-        base, change = self.state
-        for entry in taken:
+    def _record(self, entry: float | tuple[float]) -> None:
+        journal = self.journal
+        journal.append(entry)
+        if len(journal) > LIMIT:
+            self.fold()
+
+    def zero(self) -> tuple[float, float]:
+        return tuple([0.0, 0.0])  # type: ignore[return-value]
+
+    def _folded(self, before: tuple[float, float], recorded: list[Any]) -> tuple[float, float]:
+        base, change = before
+        for entry in recorded:
             if isinstance(entry, tuple):
                 base, change = entry[0], 0.0
             else:
                 change += entry
-        self.state = (base, change)
+        return base, change
 
     def point(self) -> NumberPoint | None:
-        """The value now; None where its function failed."""
+        """Return the value now; None where its function failed."""
         if self.function is None:
-            self.settle()
-            return NumberPoint(self.labels, sum(self.state))
+            return self.shown(self.settle())
         try:
-            value = float(self.function())
-        except Exception:
-            self.drop(self.metric, "callback", 1)
-            return None
-        if not math.isfinite(value):
-            self.drop(self.metric, "not_a_number", 1)
-            return None
-        return NumberPoint(self.labels, value)
+            return NumberPoint(self.labels, number(self.function()))
+        except RefusedError as refused:
+            self.drop(self.metric, refused.reason, raises=False)  # a scrape shows what it can
+        except Exception as error:
+            self.drop(self.metric, "callback", value=error, raises=False)
+        return None
 
-    def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
-        self._add(self.journal)
-        base = self.state[0]
+    def shown(self, totals: tuple[float, float]) -> NumberPoint:
+        """Return the point that shows these totals."""
+        return NumberPoint(self.labels, sum(totals))
+
+    def reset(self, guard: Guard, *, keep_settings: bool = False) -> None:
+        before, *recorded = self.journal[:]
+        base = self._folded(before, recorded)[0] if keep_settings else 0.0
         super().reset(guard)
         # What was set (a limit, a weight) holds in a forked child too; what was counted up was the parent's work.
-        self.state = (base if keep_settings else 0.0, 0.0)
+        self.journal[0] = (base, 0.0)
 
 
-class Histogram(Series[float]):
-    """Observations counted by bucket, with their sum."""
+class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
+    """Observations counted by bucket. Its totals are these counts, the sum, and how many recordings that is."""
 
-    __slots__ = ("feed", "state", "usual")
+    __slots__ = ("feed",)
 
-    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: FoldGuard, drop: Drop) -> None:
+    def __init__(self, metric: Metric, labels: tuple[str, ...], guard: Guard, drop: Drop) -> None:
         super().__init__(metric, labels, guard, drop)
-        self.usual: int | None = None  # the bucket that took most of a batch; folding looks there first
-        self.state: tuple[tuple[int, ...], float] = _empty(metric)
         self.feed: Callable[[], tuple[int, float]] | None = None
         """Where observations of the lowest bucket are counted first: gives their number and sum since the last call."""
 
-    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """Record one observation, in the metric's unit; NaN, infinities and negative values are refused and counted."""
-        journal = self.journal
-        journal.append(value)
-        if len(journal) > JOURNAL_LIMIT:
-            self.fold()
-        if exemplar is not None:
-            self._keep(bisect_left(self.metric.buckets, value), value, exemplar)
+    def observe(self, value: float, exemplar: Mapping[str, object] | None = None) -> None:
+        """Record one observation, in the metric's unit.
 
-    def _add(self, taken: list[float]) -> None:
-        added = sum(taken)
-        if not math.isfinite(added):  # NaN would also make sorting meaningless
-            taken = self._finite(taken)
-            added = sum(taken)
-        number, others, usual, bounds = len(taken), taken, self.usual, self.metric.buckets
-        counts, total = self.state
-        new = list(counts)
-        if usual is not None:
-            # Most observations are where most were before: one pass finds those, and only the others are sorted.
-            low = max(_BELOW_ZERO, bounds[usual - 1]) if usual else _BELOW_ZERO
-            high = bounds[usual]
-            others = [x for x in taken if not low < x <= high]
-            new[usual] += number - len(others)
-            if 2 * len(others) > number:
-                self.usual = None
-        if others:
-            others.sort()  # then each bucket needs one search, however many observations there are
-            if others[0] < 0:
-                self.drop(self.metric, "negative", bisect_left(others, 0.0))
-                self._add([x for x in taken if x >= 0])
-                return
-            self._count(others, new, number)
-        self.state = (tuple(new), total + added)
+        What is no finite number, or negative, is refused and counted as dropped.
+        """
+        try:
+            if type(value) is not float or not 0.0 <= value <= LARGEST:
+                value = self._accepted(value, 0.0)
+            journal = self.journal
+            journal.append(value)
+            if len(journal) > LIMIT:
+                self.fold()
+            if exemplar is not None:
+                self._keep(bisect_left(self.metric.buckets, value), value, exemplar)
+        except NOT_RECORDED:
+            pass
 
-    def _count(self, ordered: list[float], counts: list[int], number: int) -> None:
-        """Add sorted observations to `counts`; a bucket that takes most of `number` becomes the usual one."""
-        bounds, below = self.metric.buckets, 0
-        while below < len(ordered):
-            bucket = bisect_left(bounds, ordered[below])
-            upto = bisect_right(ordered, bounds[bucket], below) if bucket < len(bounds) else len(ordered)
+    def _pending(self) -> bool:
+        return len(self.journal) > 1 or self.feed is not None
+
+    def zero(self) -> tuple[tuple[int, ...], float, int]:
+        return (0,) * (len(self.metric.buckets) + 1), 0.0, 0
+
+    def _folded(
+        self, before: tuple[tuple[int, ...], float, int], recorded: list[Any]
+    ) -> tuple[tuple[int, ...], float, int]:
+        counts, total, number = list(before[0]), before[1], before[2] + len(recorded)
+        total += sum(recorded)
+        recorded.sort()  # then each bucket needs one search, however many observations fall into it
+        bounds, below, end = self.metric.buckets, 0, len(recorded)
+        while below < end:
+            bucket = bisect_left(bounds, recorded[below])
+            upto = bisect_right(recorded, bounds[bucket], below) if bucket < len(bounds) else end
             counts[bucket] += upto - below
-            if 2 * (upto - below) > number and bucket < len(bounds):
-                self.usual = bucket
             below = upto
-
-    def pending(self) -> bool:
-        return bool(self.journal) or self.feed is not None
-
-    def _collect(self) -> None:
         if self.feed is not None:
-            number, added = self.feed()
-            if number:
-                (lowest, *others), total = self.state
-                self.state = ((lowest + number, *others), total + added)
-
-    def _finite(self, taken: list[float]) -> list[float]:
-        finite = [x for x in taken if math.isfinite(x)]
-        self.drop(self.metric, "not_a_number", len(taken) - len(finite))
-        return finite
+            fed, seconds = self.feed()
+            counts[0] += fed
+            total += seconds
+        return tuple(counts), total, number
 
     def point(self) -> HistogramPoint:
-        """Counts and sum now, of the same observations."""
-        self.settle()
-        counts, total = self.state
+        """Return counts and sum now, of the same observations."""
+        return self.shown(self.settle())
+
+    def shown(self, totals: tuple[tuple[int, ...], float, int]) -> HistogramPoint:
+        """Return the point that shows these totals."""
+        counts, total, _ = totals
         exemplars: tuple[Exemplar | None, ...] = ()
         if self.exemplars is not None:
             exemplars = tuple(self.exemplars.get(i) for i in range(len(counts)))
         return HistogramPoint(self.labels, counts, total, exemplars)
 
-    def reset(self, guard: FoldGuard, *, keep_settings: bool = False) -> None:
+    def reset(self, guard: Guard, *, keep_settings: bool = False) -> None:
         super().reset(guard)
         if self.feed is not None:
             self.feed()  # what was counted before is forgotten too
-        self.state = _empty(self.metric)
-
-
-def _empty(metric: Metric) -> tuple[tuple[int, ...], float]:
-    return (0,) * (len(metric.buckets) + 1), 0.0
-
-
-def new_guard() -> FoldGuard:
-    """A guard for the series of one family."""
-    return Lock()
-
-
-class Peak:
-    """The highest level seen in the last one to two windows, so that no peak falls between two scrapes.
-
-    Reading does not reset it: two servers that scrape the same process see the same.
-    """
-
-    __slots__ = ("_clock", "_current", "_guard", "_levels", "_previous", "_slot", "_window")
-
-    def __init__(self, window: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._window = window
-        self._clock = clock
-        self._slot = int(clock() // window)
-        self._guard = new_guard()
-        self._levels: list[float] = []
-        self._current = 0.0
-        self._previous = 0.0
-
-    def note(self, level: float) -> None:
-        """Say that the level is `level` now."""
-        self._levels.append(level)
-        if len(self._levels) > JOURNAL_LIMIT:
-            self.read(level)
-
-    def read(self, level: float) -> float:
-        """The peak; `level` is the level now, from which a new window starts."""
-        if self._guard.acquire(False):
-            try:
-                self._fold(level)
-            finally:
-                self._guard.release()
-        # In the order in which a level moves on, so that one that another reader moves meanwhile is not missed.
-        return max([level, *self._levels[:], self._current, self._previous])
-
-    def _fold(self, level: float) -> None:
-        taken = self._levels[:]
-        self._current = max([self._current, level, *taken])
-        del self._levels[: len(taken)]
-        slot = int(self._clock() // self._window)
-        if slot != self._slot:
-            # After a longer silence nothing of the past window is recent.
-            self._previous = self._current if slot == self._slot + 1 else level
-            self._current, self._slot = level, slot
-
-
-class InFlight:
-    """Work that is under way: how much now, and how much at most lately.
-
-    It keeps a token for each piece of work, so that ending one twice, or never having begun, cannot unbalance it.
-    """
-
-    __slots__ = ("_active", "_peak")
-
-    def __init__(self) -> None:
-        self._active: dict[int, float] = {}
-        self._peak = Peak()
-
-    def enter(self, token: object) -> None:
-        """Work `token` begins."""
-        self._active[id(token)] = 0.0
-        self._peak.note(len(self._active))
-
-    def leave(self, token: object) -> None:
-        """Work `token` ends."""
-        self._active.pop(id(token), None)
-
-    def now(self) -> int:
-        """Pieces of work under way."""
-        return len(self._active)
-
-    def peak(self) -> float:
-        """The most that were under way at once in the last 30 to 60 seconds."""
-        return self._peak.read(len(self._active))
-
-    def clear(self) -> None:
-        """Forget everything; for a forked child, whose parent goes on with the work."""
-        self._active.clear()
-        self._peak = Peak()

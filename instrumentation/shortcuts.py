@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .catalog import Metric
-from .registry import default_registry
+from .default import default_registry
 from .series import Counter, Gauge, Histogram
 from .snapshot import Snapshot
 

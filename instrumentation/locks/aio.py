@@ -10,7 +10,8 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from ..registry import Registry, default_registry
+from ..default import default_registry
+from ..registry import Registry
 from . import order
 from .aio_uses import Uses, myself
 from .hooks import EXCLUSIVE, Owner, creation_site

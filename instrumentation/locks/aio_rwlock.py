@@ -8,7 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal, NamedTuple
 
-from ..registry import Registry, default_registry
+from ..default import default_registry
+from ..registry import Registry
 from . import order
 from .aio_uses import Uses, myself
 from .hooks import READ, WRITE, Owner, creation_site

@@ -25,11 +25,12 @@ import threading
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 from .. import catalog
+from ..catalog import Label, Metric
 from ..registry import Registry
-from ..series import InFlight
+from ..in_flight import InFlight
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -75,7 +76,7 @@ class Subject(Protocol):
 class Waiting:
     """One wait, from the moment a lock was found taken; leaving the block ends it."""
 
-    __slots__ = ("meter", "owner", "since", "subject", "taken", "told")
+    __slots__ = ("__weakref__", "meter", "owner", "since", "subject", "taken", "told")
 
     def __init__(self, meter: Meter, subject: Subject, owner: Owner) -> None:
         self.meter = meter
@@ -129,6 +130,9 @@ class Meter:
     """The series of one lock name and mode; make it through `meter_of`."""
 
     __slots__ = ("contended", "hold", "mode", "name", "registry", "timeouts", "wait_times", "waiters")
+    probe: ClassVar[str] = "Lock"
+    metric: ClassVar[Metric] = catalog.LOCK_WAIT
+    labels: ClassVar[tuple[Label, ...]] = catalog.LOCK_WAIT.labels
 
     def __init__(self, registry: Registry, name: str, mode: str) -> None:
         labels = {"lock": name, "mode": mode}
@@ -161,7 +165,7 @@ class Meter:
 
 def meter_of(registry: Registry, name: str, mode: str = EXCLUSIVE) -> Meter:
     """The meter of a lock name and mode; locks of one name share it."""
-    return registry.memo(Meter, name, mode)
+    return registry.bundle(Meter, name, mode)
 
 
 def waiters_of(registry: Registry, name: str, mode: str) -> InFlight:

@@ -15,7 +15,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..registry import Registry, default_registry
+from ..default import default_registry
+from ..registry import Registry
 from . import hooks, order
 from .hooks import EXCLUSIVE, Meter, Owner, creation_site, meter_of
 from .state import LockState, Poisonable

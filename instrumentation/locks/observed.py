@@ -7,7 +7,8 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, Protocol
 
-from ..registry import Registry, default_registry
+from ..default import default_registry
+from ..registry import Registry
 from . import order
 from .holds import Holds
 from .hooks import EXCLUSIVE, Owner, meter_of

@@ -9,7 +9,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any
 
-from ..registry import Registry, default_registry
+from ..default import default_registry
+from ..registry import Registry
 from . import order
 from .hooks import EXCLUSIVE, Owner, creation_site, meter_of
 from .state import LockState, Poisonable

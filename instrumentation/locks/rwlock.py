@@ -9,7 +9,8 @@ from threading import get_ident
 from time import perf_counter
 from types import TracebackType
 
-from ..registry import Registry, default_registry
+from ..default import default_registry
+from ..registry import Registry
 from . import order
 from .hooks import READ, WRITE, Owner, creation_site, meter_of
 from .state import LockState, Poisonable

@@ -8,7 +8,8 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..registry import Registry, default_registry
+from ..default import default_registry
+from ..registry import Registry
 from .holds import Holds
 from .hooks import EXCLUSIVE, Owner, creation_site, meter_of
 from .rlock import RLock

@@ -119,10 +119,9 @@ class Publisher:
     def _collect(self, settle: bool) -> None:
         gauges: list[tuple[Gauge, _Kept]] = []
         for series in self._registry.series():
-            if series.pending():
-                series.settle() if settle else series.fold()
+            series.settle() if settle else series.fold()
             kept = self._kept.get(series) or self._new(series)
-            state = series.state
+            state = series.totals
             if kept.seen is not state:
                 if kept.seen is not _NEVER:
                     self._supervises = False
@@ -153,7 +152,7 @@ class Publisher:
         if self._supervises:
             return None, math.nan
         if gauge.function is None:
-            state = gauge.state
+            state = gauge.totals
             return state, sum(state)
         given = self._given.get(gauge)
         return given, math.nan if given is None else given
@@ -193,6 +192,6 @@ class Publisher:
 
 def _totals(series: AnySeries, state: Any) -> tuple[float, ...]:
     if isinstance(series, Counter):
-        return (state, *_NO_MORE_PARTS)
-    counts, total = state
+        return (state[0], *_NO_MORE_PARTS)
+    counts, total, _ = state
     return (*counts, total, *_NO_MORE_PARTS)

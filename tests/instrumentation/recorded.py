@@ -24,5 +24,9 @@ def spent(registry: Registry, metric: catalog.Metric, *labels: str) -> float:
     raise AssertionError(f"no series {metric.name}{labels}")
 
 
-def outcomes(registry: Registry) -> tuple[float, float, float]:
-    return tuple(value(registry, catalog.INDEX_WRITE, "s", o) for o in ("ok", "error", "cancelled"))  # type: ignore[return-value]
+def outcomes(
+    registry: Registry, metric: catalog.Metric = catalog.INDEX_WRITE, *labels: str
+) -> tuple[float, float, float]:
+    if metric is catalog.INDEX_WRITE:
+        labels = labels or ("s",)
+    return tuple(value(registry, metric, *labels, o) for o in ("ok", "error", "cancelled"))  # type: ignore[return-value]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,6 +14,7 @@ import mnemoscope as scope
 from mnemoscope import catalog as m
 from mnemoscope.instrumentation.expiry import Expiry
 from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.snapshot import NumberPoint
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def shown(registry: Registry) -> Callable[[m.Metric], dict[tuple[str, ...], floa
     def read(metric: m.Metric) -> dict[tuple[str, ...], float]:
         for family in registry.snapshot().families:
             if family.metric is metric:
-                return {point.labels: getattr(point, "value", None) or point[2] for point in family.points}
+                return {p.labels: p.value if isinstance(p, NumberPoint) else p.observations for p in family.points}
         return {}
 
     return read
@@ -64,7 +67,90 @@ def test_a_series_that_nobody_holds_is_freed_and_begins_at_zero_when_it_comes_ba
     assert freed() is None
     assert shown(m.INDEX_WRITE) == {}
     registry.counter(m.CACHE_STALE, cache="tenant-1").inc()
+    assert shown(m.CACHE_STALE) == {("tenant-1",): 0}
+    clock[0] = 67
     assert shown(m.CACHE_STALE) == {("tenant-1",): 1}
+
+
+def test_a_series_that_comes_back_is_shown_as_it_was_and_from_the_next_scrapes_on_with_what_is_new(
+    registry: Registry, clock: list[float], shown: Shown
+) -> None:
+    held = registry.counter(m.CACHE_STALE, cache="held")
+    held.inc(4)
+    seen = []
+    for clock[0] in (0, 61):
+        shown(m.CACHE_STALE)
+    assert shown(m.CACHE_STALE) == {}
+    held.inc()
+    for clock[0] in (100, 101, 105, 106, 107):  # two servers that scrape in turn both see the change
+        seen.append(shown(m.CACHE_STALE)[("held",)])
+    assert seen == [4, 4, 4, 5, 5]
+
+
+@pytest.mark.parametrize("ends", ["block", "decorated", "dropped"])
+def test_an_operation_that_was_under_way_when_its_series_expired_is_counted(
+    registry: Registry, clock: list[float], shown: Shown, ends: str
+) -> None:
+    with scope.index_write("hourly", registry=registry):  # as the run an hour ago
+        pass
+
+    def job() -> Iterator[None]:
+        if ends == "decorated":
+            yield from scope.index_write("hourly", registry=registry)(lambda: (yield))()
+            return
+        operation = scope.index_write("hourly", registry=registry)
+        with operation:
+            del operation
+            yield
+
+    running = job()
+    next(running)
+    for clock[0] in (0, 61, 122, 183):
+        shown(m.INDEX_WRITE)
+    if ends == "dropped":
+        running.close()
+    else:
+        list(running)
+    del running
+    gc.collect()
+    outcome = "cancelled" if ends == "dropped" else "ok"
+    first = shown(m.INDEX_WRITE)[("hourly", outcome)]
+    clock[0] = 190
+    assert shown(m.INDEX_WRITE)[("hourly", outcome)] == first + 1
+
+
+@pytest.mark.usefixtures("hostile_switching")
+def test_scrapes_at_the_same_time_as_recordings_and_expiry_lose_nothing_and_never_fail() -> None:
+    registry = Registry()
+    now = itertools.count()
+    registry._expiry = Expiry(50, clock=lambda: float(next(now)))
+    errors: list[BaseException] = []
+    finished = threading.Event()
+
+    def scrape() -> None:
+        try:
+            while not finished.is_set():
+                registry.snapshot()
+        except BaseException as error:
+            errors.append(error)
+
+    held = [registry.counter(m.CACHE_STALE, cache=f"{n}") for n in range(20)]
+
+    def record(n: int) -> None:
+        for round_ in range(300):
+            held[(n * 5 + round_ // 40) % 20].inc()
+
+    scrapers = [threading.Thread(target=scrape) for _ in range(3)]
+    recorders = [threading.Thread(target=record, args=(n,)) for n in range(4)]
+    for thread in (*scrapers, *recorders):
+        thread.start()
+    for thread in recorders:
+        thread.join()
+    finished.set()
+    for thread in scrapers:
+        thread.join()
+    assert errors == []
+    assert sum(series.point().value for series in held) == 4 * 300
 
 
 def test_a_series_that_a_probe_holds_wakes_with_its_total(registry: Registry, clock: list[float], shown: Shown) -> None:
@@ -74,6 +160,8 @@ def test_a_series_that_a_probe_holds_wakes_with_its_total(registry: Registry, cl
         shown(m.CACHE_STALE)
     assert shown(m.CACHE_STALE) == {}
     held.inc()
+    shown(m.CACHE_STALE)
+    clock[0] = 68
     assert shown(m.CACHE_STALE) == {("held",): 6}
     assert registry.counter(m.CACHE_STALE, cache="held") is held
 
@@ -97,5 +185,5 @@ def test_gauges_and_series_that_cannot_be_many_never_expire(
 
 
 def test_an_expiry_that_is_no_time_is_refused() -> None:
-    with pytest.raises(ValueError, match="cannot expire after 0"):
+    with pytest.raises(ValueError, match="expire_idle: give a positive number of seconds, not 0"):
         Registry(expire_idle=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import contextlib
 import functools
 import inspect
 import pickle
@@ -17,7 +17,6 @@ from recorded import outcomes, spent, value
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.operation import _marked
 from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import HistogramPoint
 
@@ -239,7 +238,7 @@ if hasattr(inspect, "markcoroutinefunction"):  # from Python 3.12 on
 
 async def test_calls_that_come_without_end_are_folded_and_not_kept(registry: Registry) -> None:
     probe = scope.index_write("s", registry=registry)
-    calls, journal = 200_000, probe.sink.ok.journal
+    calls, journal = 200_000, registry.histogram(catalog.INDEX_WRITE, index="s", outcome="ok").journal
     function, coroutine = probe(len), probe(asyncio.sleep)
     longest = 0
     for _ in range(calls):
@@ -303,53 +302,59 @@ def test_one_probe_shared_by_threads_pairs_each_end_with_its_own_begin(registry:
     assert value(registry, catalog.RECALL_EMPTY, "flat") == 500
 
 
-async def test_a_task_does_not_end_the_operation_of_the_task_that_started_it(registry: Registry) -> None:
+def test_a_block_that_is_left_in_another_thread_ends_its_own_operation(registry: Registry) -> None:
     probe = scope.recall("flat", registry=registry)
-    first = probe.__enter__()
-    with probe as parents:  # the probe is in use: this one is marked in the context that the child inherits
-        first_ended = asyncio.Event()
 
-        async def child() -> bool:
-            await first_ended.wait()
-            with probe as own:
-                assert own is probe
-            return parents in probe._others.values()
+    def block(results: int) -> Iterator[None]:
+        with probe as operation:
+            operation.results = results
+            yield
 
-        task = asyncio.create_task(child())
-        # The first entry ends in another context, so that the probe itself is idle while the parent's is open.
-        contextvars.Context().run(probe.__exit__, None, None, None)
-        first_ended.set()
-        assert await task
-    assert first is probe
-    assert value(registry, catalog.RECALL_DURATION, "flat", "ok") == 3
-    assert (len(probe.idle), probe._others) == (1, {})
+    blocks = [block(n) for n in range(1, 6)]
+    for one in blocks:
+        next(one)
+    for one in reversed(blocks[1:]):
+        thread = threading.Thread(target=one.close)
+        thread.start()
+        thread.join()
+    assert outcomes(registry, catalog.RECALL_DURATION, "flat") == (0, 0, 4)
+    assert list(blocks[0]) == []
+    assert outcomes(registry, catalog.RECALL_DURATION, "flat") == (1, 0, 4)
+    assert probe._open == {}
 
 
-def test_a_probe_entered_over_and_over_while_shared_leaves_no_marks_behind(registry: Registry) -> None:
-    probes = [scope.index_write("s", registry=registry), scope.recall("flat", registry=registry)]
-    held = [threading.Event(), threading.Event()]
+def test_a_shared_probe_in_exit_stacks_of_several_threads_pairs_every_begin_with_one_end(registry: Registry) -> None:
+    probe = scope.completion(registry=registry)
+    barrier = threading.Barrier(4)
 
-    def hold_another() -> None:
-        for probe in probes:
-            probe.__enter__()
-        held[0].set()
-        held[1].wait()
+    def work() -> None:
+        barrier.wait()
+        for _ in range(200):
+            with contextlib.ExitStack() as stack:
+                operations = [stack.enter_context(probe) for _ in range(3)]
+                assert len(set(map(id, operations))) == 3
 
-    for probe in probes:
-        probe.__enter__()
-    other = threading.Thread(target=hold_another)
-    other.start()
-    held[0].wait()
-    for probe in probes:
-        probe.__exit__(None, None, None)
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes(registry, catalog.COMPLETION_DURATION) == (2400, 0, 0)
+    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 0
+    assert probe._open == {}
 
-    def use() -> object:
-        for _ in range(100):
-            for probe in probes:
-                with probe:
-                    pass
-        return _marked.get()
 
-    assert contextvars.Context().run(use) is None
-    held[1].set()
-    other.join()
+def test_a_probe_that_is_left_without_having_been_entered_does_nothing(registry: Registry) -> None:
+    probe = scope.index_write("s", registry=registry)
+    probe.__exit__(None, None, None)
+    assert outcomes(registry) == (0, 0, 0)
+
+
+def test_the_duration_and_the_outcome_of_a_block_can_be_read_after_it(registry: Registry) -> None:
+    with scope.index_write("s", registry=registry) as write:
+        assert write.seconds is None
+        time.sleep(PAUSE)
+    assert write.seconds is not None
+    assert write.seconds >= PAUSE
+    assert write.outcome == "ok"
+    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") == write.seconds

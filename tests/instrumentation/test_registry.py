@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import mnemoscope as scope
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.registry import OTHER, RecordingError, Registry
 
@@ -95,11 +96,14 @@ def test_the_prefix_comes_from_the_environment_and_a_bad_one_is_refused(monkeypa
         Registry("9x")
 
 
-def test_memo_does_not_grow_with_arguments_from_requests() -> None:
+def test_bundles_do_not_grow_with_labels_from_requests() -> None:
     registry = Registry(max_label_sets=5)
     for i in range(50):
-        registry.memo(lambda r, n: n, i)
-    assert len(registry.kept) <= 5
+        with scope.index_write(f"tenant-{i}", registry=registry):
+            pass
+    assert all(len(kept) <= 6 for kept in registry._bundles.values())
+    written = next(f for f in registry.snapshot().families if f.metric is catalog.INDEX_WRITE)
+    assert sum(point.observations for point in written.points) == 50  # type: ignore[union-attr]
 
 
 def test_clear_keeps_series_usable() -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import threading
+import weakref
 
 import prometheus_client
 import pytest
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.registry import RecordingError, Registry
-from mnemoscope.instrumentation.series import JOURNAL_LIMIT, InFlight, Peak
+from mnemoscope.instrumentation.in_flight import InFlight, Peak
+from mnemoscope.instrumentation.journal import LIMIT, Fold
 from mnemoscope.instrumentation.snapshot import HistogramPoint, NumberPoint
 
 THREADS, EACH = 4, 20_000
@@ -89,7 +91,7 @@ def test_what_is_not_a_duration_is_refused_and_counted_and_the_rest_of_the_batch
     for value in (0.5, bad, 0.25):
         histogram.observe(value)
     assert (histogram.point().observations, histogram.point().sum) == (2, 0.75)
-    reason = "negative" if bad == -1 else "not_a_number"
+    reason = "negative" if bad == -1 else "not_finite"
     assert points(registry, catalog.SELF_DROPPED)[(catalog.LOCK_WAIT.name, reason)].value == 1
 
 
@@ -146,7 +148,7 @@ def test_a_gauge_keeps_the_order_of_sets_and_changes(registry: Registry) -> None
     gauge.inc(5)
     gauge.set(10)
     gauge.dec(2)
-    for _ in range(JOURNAL_LIMIT * 2):
+    for _ in range(LIMIT * 2):
         gauge.inc()
         gauge.dec()
     assert gauge.point() == NumberPoint((), 8.0)
@@ -161,9 +163,10 @@ def test_a_gauge_function_that_fails_is_left_out_and_counted(registry: Registry)
 
 def test_strict_mode_raises_where_a_recording_would_be_refused() -> None:
     histogram = Registry(strict=True).histogram(catalog.LOCK_WAIT, lock="a", mode="read")
-    histogram.observe(math.nan)
-    with pytest.raises(RecordingError, match="not_a_number"):
-        histogram.point()
+    for bad, reason in ((math.nan, "not_finite"), (-1.0, "negative"), ("1", "wrong_type"), (1e308, "overflow")):
+        with pytest.raises(RecordingError, match=reason):
+            histogram.observe(bad)  # type: ignore[arg-type]
+    assert histogram.point().observations == 0
 
 
 def test_recording_from_a_signal_handler_loses_nothing_and_never_deadlocks(registry: Registry) -> None:
@@ -200,7 +203,7 @@ def test_recording_from_a_finaliser_that_runs_inside_a_fold_is_kept(registry: Re
         def __del__(self) -> None:
             counter.inc()
 
-    for _ in range(JOURNAL_LIMIT * 3):
+    for _ in range(LIMIT * 3):
         cycle = Recorder()
         cycle.self = cycle  # type: ignore[attr-defined]
         counter.inc()
@@ -208,7 +211,7 @@ def test_recording_from_a_finaliser_that_runs_inside_a_fold_is_kept(registry: Re
     import gc
 
     gc.collect()
-    assert counter.point().value == 2 * JOURNAL_LIMIT * 3
+    assert counter.point().value == 2 * LIMIT * 3
 
 
 def test_a_forked_child_starts_at_zero_and_keeps_what_gauges_were_set_to(registry: Registry) -> None:
@@ -219,18 +222,19 @@ def test_a_forked_child_starts_at_zero_and_keeps_what_gauges_were_set_to(registr
     limit.set(20)
     busy.inc()
     tracker = registry.in_flight("work")
-    tracker.enter(self_token := object())
-    counter.guard.acquire()  # as if another thread were folding at the moment of the fork
+    tracker.enter(token := Fold())
+    fold = Fold()
+    assert counter.guard.admits(weakref.ref(fold))  # as if another thread were folding at the moment of the fork
     child = os.fork()
     if child == 0:
         counter.inc()
         good = (counter.point().value, limit.point().value, busy.point().value, tracker.now()) == (1, 20, 0, 0)  # type: ignore[union-attr]
         os._exit(0 if good else 1)
-    counter.guard.release()
+    counter.guard.release(weakref.ref(fold))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert counter.point().value == 5
     assert tracker.now() == 1
-    del self_token
+    del token
 
 
 @pytest.mark.usefixtures("hostile_switching")
@@ -271,7 +275,7 @@ def test_the_peak_of_concurrent_work_is_exact() -> None:
     gate = threading.Barrier(9)
 
     def work() -> None:
-        token = object()
+        token = Fold()
         tracker.enter(token)
         gate.wait()
         gate.wait()

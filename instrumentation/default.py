@@ -1,0 +1,103 @@
+"""The registry that probes write to unless they are given another, its settings, and what a fork does to registries."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import TYPE_CHECKING
+
+from . import catalog
+from .registry import Registry, registries
+
+if TYPE_CHECKING:
+    from .multiprocess import Sharing
+
+_made: dict[str, Registry] = {}
+_unread = ["MNEMOSCOPE_MULTIPROC_DIR"]
+
+
+def default_registry() -> Registry:
+    """Return the registry that probes write to unless they are given another."""
+    try:
+        registry = _made["registry"]
+    except KeyError:
+        registry = _made.setdefault("registry", Registry())  # of several threads at once, one makes it
+    if _unread:
+        _share(registry)
+    return registry
+
+
+def _share(registry: Registry) -> None:
+    try:
+        directory = os.environ.get(_unread.pop())
+    except IndexError:  # another thread was faster
+        return
+    if directory:
+        registry.share(directory)
+
+
+def configure(
+    *,
+    prefix: str | None = None,
+    max_label_sets: int | None = None,
+    max_label_length: int | None = None,
+    expire_idle: float | None = None,
+    strict: bool | None = None,
+    multiprocess_dir: str | os.PathLike[str] | None = None,
+) -> Registry:
+    """Change the default registry; probes that are already in place go on with it.
+
+    `multiprocess_dir` is a directory that all processes of the service share, so that a scrape of one shows all;
+    `MNEMOSCOPE_MULTIPROC_DIR` sets the same; see `Registry.share`. Set it in code that every process runs, and so not
+    below `if __name__ == "__main__"`.
+
+    Raises:
+        ValueError: the prefix is not one that a metric name can start with.
+    """
+    registry = default_registry()
+    if prefix is not None:
+        registry.prefix = catalog.valid_prefix(prefix)
+    if max_label_sets is not None:
+        registry.max_label_sets = max_label_sets
+    if max_label_length is not None:
+        registry.max_label_length = max_label_length
+    if expire_idle is not None:
+        registry.expire_idle(expire_idle)
+    if strict is not None:
+        registry.strict = strict
+    if multiprocess_dir is not None:
+        registry.share(multiprocess_dir)
+    return registry
+
+
+def _sharings() -> list[Sharing]:
+    return [registry.sharing for registry in list(registries) if registry.sharing is not None]
+
+
+def _before_fork() -> None:
+    for sharing in _sharings():
+        sharing.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for sharing in _sharings():
+        sharing.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    # The child starts at zero, else both would report the parent's past.
+    for registry in list(registries):
+        registry.clear(keep_settings=True)
+    for sharing in _sharings():
+        sharing.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+
+@atexit.register
+def _log_refusals() -> None:
+    """Log what was refused since the last scrape, in a script that is never scraped."""
+    for registry in list(registries):
+        registry.log_refusals()

@@ -1,0 +1,62 @@
+"""Count what is refused, and log the first refusal of each kind with the place in the code that it came from."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+
+from .catalog import Metric
+from .values import RefusedError, text
+
+_PACKAGE = __name__.rpartition(".")[0]
+_MAX_CHARACTERS = 60
+NOTHING = object()
+"""No value was given; None may be one."""
+
+
+class Notices:
+    """The first refusal of each metric and reason, to be logged by the next scrape or at the end of the process.
+
+    It is not logged at once: the service may hold a lock of its own that its log handler takes as well.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str]] = set()
+        self._pending: deque[str] = deque()
+
+    def note(self, metric: Metric, reason: str, value: object) -> None:
+        """Keep a line for the log, unless there was one for this metric and reason."""
+        if (metric.name, reason) in self._seen:
+            return
+        self._seen.add((metric.name, reason))
+        given = f", given {_described(value)}" if value is not NOTHING else ""
+        self._pending.append(f"{metric.name}: refused ({reason}{given}) at {_place()}; further ones are only counted")
+
+    def log(self) -> None:
+        """Log what is pending."""
+        while self._pending:
+            import logging
+
+            try:
+                line = self._pending.popleft()
+            except IndexError:  # another thread was faster
+                return
+            logging.getLogger("mnemoscope").warning("%s", line)
+
+
+def _described(value: object) -> str:
+    """Return a value for a person to read: its type, and as much of it as is short."""
+    kind = type(value).__name__
+    try:
+        shown = text(repr(value))
+    except (RefusedError, Exception):
+        return kind
+    return f"{kind} {shown if len(shown) <= _MAX_CHARACTERS else shown[:_MAX_CHARACTERS] + '...'}"
+
+
+def _place() -> str:
+    """Return file and line of the innermost code that is not this package's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
