@@ -268,8 +268,11 @@ class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
     def _folded(
         self, before: tuple[tuple[int, ...], float, int], recorded: list[Any]
     ) -> tuple[tuple[int, ...], float, int]:
-        counts, total, number = list(before[0]), before[1], before[2] + len(recorded)
-        total += sum(recorded)
+        fed, seconds = self.feed() if self.feed is not None else (0, 0.0)
+        if not recorded and not fed:
+            return before
+        counts, total, number = list(before[0]), before[1] + sum(recorded) + seconds, before[2] + len(recorded)
+        counts[0] += fed
         recorded.sort()  # then each bucket needs one search, however many observations fall into it
         bounds, below, end = self.metric.buckets, 0, len(recorded)
         while below < end:
@@ -277,10 +280,6 @@ class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
             upto = bisect_right(recorded, bounds[bucket], below) if bucket < len(bounds) else end
             counts[bucket] += upto - below
             below = upto
-        if self.feed is not None:
-            fed, seconds = self.feed()
-            counts[0] += fed
-            total += seconds
         return tuple(counts), total, number
 
     def point(self) -> HistogramPoint:
