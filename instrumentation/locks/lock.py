@@ -68,8 +68,9 @@ class Lock(Poisonable):
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
         registry = registry or default_registry()
-        meter = meter_of(registry, name or creation_site(), EXCLUSIVE)
-        state = self._state = _State(meter.name, registry, poison)
+        name = name or creation_site()
+        meter = meter_of(registry, name, EXCLUSIVE)
+        state = self._state = _State(name, registry, poison)
         self._inner = allocate_lock()
         paths = _paths(self._inner, state, meter)
         state.holder = paths.holder

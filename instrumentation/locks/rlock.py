@@ -27,8 +27,9 @@ class RLock(Poisonable):
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
         registry = registry or default_registry()
-        self._meter = meter_of(registry, name or creation_site(), EXCLUSIVE)
-        self._state = LockState(self._meter.name, registry, poison)
+        name = name or creation_site()
+        self._meter = meter_of(registry, name, EXCLUSIVE)
+        self._state = LockState(name, registry, poison)
         self._inner: Any = threading.RLock()
         self._depth = 0  # this and the next change only while the lock is held
         self._since = 0.0

@@ -44,8 +44,8 @@ class _Observed(_Base):
     def __init__(self, value: int = 1, name: str | None = None, *, registry: Registry | None = None) -> None:
         super().__init__(value)
         self.registry = registry or default_registry()
-        self._meter = meter_of(self.registry, name or creation_site(), EXCLUSIVE)
-        self.name = self._meter.name
+        self.name = name or creation_site()
+        self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
         self._holds = Holds()
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:

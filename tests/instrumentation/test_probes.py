@@ -17,6 +17,7 @@ from recorded import outcomes, spent, value
 
 import mnemoscope as scope
 from mnemoscope import catalog
+from mnemoscope.instrumentation import operation
 from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import HistogramPoint
 
@@ -254,14 +255,18 @@ async def test_calls_that_come_without_end_are_folded_and_not_kept(registry: Reg
 # Context managers ---------------------------------------------------------------------------------
 
 
-def test_one_probe_can_be_entered_again_inside_itself(registry: Registry) -> None:
+def test_one_probe_can_be_entered_again_inside_itself(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(operation, "perf_counter", lambda: now)
     probe = scope.index_write("s", registry=registry)
-    with probe:
-        time.sleep(PAUSE)
-        with probe:
-            pass
+    with probe as outer:
+        now = 1.0
+        with probe as inner:
+            now = 3.0
+        now = 7.0
+    assert (outer.seconds, inner.seconds) == (7.0, 2.0)
+    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") == 9.0
     assert outcomes(registry) == (2, 0, 0)
-    assert PAUSE <= spent(registry, catalog.INDEX_WRITE, "s", "ok") < 2 * PAUSE
 
 
 async def test_one_probe_shared_by_tasks_that_end_out_of_order_gives_each_its_own_time(registry: Registry) -> None:
