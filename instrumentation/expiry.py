@@ -46,8 +46,8 @@ class Expiry:
     store), while a gauge that does not change is as true as ever. A sleeping series that something still holds, or that
     was written to, wakes with its total. One that nothing holds is forgotten, and begins at zero if it comes back.
 
-    A series that comes back is shown as it was when it left (or at zero), and with what is new only from the next scrape
-    on, but after at most 30 seconds: PromQL's `increase` sees a change only between two samples.
+    A series that comes back is shown first as it was when it left, or at zero, and within 30 seconds with what is new:
+    PromQL's `increase` sees a change only between two samples.
 
     Args:
         seconds: how long a series may be idle.

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import catalog
+from .default import default_registry
 from .health import Health
 from .process import observe_process
-from .default import default_registry
 from .registry import Registry
 
 if TYPE_CHECKING:

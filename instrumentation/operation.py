@@ -61,8 +61,8 @@ class Operation(Generic[S]):
     """One run of what a probe observes. A block gets it by `with probe as operation`.
 
     Attributes:
-        outcome: set it within the block to overrule what the exception, or its absence, means; after the block it is the
-            outcome that was recorded.
+        outcome: set it within the block to overrule what the exception, or its absence, means; after the block it is
+            the outcome that was recorded.
         seconds: how long the run took; None until it has ended.
     """
 

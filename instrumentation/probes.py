@@ -44,9 +44,7 @@ _VECTOR_SEARCH = DurationsOf(catalog.VECTOR_SEARCH, "vector_search")
 _REQUEST = DurationsOf(catalog.REQUEST_DURATION, "request")
 
 
-def lock_hold(
-    lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None
-) -> Probe[Operation[Durations]]:
+def lock_hold(lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None) -> Probe[Operation[Durations]]:
     """Record how long the block, or the decorated call, holds `lock`."""
     return Probe(Operation, (registry or default_registry()).bundle(_LOCK_HOLD, lock, mode), None)
 
@@ -408,9 +406,7 @@ class Recall(Operation[_Recalls]):
 
     __slots__ = ("_count", "diversity", "results")
 
-    def __init__(
-        self, series: _Recalls, is_error: IsError | None, count: Callable[[Any], float] | None
-    ) -> None:
+    def __init__(self, series: _Recalls, is_error: IsError | None, count: Callable[[Any], float] | None) -> None:
         super().__init__(series, is_error)
         self._count = count
         self.results: float | None = None

@@ -6,10 +6,8 @@ import sys
 from collections import deque
 
 from .catalog import Metric
-from .values import RefusedError, text
 
 _PACKAGE = __name__.rpartition(".")[0]
-_MAX_CHARACTERS = 60
 NOTHING = object()
 """No value was given; None may be one."""
 
@@ -45,13 +43,9 @@ class Notices:
 
 
 def _described(value: object) -> str:
-    """Return a value for a person to read: its type, and as much of it as is short."""
-    kind = type(value).__name__
-    try:
-        shown = text(repr(value))
-    except (RefusedError, Exception):
-        return kind
-    return f"{kind} {shown if len(shown) <= _MAX_CHARACTERS else shown[:_MAX_CHARACTERS] + '...'}"
+    """Return a value for the log: its type, or the digits of a float. Anything else may be personal data."""
+    kind = type(value)
+    return repr(value) if kind is float else kind.__name__
 
 
 def _place() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from itertools import product
 from threading import Lock
 from types import FunctionType, MethodType
@@ -163,9 +163,7 @@ class Registry:
         except Exception:  # new, or a value that cannot be looked up
             return self._new_bundle(kind, kept, values)
 
-    def _new_bundle(
-        self, kind: Bundle[V_co], kept: dict[tuple[object, ...], V_co], values: tuple[object, ...]
-    ) -> V_co:
+    def _new_bundle(self, kind: Bundle[V_co], kept: dict[tuple[object, ...], V_co], values: tuple[object, ...]) -> V_co:
         if values and isinstance(values[0], _DECORATED):
             raise TypeError(
                 f"scope.{kind.probe} takes the {kind.labels[0].name} first; as a decorator, write "

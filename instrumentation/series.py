@@ -144,7 +144,7 @@ class Counter(Series["tuple[float, int]"]):
             pass
 
     def zero(self) -> tuple[float, int]:
-        return tuple([0.0, 0])  # type: ignore[return-value]  # a literal would be the same object each time
+        return float(), int()  # noqa: UP018  # a literal would be the same object each time
 
     def _folded(self, before: tuple[float, int], recorded: list[Any]) -> tuple[float, int]:
         return before[0] + sum(recorded), before[1] + len(recorded)
@@ -187,7 +187,7 @@ class Gauge(Series["tuple[float, float]"]):
             self._record(-self._accepted(amount))
 
     def set_function(self, function: Callable[[], float]) -> None:
-        """Ask `function` at each scrape. When it raises, or gives no number, the series is left out, and that counted."""
+        """Ask `function` at each scrape. Where it raises, or gives no number, the series is left out."""
         self.function = function
 
     def _record(self, entry: float | tuple[float]) -> None:
@@ -197,7 +197,7 @@ class Gauge(Series["tuple[float, float]"]):
             self.fold()
 
     def zero(self) -> tuple[float, float]:
-        return tuple([0.0, 0.0])  # type: ignore[return-value]
+        return float(), float()  # noqa: UP018
 
     def _folded(self, before: tuple[float, float], recorded: list[Any]) -> tuple[float, float]:
         base, change = before

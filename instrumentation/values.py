@@ -15,6 +15,7 @@ MAX_EXEMPLAR_CHARACTERS = 128
 """OpenMetrics: names and values of an exemplar's labels must not be longer together."""
 
 _EXEMPLAR_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+_EXEMPLAR_VALUE = re.compile(r'[^"\\\n]*\Z')  # prometheus_client's parser, and what is built on it, fails on escapes
 
 
 class RefusedError(ValueError):
@@ -31,15 +32,13 @@ def number(value: object, least: float = -LARGEST) -> float:
     Raises:
         RefusedError: it is no real number, not finite, too large, or smaller than `least`.
     """
+    if not _is_real(value):
+        raise RefusedError("wrong_type")
     try:
-        if not _is_real(value):
-            raise RefusedError("wrong_type")
         found = float(value)  # type: ignore[arg-type]  # anything may be passed in
     except OverflowError:
         raise RefusedError("overflow") from None
-    except RefusedError:
-        raise
-    except Exception:  # whatever a foreign __float__ raises
+    except Exception:  # of a foreign __float__
         raise RefusedError("wrong_type") from None
     if not isfinite(found):
         raise RefusedError("not_finite")
@@ -52,11 +51,14 @@ def number(value: object, least: float = -LARGEST) -> float:
 
 def _is_real(value: object) -> bool:
     kind = type(value)
-    if issubclass(kind, Real):
-        return True
-    # Decimal and NumPy's bool are not registered as real numbers. An array and a tensor convert as well when they hold
-    # one element, so what has a length is not a number.
-    return hasattr(kind, "__float__") and not hasattr(kind, "__len__") and not issubclass(kind, Complex)
+    try:
+        # Decimal and NumPy's bool are not registered as real numbers. An array and a tensor convert as well when they
+        # hold one element, so what has a length is not a number.
+        return issubclass(kind, Real) or (
+            hasattr(kind, "__float__") and not hasattr(kind, "__len__") and not issubclass(kind, Complex)
+        )
+    except Exception:  # of a foreign metaclass
+        return False
 
 
 def text(value: object) -> str:
@@ -79,13 +81,15 @@ def exemplar_labels(given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     """Return the labels of an exemplar as pairs of texts.
 
     Raises:
-        RefusedError: not a mapping, a name that is no label name, a value that is no text, or too long.
+        RefusedError: not a mapping, a name that is no label name, a value that is no plain text, or too long.
     """
     try:
         pairs = tuple((name, text(value)) for name, value in given.items())
-        valid = all(type(name) is str and _EXEMPLAR_LABEL.match(name) for name, _ in pairs)
-        if not valid or sum(len(name) + len(value) for name, value in pairs) > MAX_EXEMPLAR_CHARACTERS:
-            raise RefusedError("exemplar")
+        valid = all(
+            type(name) is str and _EXEMPLAR_LABEL.match(name) and _EXEMPLAR_VALUE.match(value) for name, value in pairs
+        )
     except Exception:
         raise RefusedError("exemplar") from None
+    if not valid or sum(len(name) + len(value) for name, value in pairs) > MAX_EXEMPLAR_CHARACTERS:
+        raise RefusedError("exemplar")
     return pairs

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 from .. import catalog
 from ..catalog import Label, Metric
-from ..registry import Registry
 from ..in_flight import InFlight
+from ..registry import Registry
 
 if TYPE_CHECKING:
     from asyncio import Task

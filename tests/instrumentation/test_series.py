@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.registry import RecordingError, Registry
 from mnemoscope.instrumentation.in_flight import InFlight, Peak
 from mnemoscope.instrumentation.journal import LIMIT, Fold
+from mnemoscope.instrumentation.registry import RecordingError, Registry
 from mnemoscope.instrumentation.snapshot import HistogramPoint, NumberPoint
 
 THREADS, EACH = 4, 20_000
