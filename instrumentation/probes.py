@@ -19,6 +19,7 @@ from .locks.hooks import waiters_of
 from .operation import ERROR, OK, IsError, Operation, Probe, ProbeSeries
 from .registry import Registry
 from .series import Counter, Histogram
+from .values import text
 
 Mode = Literal["exclusive", "read", "write"]
 RecallPath = Literal["hierarchical", "flat", "blended"]
@@ -352,8 +353,7 @@ class StorageOperation(Operation[_StorageOperations]):
             return "other"
         kind = self._error_kind
         try:
-            name = mapped(kind, error) if isinstance(kind, Mapping) else kind(error)
-            return name if isinstance(name, str) else "other"
+            return text(mapped(kind, error) if isinstance(kind, Mapping) else kind(error))
         except Exception as failure:
             self._series.registry.drop(catalog.STORAGE_ERRORS, "callback", value=failure)
             return "other"
