@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from .catalog import Kind, Label, Metric
 from .operation import ERROR, OK, IsError, outcome_of
-from .registry import Registry
+from .registry import Bundle, Registry
 from .series import Histogram
 
 
@@ -49,30 +49,25 @@ class Durations:
         self._by_outcome.get(outcome_of(error, is_error), self.error).observe(seconds)
 
 
-class DurationsOf:
-    """Makes the `Durations` of a metric from the values of its labels other than `outcome`; see `registry.Bundle`.
+def durations(probe: str, metric: Metric, labels: tuple[Label, ...] | None = None) -> Bundle[Durations]:
+    """Return the bundle of a probe that records durations in `metric`.
 
     Args:
-        metric: a histogram that counts seconds.
         probe: the probe's name, for messages.
-        labels: which labels are given; all but `outcome` if None.
+        metric: a histogram that counts seconds.
+        labels: which labels the probe gives; all but `outcome` if None.
     """
+    given = tuple(x for x in metric.labels if x.name != "outcome") if labels is None else labels
 
-    __slots__ = ("labels", "metric", "probe")
+    def make(registry: Registry, *values: str) -> Durations:
+        return Durations(registry, metric, **dict(zip((label.name for label in given), values, strict=True)))
 
-    def __init__(self, metric: Metric, probe: str, labels: tuple[Label, ...] | None = None) -> None:
-        self.metric = metric
-        self.probe = probe
-        self.labels = labels if labels is not None else tuple(x for x in metric.labels if x.name != "outcome")
-
-    def __call__(self, registry: Registry, *values: str) -> Durations:
-        names = (label.name for label in self.labels)
-        return Durations(registry, self.metric, **dict(zip(names, values, strict=True)))
+    return Bundle(probe, metric, given, make)
 
 
 @lru_cache(maxsize=1024)
-def durations_of(metric: Metric, names: tuple[str, ...]) -> DurationsOf:
-    """Return the maker of `metric`'s series for labels of these names, the same one each time.
+def durations_of(metric: Metric, names: tuple[str, ...]) -> Bundle[Durations]:
+    """Return the bundle of `metric` for labels of these names, the same one each time.
 
     Raises:
         ValueError: the metric has no label of one of these names.
@@ -81,4 +76,4 @@ def durations_of(metric: Metric, names: tuple[str, ...]) -> DurationsOf:
         if name not in metric.label_names:
             wanted = ", ".join(metric.label_names) or "none"
             raise ValueError(f"{metric.name}: labels are {wanted}; given {', '.join(names)}")
-    return DurationsOf(metric, "timed", tuple(metric.label(name) for name in names))
+    return durations("timed", metric, tuple(metric.label(name) for name in names))

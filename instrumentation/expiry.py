@@ -91,7 +91,7 @@ class Expiry:
                 return None
             series = CLASSES[family.metric.kind](family.metric, key, family.guard, drop)
             series.journal = sleeping.journal
-        self._returns[name] = _Return(series.shown(sleeping.journal[0]))
+        self._returns[name] = _Return(_shown(series, sleeping.journal[0]))
         return family.series.setdefault(key, series)
 
     def point(self, series: AnySeries) -> Point | None:
@@ -100,7 +100,7 @@ class Expiry:
             return series.point()
         name = (series.metric.name, series.labels)
         if self._swept and name not in self._seen and name not in self._returns:
-            self._returns[name] = _Return(series.shown(series.zero()))
+            self._returns[name] = _Return(_shown(series, series.zero()))
         point = series.point()
         back = self._returns.get(name)
         if back is None or point == back.point:
@@ -152,6 +152,12 @@ class Expiry:
                 del sleeping.journal[1:]
         self._seen.clear()
         self._returns.clear()
+
+
+def _shown(series: AnySeries, totals: Any) -> Point:
+    """Return the point that shows a series as of these totals, which are of its kind."""
+    point: Point = series.shown(totals)
+    return point
 
 
 def _fed(series: AnySeries) -> bool:

@@ -37,29 +37,29 @@ class Peak:
     def read(self, level: float) -> float:
         """Return the peak; `level` is the level now, from which a new window starts."""
         self._fold(level)
-        (_, current, before), *levels = self._levels[:]
-        return max([level, current, before, *levels])
+        state, *levels = self._levels[:]
+        return float(max([level, *state[1:], *levels]))
 
     def _fold(self, level: float) -> None:
         fold = Fold()
         claim = ref(fold)
         try:
             if self._guard.admits(claim):
-                read = self._levels[:]
-                self._levels[: len(read)] = (self._folded(read, level),)
+                before, *levels = self._levels[:]
+                self._levels[: 1 + len(levels)] = (self._folded(before, [level, *levels]),)
         except (RecursionError, MemoryError):
             pass
         finally:
             self._guard.release(claim)
 
-    def _folded(self, read: list[float | tuple[int, float, float]], level: float) -> tuple[int, float, float]:
-        (number, current, before), *levels = read  # type: ignore[misc]
-        current = max([current, level, *levels])
+    def _folded(self, state: tuple[int, float, float], levels: list[float]) -> tuple[int, float, float]:
+        number, current, before = state
+        current = max([current, *levels])
         now = int(self._clock() // self._window)
         if now == number:
             return number, current, before
         # After a longer silence nothing of the past window is recent.
-        return now, level, current if now == number + 1 else level
+        return now, levels[0], current if now == number + 1 else levels[0]
 
 
 class InFlight:

@@ -67,7 +67,7 @@ class Operation(Generic[S]):
     """
 
     __slots__ = ("__weakref__", "_begun", "_is_error", "_outer", "_series", "_thread", "outcome", "seconds")
-    _outer: Operation[S] | None
+    _outer: Any
     _thread: int
 
     def __init__(self, series: S, is_error: IsError | None = None) -> None:
@@ -168,7 +168,7 @@ class Probe(Generic[O_co]):
     @property
     def plain(self) -> tuple[Any, IsError | None] | None:
         """Series and predicate, where an operation records its duration by outcome and nothing else."""
-        return (self._arguments[0], self._arguments[1]) if self._kind is Operation else None  # type: ignore[comparison-overlap]
+        return (self._arguments[0], self._arguments[1]) if self._kind is Operation else None
 
     def __call__(self, target: F) -> F:
         """Return `target` with an operation around each run; of the same kind, name and signature as before.

@@ -41,7 +41,8 @@ class PerCall:
     def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation[Any]:
         """Return the operation of one call."""
         labels = {name: self._label(source, args, kwargs) for name, source in self._labels.items()}
-        return self._factory(**labels, **self._options).operation()
+        operation: Operation[Any] = self._factory(**labels, **self._options).operation()
+        return operation
 
     def _label(self, source: LabelSource, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         if not callable(source):

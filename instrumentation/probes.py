@@ -7,17 +7,17 @@ None raises into the service and none waits for another thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Never
+from typing import Any, Literal, Never
 
 from . import catalog
-from .catalog import Label, Metric
+from .catalog import Metric
 from .default import default_registry
-from .durations import Durations, DurationsOf, durations_of
+from .durations import Durations, durations, durations_of
 from .errors import ErrorKind, error_kind, mapped
 from .in_flight import InFlight
 from .locks.hooks import waiters_of
 from .operation import ERROR, OK, IsError, Operation, Probe, ProbeSeries
-from .registry import Registry
+from .registry import Bundle, Registry
 from .series import Counter, Histogram
 from .values import text
 
@@ -35,33 +35,33 @@ def timed(
     Raises:
         ValueError: the metric is no histogram, or the labels are not the metric's.
     """
-    series = (registry or default_registry()).bundle(durations_of(metric, tuple(labels)), *labels.values())
+    series = (registry or default_registry()).bound(durations_of(metric, tuple(labels)), *labels.values())
     return Probe(Operation, series, is_error)
 
 
-_LOCK_HOLD = DurationsOf(catalog.LOCK_HOLD, "lock_hold")
-_INDEX_WRITE = DurationsOf(catalog.INDEX_WRITE, "index_write")
-_VECTOR_SEARCH = DurationsOf(catalog.VECTOR_SEARCH, "vector_search")
-_REQUEST = DurationsOf(catalog.REQUEST_DURATION, "request")
+_LOCK_HOLD = durations("lock_hold", catalog.LOCK_HOLD)
+_INDEX_WRITE = durations("index_write", catalog.INDEX_WRITE)
+_VECTOR_SEARCH = durations("vector_search", catalog.VECTOR_SEARCH)
+_REQUEST = durations("request", catalog.REQUEST_DURATION)
 
 
 def lock_hold(lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None) -> Probe[Operation[Durations]]:
     """Record how long the block, or the decorated call, holds `lock`."""
-    return Probe(Operation, (registry or default_registry()).bundle(_LOCK_HOLD, lock, mode), None)
+    return Probe(Operation, (registry or default_registry()).bound(_LOCK_HOLD, lock, mode), None)
 
 
 def index_write(
     index: str, *, is_error: IsError | None = None, registry: Registry | None = None
 ) -> Probe[Operation[Durations]]:
     """Record duration and outcome of one write to `index`."""
-    return Probe(Operation, (registry or default_registry()).bundle(_INDEX_WRITE, index), is_error)
+    return Probe(Operation, (registry or default_registry()).bound(_INDEX_WRITE, index), is_error)
 
 
 def vector_search(
     index: str, *, is_error: IsError | None = None, registry: Registry | None = None
 ) -> Probe[Operation[Durations]]:
     """Record duration and outcome of one search in `index`."""
-    return Probe(Operation, (registry or default_registry()).bundle(_VECTOR_SEARCH, index), is_error)
+    return Probe(Operation, (registry or default_registry()).bound(_VECTOR_SEARCH, index), is_error)
 
 
 def request(
@@ -72,7 +72,7 @@ def request(
     A caller's mistake (a 4xx answer) is `ok` for availability; set `request.outcome = "error"` for a 5xx that was
     answered without an exception.
     """
-    return Probe(Operation, (registry or default_registry()).bundle(_REQUEST, route), is_error)
+    return Probe(Operation, (registry or default_registry()).bound(_REQUEST, route), is_error)
 
 
 # Work under way -----------------------------------------------------------------------------------
@@ -106,9 +106,7 @@ class _LockWaits:
     """Series of the waits for one lock."""
 
     __slots__ = ("_wait", "registry", "under_way")
-    probe: ClassVar[str] = "lock_wait"
-    metric: ClassVar[Metric] = catalog.LOCK_WAIT
-    labels: ClassVar[tuple[Label, ...]] = catalog.LOCK_WAIT.labels
+    metric = catalog.LOCK_WAIT
 
     def __init__(self, registry: Registry, lock: str, mode: str) -> None:
         self.registry = registry
@@ -119,6 +117,9 @@ class _LockWaits:
         self._wait.observe(seconds)
 
 
+_LOCK_WAIT = Bundle("lock_wait", catalog.LOCK_WAIT, catalog.LOCK_WAIT.labels, _LockWaits)
+
+
 def lock_wait(lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None) -> Probe[InFlightOperation]:
     """Record the time from here to the end of the block as a wait for `lock`; put it around any acquire.
 
@@ -127,7 +128,7 @@ def lock_wait(lock: str, mode: Mode = "exclusive", *, registry: Registry | None 
         mode: `exclusive`, `read` or `write`.
         registry: what to record in; the default registry if not given.
     """
-    return Probe(InFlightOperation, (registry or default_registry()).bundle(_LockWaits, lock, mode))
+    return Probe(InFlightOperation, (registry or default_registry()).bound(_LOCK_WAIT, lock, mode))
 
 
 class _InFlight:
@@ -168,9 +169,7 @@ class _Completions:
     """Series of the completions, and those under way."""
 
     __slots__ = ("_durations", "registry", "under_way")
-    probe: ClassVar[str] = "completion"
-    metric: ClassVar[Metric] = catalog.COMPLETION_DURATION
-    labels: ClassVar[tuple[Label, ...]] = ()
+    metric = catalog.COMPLETION_DURATION
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -181,6 +180,9 @@ class _Completions:
 
     def record(self, seconds: float, outcome: str) -> None:
         self._durations.record(seconds, outcome)
+
+
+_COMPLETION = Bundle("completion", catalog.COMPLETION_DURATION, (), _Completions)
 
 
 def completion(
@@ -198,7 +200,7 @@ def completion(
     chosen = registry or default_registry()
     if limit is not None:
         chosen.gauge(catalog.COMPLETIONS_LIMIT).set(limit)
-    return Probe(InFlightOperation, chosen.bundle(_Completions), is_error)
+    return Probe(InFlightOperation, chosen.bound(_COMPLETION), is_error)
 
 
 def _refuse_bare(probe: str, bare: tuple[object, ...]) -> None:
@@ -227,16 +229,14 @@ def cache_lookup(cache: str, *, hit: Hit = found, registry: Registry | None = No
         hit: for a decorated lookup, whether a result is a hit; by default, whether it is not None.
         registry: what to record in; the default registry if not given.
     """
-    return Probe(CacheLookup, (registry or default_registry()).bundle(_CacheLookups, cache), hit)
+    return Probe(CacheLookup, (registry or default_registry()).bound(_CACHE_LOOKUP, cache), hit)
 
 
 class _CacheLookups:
     """Series of the lookups in one cache."""
 
     __slots__ = ("by_result", "duration", "registry")
-    probe: ClassVar[str] = "cache_lookup"
-    metric: ClassVar[Metric] = catalog.CACHE_LOOKUPS
-    labels: ClassVar[tuple[Label, ...]] = (catalog.CACHE_LOOKUPS.label("cache"),)
+    metric = catalog.CACHE_LOOKUPS
 
     def __init__(self, registry: Registry, cache: str) -> None:
         self.registry = registry
@@ -248,6 +248,9 @@ class _CacheLookups:
 
     def record(self, seconds: float, outcome: str) -> None:
         self.duration.observe(seconds)
+
+
+_CACHE_LOOKUP = Bundle("cache_lookup", catalog.CACHE_LOOKUPS, (catalog.CACHE_LOOKUPS.label("cache"),), _CacheLookups)
 
 
 class CacheLookup(Operation[_CacheLookups]):
@@ -304,7 +307,7 @@ def storage(
         is_error: whether an exception is a failure; by default each is.
         registry: what to record in; the default registry if not given.
     """
-    series = (registry or default_registry()).bundle(_StorageOperations, backend, operation)
+    series = (registry or default_registry()).bound(_STORAGE, backend, operation)
     return Probe(StorageOperation, series, is_error, kind)
 
 
@@ -312,9 +315,7 @@ class _StorageOperations:
     """Series of one operation of one store."""
 
     __slots__ = ("durations", "errors", "registry")
-    probe: ClassVar[str] = "storage"
-    metric: ClassVar[Metric] = catalog.STORAGE_DURATION
-    labels: ClassVar[tuple[Label, ...]] = tuple(catalog.STORAGE_DURATION.label(n) for n in ("backend", "operation"))
+    metric = catalog.STORAGE_DURATION
 
     def __init__(self, registry: Registry, backend: str, operation: str) -> None:
         self.registry = registry
@@ -326,6 +327,14 @@ class _StorageOperations:
 
     def record(self, seconds: float, outcome: str) -> None:
         self.durations.record(seconds, outcome)
+
+
+_STORAGE = Bundle(
+    "storage",
+    catalog.STORAGE_DURATION,
+    tuple(catalog.STORAGE_DURATION.label(name) for name in ("backend", "operation")),
+    _StorageOperations,
+)
 
 
 class StorageOperation(Operation[_StorageOperations]):
@@ -379,16 +388,14 @@ def recall(
         is_error: whether an exception is a failure; by default each is.
         registry: what to record in; the default registry if not given.
     """
-    return Probe(Recall, (registry or default_registry()).bundle(_Recalls, path), is_error, results)
+    return Probe(Recall, (registry or default_registry()).bound(_RECALL, path), is_error, results)
 
 
 class _Recalls:
     """Series of the recalls by one path."""
 
     __slots__ = ("diversity", "durations", "empty", "registry", "results")
-    probe: ClassVar[str] = "recall"
-    metric: ClassVar[Metric] = catalog.RECALL_DURATION
-    labels: ClassVar[tuple[Label, ...]] = (catalog.RECALL_DURATION.label("path"),)
+    metric = catalog.RECALL_DURATION
 
     def __init__(self, registry: Registry, path: str) -> None:
         self.registry = registry
@@ -399,6 +406,9 @@ class _Recalls:
 
     def record(self, seconds: float, outcome: str) -> None:
         self.durations.record(seconds, outcome)
+
+
+_RECALL = Bundle("recall", catalog.RECALL_DURATION, (catalog.RECALL_DURATION.label("path"),), _Recalls)
 
 
 class Recall(Operation[_Recalls]):
@@ -443,16 +453,14 @@ def consolidation(
         registry: what to record in; the default registry if not given.
     """
     _refuse_bare("consolidation", bare)
-    return Probe(Consolidation, (registry or default_registry()).bundle(_Consolidations), is_error)
+    return Probe(Consolidation, (registry or default_registry()).bound(_CONSOLIDATION), is_error)
 
 
 class _Consolidations:
     """Series of the consolidation runs."""
 
     __slots__ = ("concepts", "durations", "episodes", "registry")
-    probe: ClassVar[str] = "consolidation"
-    metric: ClassVar[Metric] = catalog.CONSOLIDATION_DURATION
-    labels: ClassVar[tuple[Label, ...]] = ()
+    metric = catalog.CONSOLIDATION_DURATION
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -462,6 +470,9 @@ class _Consolidations:
 
     def record(self, seconds: float, outcome: str) -> None:
         self.durations.record(seconds, outcome)
+
+
+_CONSOLIDATION = Bundle("consolidation", catalog.CONSOLIDATION_DURATION, (), _Consolidations)
 
 
 class Consolidation(Operation[_Consolidations]):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import product
 from threading import Lock
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from . import catalog
 from .breath import breathing
@@ -31,6 +32,8 @@ DEFAULT_MAX_LABEL_SETS = 1000
 DEFAULT_MAX_LABEL_LENGTH = 128
 _SERIES_A_BREATH = 256
 
+V = TypeVar("V")
+
 _DECORATED = (FunctionType, MethodType, type, property, classmethod, staticmethod)
 """What a decorator without its parentheses is given instead of a label value."""
 
@@ -42,25 +45,21 @@ class RecordingError(ValueError):
     """A recording that was refused, raised in strict mode only."""
 
 
-V_co = TypeVar("V_co", covariant=True)
-
-
-class Bundle(Protocol[V_co]):
-    """Makes the series that one kind of probe writes to, from the values of its labels.
+@dataclass(frozen=True, eq=False, slots=True)
+class Bundle(Generic[V]):
+    """The series that one kind of probe records in, which are looked up together.
 
     Attributes:
         probe: the probe's name, for messages.
         metric: the metric that a refusal is counted under.
-        labels: the labels whose values are given, in their order.
+        labels: the labels whose values a probe gives, in their order.
+        make: gives the series; called with the registry and the values.
     """
 
-    @property
-    def probe(self) -> str: ...
-    @property
-    def metric(self) -> Metric: ...
-    @property
-    def labels(self) -> tuple[catalog.Label, ...]: ...
-    def __call__(self, registry: Registry, *values: str) -> V_co: ...
+    probe: str
+    metric: Metric
+    labels: tuple[catalog.Label, ...]
+    make: Callable[..., V]
 
 
 class Registry:
@@ -94,7 +93,7 @@ class Registry:
         self.strict = strict
         self._families: dict[str, SeriesOf] = {}
         self._in_flight: dict[object, InFlight] = {}
-        self._bundles: dict[Hashable, dict[tuple[object, ...], Any]] = {}
+        self._bound: dict[Bundle[Any], dict[tuple[object, ...], Any]] = {}
         self._notices = Notices()
         self._expiry = Expiry(expire_idle) if expire_idle is not None else None
         self.sharing: Sharing | None = None
@@ -149,33 +148,33 @@ class Registry:
         """The tracker of work under way called `key`, made if it is new."""
         return self._in_flight.setdefault(key, InFlight())
 
-    def bundle(self, kind: Bundle[V_co], *values: object) -> V_co:
-        """Return what `kind` makes of these label values, kept for the next call with the same ones.
+    def bound(self, bundle: Bundle[V], *values: object) -> V:
+        """Return the series of `bundle` with these label values, kept for the next call with the same ones.
 
         A probe that is made anew at each call looks its series up once. As many bundles are kept as a metric may have
         label sets; further values share the one in which each open label is `other`.
         """
-        kept = self._bundles.get(kind)
+        kept: dict[tuple[object, ...], V] | None = self._bound.get(bundle)
         if kept is None:
-            kept = self._bundles.setdefault(kind, {})
+            kept = self._bound.setdefault(bundle, {})
         try:
-            return cast("V_co", kept[values])
+            return kept[values]
         except Exception:  # new, or a value that cannot be looked up
-            return self._new_bundle(kind, kept, values)
+            return self._newly_bound(bundle, kept, values)
 
-    def _new_bundle(self, kind: Bundle[V_co], kept: dict[tuple[object, ...], V_co], values: tuple[object, ...]) -> V_co:
+    def _newly_bound(self, bundle: Bundle[V], kept: dict[tuple[object, ...], V], values: tuple[object, ...]) -> V:
         if values and isinstance(values[0], _DECORATED):
             raise TypeError(
-                f"scope.{kind.probe} takes the {kind.labels[0].name} first; as a decorator, write "
-                f'@scope.{kind.probe}("name of the {kind.labels[0].name}")'
+                f"scope.{bundle.probe} takes the {bundle.labels[0].name} first; as a decorator, write "
+                f'@scope.{bundle.probe}("name of the {bundle.labels[0].name}")'
             )
-        key = tuple([self._text(kind.metric, value) for value in values])
+        key = tuple([self._text(bundle.metric, value) for value in values])
         found = kept.get(key)
         if found is None and len(kept) >= self.max_label_sets:
-            self.drop(kind.metric, "label_sets")
-            key = tuple(value if label.values else OTHER for label, value in zip(kind.labels, key, strict=True))
+            self.drop(bundle.metric, "label_sets")
+            key = tuple(value if label.values else OTHER for label, value in zip(bundle.labels, key, strict=True))
             found = kept.get(key)
-        return kept.setdefault(key, kind(self, *key)) if found is None else found
+        return kept.setdefault(key, bundle.make(self, *key)) if found is None else found
 
     def _text(self, metric: Metric, value: object) -> str:
         try:
@@ -289,7 +288,7 @@ class Registry:
             if point is not None:
                 points[series.metric].append(point)
         if expiry is not None and expiry.sweep(families):
-            self._bundles.clear()  # else what is kept for the next probe would hold the sleeping series
+            self._bound.clear()  # else what is kept for the next probe would hold the sleeping series
         shown = ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items() if found)
         return Snapshot(self.prefix, self.started, time.time(), shown)
 

@@ -25,12 +25,11 @@ import threading
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from .. import catalog
-from ..catalog import Label, Metric
 from ..in_flight import InFlight
-from ..registry import Registry
+from ..registry import Bundle, Registry
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -130,9 +129,6 @@ class Meter:
     """The series of one lock name and mode; make it through `meter_of`."""
 
     __slots__ = ("contended", "hold", "mode", "name", "registry", "timeouts", "wait_times", "waiters")
-    probe: ClassVar[str] = "Lock"
-    metric: ClassVar[Metric] = catalog.LOCK_WAIT
-    labels: ClassVar[tuple[Label, ...]] = catalog.LOCK_WAIT.labels
 
     def __init__(self, registry: Registry, name: str, mode: str) -> None:
         labels = {"lock": name, "mode": mode}
@@ -163,9 +159,12 @@ class Meter:
         self.hold.observe(seconds)
 
 
+_METER = Bundle("Lock", catalog.LOCK_WAIT, catalog.LOCK_WAIT.labels, Meter)
+
+
 def meter_of(registry: Registry, name: str, mode: str = EXCLUSIVE) -> Meter:
     """The meter of a lock name and mode; locks of one name share it."""
-    return registry.bundle(Meter, name, mode)
+    return registry.bound(_METER, name, mode)
 
 
 def waiters_of(registry: Registry, name: str, mode: str) -> InFlight:

@@ -101,7 +101,7 @@ def test_bundles_do_not_grow_with_labels_from_requests() -> None:
     for i in range(50):
         with scope.index_write(f"tenant-{i}", registry=registry):
             pass
-    assert all(len(kept) <= 6 for kept in registry._bundles.values())
+    assert all(len(kept) <= 6 for kept in registry._bound.values())
     written = next(f for f in registry.snapshot().families if f.metric is catalog.INDEX_WRITE)
     assert sum(point.observations for point in written.points) == 50  # type: ignore[union-attr]
 
