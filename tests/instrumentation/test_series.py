@@ -89,7 +89,7 @@ def test_what_is_not_a_duration_is_refused_and_counted_and_the_rest_of_the_batch
     for value in (0.5, bad, 0.25):
         histogram.observe(value)
     assert (histogram.point().observations, histogram.point().sum) == (2, 0.75)
-    reason = "negative" if bad == -1 else "not_a_number"
+    reason = "negative" if bad == -1 else "not_finite"
     assert points(registry, catalog.SELF_DROPPED)[(catalog.LOCK_WAIT.name, reason)].value == 1
 
 
@@ -162,7 +162,7 @@ def test_a_gauge_function_that_fails_is_left_out_and_counted(registry: Registry)
 def test_strict_mode_raises_where_a_recording_would_be_refused() -> None:
     histogram = Registry(strict=True).histogram(catalog.LOCK_WAIT, lock="a", mode="read")
     histogram.observe(math.nan)
-    with pytest.raises(RecordingError, match="not_a_number"):
+    with pytest.raises(RecordingError, match="not_finite"):
         histogram.point()
 
 
