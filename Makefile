@@ -47,18 +47,23 @@ format: $(ENVIRONMENT) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-# The folders alerts/, dashboards/ and so on are mapped under `mnemoscope.` when the project is installed, and
-# mypy reads files, not import hooks. So it checks an installed copy, from within the copy's folder.
+# The folders alerts/, dashboards/ and so on are mapped under `mnemoscope.` when the project is installed, and the
+# checkers read files, not import hooks. So they check an installed copy: mypy from within the copy's folder, and both
+# as users have it, in an environment of its own, for what a package re-exports is private to users unless it says so.
+INSTALLED := build/installed
+CHECKED := "$(CURDIR)/$(BIN)/python" -m mypy --config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache"
+
 types: $(ENVIRONMENT) ## mypy in strict mode over the package as it is installed; mypy and pyright over its public use
 	@rm -rf build
-	@$(BIN)/python -m pip install --quiet --no-deps --target build/types .
-	@cd build/types && "$(CURDIR)/$(BIN)/python" -m mypy \
-		--config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" -p mnemoscope
-	@cp tests/typing/api.py build/types/
-	@cd build/types && "$(CURDIR)/$(BIN)/python" -m mypy \
-		--config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" api.py
-	@echo '{}' > build/types/pyrightconfig.json  # else it would start from this folder, where nothing is mapped
-	@cd build/types && "$(CURDIR)/$(BIN)/pyright" --warnings --pythonpath "$(CURDIR)/$(BIN)/python" api.py
+	@$(BIN)/python -m venv --without-pip $(INSTALLED)
+	@$(BIN)/python -m pip --quiet --python $(INSTALLED)/bin/python install --no-deps .
+	@cd $(INSTALLED)/lib/python*/site-packages && $(CHECKED) -p mnemoscope
+	@mkdir build/uses
+	@cp tests/typing/api.py build/uses/
+	@$(BIN)/python tests/typing/constants.py > build/uses/constants.py
+	@echo '{"reportUnnecessaryTypeIgnoreComment": "error"}' > build/uses/pyrightconfig.json
+	@cd build/uses && $(CHECKED) --python-executable ../installed/bin/python api.py constants.py
+	@cd build/uses && "$(CURDIR)/$(BIN)/pyright" --warnings --pythonpath ../installed/bin/python
 	@rm -rf build
 
 wheel: $(ENVIRONMENT) ## the source archive, and the wheel built from it, in dist/

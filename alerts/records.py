@@ -42,7 +42,7 @@ QUANTILES: tuple[Quantile, ...] = (
     Quantile(c.INDEX_WRITE, "job_index", 99, ("outcome",)),
     Quantile(c.RECALL_DURATION, "job_path", 99, ("outcome",)),
     Quantile(c.FAN, "job", 95),
-    Quantile(c.VECTOR_SEARCH, "job_index", 95),
+    Quantile(c.VECTOR_SEARCH, "job_index", 95, ("outcome",)),
 )
 
 BY_TRACK: tuple[tuple[Metric, tuple[Part, ...]], ...] = (

@@ -40,7 +40,7 @@ class HistogramPoint(NamedTuple):
 
     @property
     def observations(self) -> int:
-        """Number of observations."""
+        """Return the number of observations."""
         return sum(self.counts)
 
 
@@ -62,7 +62,11 @@ class Snapshot(NamedTuple):
     taken: float
     families: tuple[Family, ...]
 
+    def points(self, metric: Metric) -> tuple[NumberPoint | HistogramPoint, ...]:
+        """Return the series of `metric`; none where nothing was recorded."""
+        return next((family.points for family in self.families if family.metric.name == metric.name), ())
+
 
 def ordered(families: Iterable[Family]) -> tuple[Family, ...]:
-    """The families as a snapshot holds them: those of the catalog in its order, then a service's own by name."""
+    """Return the families as a snapshot holds them: those of the catalog in its order, then a service's own by name."""
     return tuple(sorted(families, key=lambda f: (_PLACE.get(f.metric.name, len(_PLACE)), f.metric.name)))

@@ -34,6 +34,8 @@ PARTS = {
     "mnemoscope.cli": "commands",
     "mnemoscope.examples": "examples",
     "mnemoscope.__init__": "api",
+    "mnemoscope.catalog": "api",
+    "mnemoscope.testing": "api",
 }
 ARROWS = {
     "catalog": set(),

@@ -1,4 +1,7 @@
+# ruff: noqa: F403, F405
 """What is measured: every metric of the pack, each once.
+
+There is no `__all__`: a star import re-exports every constant to type checkers, without a second list of them.
 
 >>> from mnemoscope import catalog
 >>> catalog.LOCK_WAIT.prometheus_name()
@@ -10,11 +13,13 @@
 from __future__ import annotations
 
 from . import cognition, memory, service, storage
-from .cognition import *  # noqa: F403
-from .memory import *  # noqa: F403
-from .model import DEFAULT_PREFIX, Across, Area, Kind, Label, Metric, Source, Unit, valid_prefix
-from .service import *  # noqa: F403
-from .storage import *  # noqa: F403
+from .cognition import *
+from .exposed import ExposedNames as ExposedNames
+from .labels import *
+from .memory import *
+from .model import *
+from .service import *
+from .storage import *
 
 CATALOG: tuple[Metric, ...] = tuple(
     value
@@ -30,12 +35,12 @@ if len(_BY_NAME) != len(CATALOG):
 
 
 def find(name: str) -> Metric | None:
-    """The metric with this dotted name, if there is one."""
+    """Return the metric with this dotted name, if there is one."""
     return _BY_NAME.get(name)
 
 
 def by_name(name: str) -> Metric:
-    """The metric with this dotted name.
+    """Return the metric with this dotted name.
 
     Raises:
         KeyError: there is none; the message offers the nearest.
@@ -48,19 +53,3 @@ def by_name(name: str) -> Metric:
         near = get_close_matches(name, _BY_NAME, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise KeyError(f"unknown metric {name!r}{hint}") from None
-
-
-__all__ = [
-    "CATALOG",
-    "DEFAULT_PREFIX",
-    "Across",
-    "Area",
-    "Kind",
-    "Label",
-    "Metric",
-    "Source",
-    "Unit",
-    "by_name",
-    "find",
-    "valid_prefix",
-]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .labels import MEMORY, OUTCOME, RECALL_PATH
+from typing import get_args
+
+from .labels import INDEX, MEMORY, OUTCOME, RECALL_PATH, FanSize
 from .model import Across, Area, Kind, Label, Metric, Source, Unit
 
 # Recall zones turn at 100 and 500 ms; vector search aims at 25 ms.
@@ -119,7 +121,7 @@ VECTOR_SEARCH = Metric(
     Unit.SECONDS,
     "Time of one vector search",
     Area.RECALL,
-    (Label("index", "name of the index", example="spatiotemporal"),),
+    (INDEX, OUTCOME),
     _RECALL_BUCKETS,
     (Source.AKI,),
 )
@@ -275,7 +277,7 @@ FAN_LATENCY = Metric(
     Unit.SECONDS,
     "Time of spreading activation, by the size of the fan",
     Area.COGNITIVE,
-    (Label("fan", "size of the fan", ("low", "medium", "high")),),
+    (Label("fan", "size of the fan", get_args(FanSize)),),
     _RECALL_BUCKETS,
     (Source.M17,),
 )

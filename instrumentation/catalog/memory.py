@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .labels import CACHE, INDEX, LOCK, MODE, OUTCOME
+from typing import get_args
+
+from .labels import CACHE, INDEX, LOCK, MODE, OUTCOME, CacheResult
 from .model import Across, Area, Kind, Label, Metric, Source, Unit
 
 # Lock waits start at microseconds; 1 s is the writer-starvation limit.
@@ -182,7 +184,7 @@ CACHE_LOOKUPS = Metric(
     Unit.COUNT,
     "Cache lookups by result; the hit ratio is computed from these",
     Area.CACHE,
-    (CACHE, Label("result", "whether the cache had it", ("hit", "miss", "error"))),
+    (CACHE, Label("result", "whether the cache had it", get_args(CacheResult))),
     (),
     (Source.SLM, Source.PLAN),
 )

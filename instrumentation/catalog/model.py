@@ -6,10 +6,11 @@ so that a rename or a new prefix happens in one place.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NoReturn, Self
 
 DEFAULT_PREFIX = "mnemo"
 
@@ -25,6 +26,10 @@ class Kind(StrEnum):
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
+
+
+_SAMPLES = {Kind.COUNTER: ("_total",), Kind.GAUGE: ("",), Kind.HISTOGRAM: ("_bucket", "_sum", "_count")}
+"""What the names of a metric's series add to the name of its family."""
 
 
 class Area(StrEnum):
@@ -66,7 +71,7 @@ class Unit(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """The unit as a word of a Prometheus metric name; empty where names carry none."""
+        """Return the unit as a word of a Prometheus metric name; empty where names carry none."""
         return {"s": "seconds", "By": "bytes"}.get(self.value, "")
 
 
@@ -82,46 +87,8 @@ class Across(StrEnum):
     LATEST = "latest"
 
 
-class _Frozen:
-    """What its constructor made it, for good. Written out: `dataclasses` is a third of what this package imports."""
-
-    __slots__ = ()
-    _arguments: tuple[str, ...] = ()
-    """The constructor's, in its order; each has an attribute of its name."""
-
-    def replace(self, **changes: Any) -> Self:
-        """Another one, in which these arguments are changed.
-
-        Raises:
-            TypeError: there is no such argument.
-            ValueError: the parts contradict each other.
-        """
-        return type(self)(**{**dict(zip(self._arguments, self._values(), strict=True)), **changes})
-
-    __replace__ = replace  # copy.replace, from Python 3.13 on
-
-    def _become(self, **attributes: object) -> None:
-        for name, value in attributes.items():
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"cannot set {name!r}: a {type(self).__name__} does not change; make another one")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"cannot delete {name!r}: a {type(self).__name__} does not change")
-
-    def _values(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in self._arguments)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self._values()
-
-    def __repr__(self) -> str:
-        said = ", ".join(f"{name}={value!r}" for name, value in zip(self._arguments, self._values(), strict=True))
-        return f"{type(self).__name__}({said})"
-
-
-class Label(_Frozen):
+@dataclass(frozen=True, slots=True)
+class Label:
     """One dimension of a metric.
 
     Attributes:
@@ -135,32 +102,27 @@ class Label(_Frozen):
         ValueError: the name is none that a label may have.
     """
 
-    __slots__ = _arguments = ("name", "help", "values", "example")
     name: str
     help: str
-    values: tuple[str, ...]
-    example: str
+    values: tuple[str, ...] = ()
+    example: str = ""
 
-    def __init__(self, name: str, help: str, values: tuple[str, ...] = (), example: str = "") -> None:
-        if not _LABEL.match(name):
-            raise ValueError(f"label {name!r}: use lower-case letters, digits and underscores")
-        if name in _RESERVED_LABELS:
-            raise ValueError(f"label {name!r} is reserved by Prometheus or the scrape configuration")
-        self._become(name=name, help=help, values=values, example=example)
+    def __post_init__(self) -> None:
+        if not _LABEL.match(self.name):
+            raise ValueError(f"label {self.name!r}: use lower-case letters, digits and underscores")
+        if self.name in _RESERVED_LABELS:
+            raise ValueError(f"label {self.name!r} is reserved by Prometheus or the scrape configuration")
 
-    def __eq__(self, other: object) -> bool:
-        return self._values() == other._values() if isinstance(other, Label) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._values())
+    replace = dataclasses.replace
 
     @property
     def sample(self) -> str:
-        """A value that this label may really carry."""
+        """Return a value that this label may really carry."""
         return self.values[0] if self.values else self.example or self.name
 
 
-class Metric(_Frozen):
+@dataclass(frozen=True, slots=True, eq=False)
+class Metric:
     """One thing that is measured. Two metrics are the same when they are one: recording looks them up often.
 
     Attributes:
@@ -168,9 +130,9 @@ class Metric(_Frozen):
         kind: counter, gauge or histogram.
         unit: UCUM unit; durations are always seconds, sizes always bytes, ratios always 0 to 1.
         help: one sentence, capitalised, without a period, as `# HELP` shows it.
+        area: the part of a service it belongs to.
         labels: the dimensions, in the order in which a point carries their values.
         buckets: finite upper bounds of a histogram, ascending; `+Inf` is implied.
-        area: the part of a service it belongs to.
         sources: the reviews that ask for it.
         across: how the gauges of several processes are merged, in multi-process mode.
         label_names: the names of the labels, in the same order.
@@ -179,57 +141,35 @@ class Metric(_Frozen):
         ValueError: the parts contradict each other (a counter with buckets, say).
     """
 
-    _arguments = ("name", "kind", "unit", "help", "area", "labels", "buckets", "sources", "across")
-    __slots__ = (*_arguments, "label_names")
     name: str
     kind: Kind
     unit: Unit
     help: str
     area: Area
-    labels: tuple[Label, ...]
-    buckets: tuple[float, ...]
-    sources: tuple[Source, ...]
-    across: Across
-    label_names: tuple[str, ...]
+    labels: tuple[Label, ...] = ()
+    buckets: tuple[float, ...] = ()
+    sources: tuple[Source, ...] = ()
+    across: Across = Across.SUM
+    label_names: tuple[str, ...] = field(init=False, repr=False)
 
-    def __init__(
-        self,
-        name: str,
-        kind: Kind,
-        unit: Unit,
-        help: str,
-        area: Area,
-        labels: tuple[Label, ...] = (),
-        buckets: tuple[float, ...] = (),
-        sources: tuple[Source, ...] = (),
-        across: Across = Across.SUM,
-    ) -> None:
-        if not _DOTTED.match(name):
-            raise ValueError(f"metric {name!r}: use dotted lower-case words")
-        if not help or help.endswith("."):
-            raise ValueError(f"metric {name}: help is one sentence without a period")
-        names = tuple(label.name for label in labels)
+    def __post_init__(self) -> None:
+        if not _DOTTED.match(self.name):
+            raise ValueError(f"metric {self.name!r}: use dotted lower-case words")
+        if not self.help or self.help.endswith("."):
+            raise ValueError(f"metric {self.name}: help is one sentence without a period")
+        names = tuple(label.name for label in self.labels)
         if len(set(names)) != len(names):
-            raise ValueError(f"metric {name}: duplicate label")
-        if (kind is Kind.HISTOGRAM) != bool(buckets):
-            raise ValueError(f"metric {name}: histograms, and only they, have buckets")
-        if any(not math.isfinite(b) for b in buckets) or list(buckets) != sorted(set(buckets)):
-            raise ValueError(f"metric {name}: buckets are finite and ascend strictly")
-        self._become(
-            name=name,
-            kind=kind,
-            unit=unit,
-            help=help,
-            area=area,
-            labels=labels,
-            buckets=buckets,
-            sources=sources,
-            across=across,
-            label_names=names,
-        )
+            raise ValueError(f"metric {self.name}: duplicate label")
+        if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
+            raise ValueError(f"metric {self.name}: histograms, and only they, have buckets")
+        if any(not math.isfinite(b) for b in self.buckets) or list(self.buckets) != sorted(set(self.buckets)):
+            raise ValueError(f"metric {self.name}: buckets are finite and ascend strictly")
+        object.__setattr__(self, "label_names", names)  # a frozen object has no other way to set what is derived
+
+    replace = dataclasses.replace
 
     def label(self, name: str) -> Label:
-        """The label called `name`.
+        """Return the label called `name`.
 
         Raises:
             KeyError: the metric has no such label.
@@ -240,21 +180,24 @@ class Metric(_Frozen):
         raise KeyError(f"{self.name} has no label {name!r}; it has {', '.join(self.label_names) or 'none'}")
 
     def otel_name(self, prefix: str = DEFAULT_PREFIX) -> str:
-        """The name that OTLP carries: `mnemo.lock.wait.duration`."""
+        """Return the name that OTLP carries: `mnemo.lock.wait.duration`."""
         return f"{prefix}.{self.name}" if prefix else self.name
 
     def family(self, prefix: str = DEFAULT_PREFIX) -> str:
-        """The Prometheus family name, which OpenMetrics' `# TYPE` carries (a counter's without `_total`)."""
-        base = self.otel_name(prefix).replace(".", "_")
+        """Return the Prometheus family name, which OpenMetrics' `# TYPE` carries (a counter's without `_total`)."""
+        return f"{prefix}_{self._stem}" if prefix else self._stem
+
+    @property
+    def _stem(self) -> str:
+        """Return the family name without a prefix."""
+        stem = self.name.replace(".", "_")
         suffix = self.unit.suffix
         if not suffix and self.unit is Unit.RATIO and self.kind is Kind.GAUGE:
             suffix = "ratio"
-        if suffix and not base.endswith("_" + suffix):
-            base = f"{base}_{suffix}"
-        return base
+        return f"{stem}_{suffix}" if suffix and not f"_{stem}".endswith(f"_{suffix}") else stem
 
     def prometheus_name(self, prefix: str = DEFAULT_PREFIX) -> str:
-        """The name a query uses; a histogram's without `_bucket`, `_sum` or `_count`.
+        """Return the name a query uses; a histogram's without `_bucket`, `_sum` or `_count`.
 
         Prometheus derives the same one from the OTLP name and unit.
         """
@@ -262,15 +205,25 @@ class Metric(_Frozen):
         return f"{family}_total" if self.kind is Kind.COUNTER else family
 
     def sample_names(self, prefix: str = DEFAULT_PREFIX) -> tuple[str, ...]:
-        """Every series name a scrape shows for this metric."""
-        name = self.prometheus_name(prefix)
-        if self.kind is Kind.HISTOGRAM:
-            return (f"{name}_bucket", f"{name}_sum", f"{name}_count")
-        return (name,)
+        """Return every series name that a scrape shows for this metric."""
+        return tuple(self.family(prefix) + suffix for suffix in _SAMPLES[self.kind])
+
+    def exposed_names(self) -> frozenset[str]:
+        """Return every name that the metric takes up in any Prometheus format, each without a prefix.
+
+        Those are the family's, the samples', and `_created`, which OpenMetrics keeps for counters and histograms.
+        A metric that takes up one of the same names cannot stand on the same page, whatever the prefix is.
+
+        >>> metric = Metric("orders.placed", Kind.COUNTER, Unit.COUNT, "Orders", Area.SERVICE)
+        >>> sorted(metric.exposed_names())
+        ['orders_placed', 'orders_placed_created', 'orders_placed_total']
+        """
+        created = () if self.kind is Kind.GAUGE else ("_created",)
+        return frozenset(self._stem + suffix for suffix in ("", *_SAMPLES[self.kind], *created))
 
 
 def valid_prefix(prefix: str) -> str:
-    """`prefix`, if it may start a metric name.
+    """Return `prefix`, if it may start a metric name.
 
     Raises:
         ValueError: it holds anything but lower-case letters, digits and underscores.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from .labels import OUTCOME, ROUTE, STAGE, TRACK
+from typing import get_args
+
+from .labels import OUTCOME, ROUTE, STAGE, TRACK, AuthenticationOutcome, DropReason, InputLimit, ShutdownPhase
 from .model import Across, Area, Kind, Label, Metric, Source, Unit
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10)
 _METRIC = Label("metric", "name of the metric or probe concerned", example="lock.wait.duration")
-_PHASE = Label("phase", "moment of the shutdown", ("start", "end"))
+_PHASE = Label("phase", "moment of the shutdown", get_args(ShutdownPhase))
 
 REQUEST_DURATION = Metric(
     "request.duration",
@@ -25,13 +27,7 @@ INPUT_REJECTED = Metric(
     Unit.COUNT,
     "Inputs refused because they passed a limit",
     Area.LIMITS,
-    (
-        Label(
-            "limit",
-            "the limit that was passed",
-            ("description", "steps", "tags", "artifact", "observation", "episode"),
-        ),
-    ),
+    (Label("limit", "the limit that was passed", get_args(InputLimit)),),
     (),
     (Source.SLM, Source.PLAN),
 )
@@ -136,7 +132,7 @@ AUTHENTICATION = Metric(
     Unit.SECONDS,
     "Time of one authentication",
     Area.SERVICE,
-    (Label("outcome", "how it ended", ("accepted", "refused", "error")),),
+    (Label("outcome", "how it ended", get_args(AuthenticationOutcome)),),
     _REQUEST_BUCKETS,
     (Source.AKI,),
 )
@@ -172,11 +168,7 @@ SELF_DROPPED = Metric(
     Area.SELF,
     (
         _METRIC,
-        Label(
-            "reason",
-            "why it was refused",
-            ("label_sets", "label_value", "not_a_number", "negative", "callback"),
-        ),
+        Label("reason", "why it was refused", get_args(DropReason)),
     ),
     (),
     (Source.MNEMOSCOPE,),

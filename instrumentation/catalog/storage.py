@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from .labels import BACKEND, DIVERGENCE, ERROR_KIND, OPERATION, OUTCOME, POOL
+from typing import get_args
+
+from .labels import (
+    BACKEND,
+    DIVERGENCE,
+    ERROR_KIND,
+    OPERATION,
+    OUTCOME,
+    POOL,
+    CircuitState,
+    ConnectionState,
+    ContentState,
+)
 from .model import Across, Area, Kind, Label, Metric, Source, Unit
 
 _STORAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _JOB_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
 _AREA = Area.STORAGE
-_CONNECTION_STATE = Label("state", "what the connection does", ("in_use", "idle", "waiting"))
+_CONNECTION_STATE = Label("state", "what the connection does", get_args(ConnectionState))
 
 STORAGE_DURATION = Metric(
     "storage.operation.duration",
@@ -66,7 +78,7 @@ CIRCUIT_STATE = Metric(
     Unit.COUNT,
     "One for the state the circuit breaker is in, zero for the others",
     _AREA,
-    (BACKEND, Label("state", "state of the breaker", ("closed", "half_open", "open"))),
+    (BACKEND, Label("state", "state of the breaker", get_args(CircuitState))),
     (),
     (Source.SLM, Source.AKI),
     across=Across.MAX,
@@ -170,7 +182,7 @@ CONTENT_SIZE = Metric(
     Unit.BYTES,
     "Bytes of the content store, live and total; fragmentation is what is not live",
     _AREA,
-    (BACKEND, Label("state", "which bytes", ("live", "total"))),
+    (BACKEND, Label("state", "which bytes", get_args(ContentState))),
     (),
     (Source.WARM,),
     across=Across.MAX,

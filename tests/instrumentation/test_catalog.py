@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import importlib
+import inspect
 import pickle
+import sys
+from collections.abc import Callable
+from typing import Literal, get_args, get_origin
 
 import pytest
 
+import mnemoscope
 from mnemoscope import objectives
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.catalog import CATALOG, Area, Kind, Label, Metric, Source, Unit
+from mnemoscope.instrumentation.catalog import CATALOG, Area, ExposedNames, Kind, Label, Metric, Source, Unit, labels
 
 # The signals that the reviews ask for, each with the metrics that answer it.
 SIGNALS = {
@@ -95,11 +102,48 @@ def test_every_area_and_every_reviewed_system_is_served() -> None:
     assert {source for metric in CATALOG for source in metric.sources} == set(Source)
 
 
-def test_series_names_do_not_collide_under_any_prefix() -> None:
-    for prefix in ("mnemo", "x", "team_a"):
-        names = [name for metric in CATALOG for name in metric.sample_names(prefix)]
-        assert len(names) == len(set(names))
-        assert all(name.startswith(prefix + "_") for name in names)
+def test_no_two_metrics_share_a_name_under_any_prefix() -> None:
+    names = ExposedNames(CATALOG)
+
+    assert [names.conflict(metric) for metric in CATALOG] == [None] * len(CATALOG)
+
+
+def test_the_constants_are_the_same_objects_however_the_catalog_is_imported() -> None:
+    ways = [mnemoscope.catalog, *map(importlib.import_module, ("mnemoscope.catalog", catalog.__name__))]
+    for name in (*(n for n in vars(catalog) if n[0].isupper()), "by_name", "find"):
+        assert {id(getattr(way, name)) for way in ways} == {id(getattr(catalog, name))}
+
+
+TYPES = {name: get_args(value) for name, value in vars(labels).items() if get_origin(value) is Literal}
+
+
+@pytest.mark.parametrize(
+    ("probe", "argument", "label", "name"),
+    [
+        (mnemoscope.lock_wait, "mode", catalog.LOCK_WAIT.label("mode"), "Mode"),
+        (mnemoscope.lock_hold, "mode", catalog.LOCK_HOLD.label("mode"), "Mode"),
+        (mnemoscope.recall, "path", catalog.RECALL_DURATION.label("path"), "RecallPath"),
+        (mnemoscope.storage, "kind", catalog.STORAGE_ERRORS.label("kind"), "StorageErrorKind"),
+        (mnemoscope.Registry.drop, "reason", catalog.SELF_DROPPED.label("reason"), "DropReason"),
+    ],
+)
+def test_a_closed_label_that_a_probe_takes_has_the_values_of_its_type(
+    probe: Callable[..., object], argument: str, label: Label, name: str
+) -> None:
+    assert argument in inspect.signature(probe).parameters
+    assert label.values == TYPES[name] == get_args(getattr(catalog, name))
+
+
+def test_every_closed_label_that_a_service_records_has_a_type_and_every_type_a_label() -> None:
+    closed = {label.values for metric in CATALOG for label in metric.labels if label.values}
+    own = {label.values for metric in CATALOG if metric.area is Area.SELF for label in metric.labels}
+
+    assert closed - own <= set(TYPES.values()) <= closed
+    assert len(set(TYPES.values())) == len(TYPES)
+
+
+def test_what_a_search_ends_with_is_seen() -> None:
+    assert "outcome" in catalog.VECTOR_SEARCH.label_names
 
 
 def test_buckets_straddle_every_limit_that_is_judged_on_them() -> None:
@@ -144,17 +188,29 @@ def test_a_malformed_metric_is_refused(changes: dict[str, object], reason: str) 
 
 def test_a_metric_and_its_labels_do_not_change_and_survive_copies() -> None:
     metric, label = catalog.LOCK_WAIT, catalog.LOCK_WAIT.labels[0]
-    with pytest.raises(AttributeError, match="cannot set 'help': a Metric does not change"):
+    with pytest.raises(AttributeError, match="cannot assign to field 'help'"):
         metric.help = "Another"
-    with pytest.raises(AttributeError, match="cannot delete 'name': a Label does not change"):
+    with pytest.raises(AttributeError, match="cannot delete field 'name'"):
         del label.name
     for again in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric))):
         assert repr(again) == repr(metric)
+        assert again.label_names == ("lock", "mode")
         assert again.labels == metric.labels
         assert again.labels is not metric.labels
     assert {label, label.replace()} == {label} != {label.replace(help="Another")}
     with pytest.raises(TypeError, match="colour"):
         metric.replace(colour="red")
+
+
+def test_a_copy_with_changes_derives_its_label_names_anew() -> None:
+    replace = copy.replace if sys.version_info >= (3, 13) else dataclasses.replace
+    for changed in (catalog.LOCK_WAIT.replace(labels=()), replace(catalog.LOCK_WAIT, labels=())):
+        assert changed.label_names == ()
+        assert changed.buckets == catalog.LOCK_WAIT.buckets
+
+
+def test_two_metrics_of_the_same_parts_are_two() -> None:
+    assert len({catalog.LOCK_WAIT, catalog.LOCK_WAIT.replace()}) == 2
 
 
 @pytest.mark.parametrize("name", ["le", "job", "instance", "__name__", "Upper"])

@@ -8,9 +8,10 @@ from typing import Any, assert_type
 
 import mnemoscope as scope
 from mnemoscope import catalog as m
-from mnemoscope.instrumentation.catalog import Metric
+from mnemoscope.catalog import ExposedNames, Metric, Mode, StorageErrorKind
 from mnemoscope.instrumentation.probes import Consolidation, Lookup, Recall
 from mnemoscope.instrumentation.timing import Timer
+from mnemoscope.testing import Change, Metrics, moved, value
 
 
 @scope.index_write("spatiotemporal")
@@ -90,6 +91,36 @@ def series_and_metrics() -> None:
     scope.gauge(m.MEMORY_WEIGHT, memory="episodic").set(0.7)
     scope.gauge(m.COMPLETIONS_QUEUED).set_function(lambda: 3)
     scope.declare(m.STORAGE_ERRORS, backend="turso", operation="load")
+
+
+def the_catalog() -> None:
+    mode: Mode = "exclusive"
+    kind: StorageErrorKind = "timeout"
+    scope.lock_wait("episodes", mode=mode)
+    scope.declare(m.STORAGE_ERRORS, backend="turso", operation="load", kind=kind)
+    mode = "shared"  # type: ignore[assignment]
+    own = m.LOCK_WAIT.replace(buckets=(1, 2))
+    assert_type(own, Metric)
+    assert_type(own.labels[0].replace(help="Another"), m.Label)
+    assert_type(own.exposed_names(), frozenset[str])
+    assert_type(ExposedNames(m.CATALOG).conflict(own), Metric | None)
+    own.help = "Another"  # type: ignore[misc]
+
+
+async def tests_of_a_service(metrics: Metrics) -> None:
+    registry = scope.Registry(strict=True)
+    assert_type(value(m.STORAGE_ERRORS, backend="s3", kind="timeout"), float)
+    assert_type(metrics.value(m.INDEX_ENTRIES, registry=registry, index="s"), float)
+    with moved(m.INDEX_WRITE, index="s", outcome="ok", by=2, within=(0.0, 0.5), registry=registry) as change:
+        assert_type(change, Change)
+    assert_type(change.by, float)
+    assert_type(change.mean, float)
+    assert_type(metrics.moved(m.CACHE_LOOKUPS, cache="redb", result="hit", by=0), Change)
+    assert_type(metrics.moved(m.CACHE_LOOKUPS, at_least=1), Change)
+    moved(m.CACHE_LOOKUPS, at_least=1, by=1)  # type: ignore[call-overload]
+    moved(m.CACHE_LOOKUPS, cache=1)  # type: ignore[call-overload]
+    moved("cache.lookups")  # type: ignore[call-overload]
+    value(m.CACHE_LOOKUPS, cache=1)  # type: ignore[arg-type]
 
 
 def exporters(registry: scope.Registry) -> None:

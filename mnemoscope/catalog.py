@@ -1,0 +1,3 @@
+"""The catalog of metrics under its public name: `from mnemoscope.catalog import LOCK_WAIT`."""
+
+from mnemoscope.instrumentation.catalog import *  # noqa: F403
