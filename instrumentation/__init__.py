@@ -8,10 +8,14 @@ from . import catalog
 from .default import configure, default_registry
 from .errors import error_kind
 from .exposition import asgi_app, health, not_ready, otlp, prometheus_collector, ready, serve, wsgi_app
+from .health import Health, Readiness
 from .locks import (
     BoundedSemaphore,
     Condition,
     DeferredWrites,
+    Edge,
+    Incident,
+    Inversion,
     Lock,
     ObservedLock,
     RLock,
@@ -22,11 +26,13 @@ from .locks import (
     observe_lock,
 )
 from .operation import Operation, Probe
-from .percall import per_call
+from .percall import PerCall, per_call
 from .probes import (
     CacheLookup,
     Consolidation,
+    InFlightOperation,
     Recall,
+    StorageOperation,
     cache_lookup,
     completion,
     consolidation,
@@ -44,6 +50,7 @@ from .process import observe_process
 from .registry import RecordingError, Registry
 from .series import Counter, Gauge, Histogram
 from .shortcuts import counter, declare, gauge, histogram, snapshot
+from .snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 __all__ = [
     "BoundedSemaphore",
@@ -52,18 +59,31 @@ __all__ = [
     "Consolidation",
     "Counter",
     "DeferredWrites",
+    "Edge",
+    "Exemplar",
+    "Family",
     "Gauge",
+    "Health",
     "Histogram",
+    "HistogramPoint",
+    "InFlightOperation",
+    "Incident",
+    "Inversion",
     "Lock",
+    "NumberPoint",
     "ObservedLock",
     "Operation",
+    "PerCall",
     "Probe",
     "RLock",
     "RWLock",
+    "Readiness",
     "Recall",
     "RecordingError",
     "Registry",
     "Semaphore",
+    "Snapshot",
+    "StorageOperation",
     "asgi_app",
     "cache_lookup",
     "catalog",
@@ -100,8 +120,12 @@ __all__ = [
     "wsgi_app",
 ]
 
-# Locks of tasks need asyncio, which a service of threads has no use for: they are imported when first asked for.
+# Imported when first asked for: locks of tasks need asyncio, and the exporters what a service that only records has no
+# use for.
 if TYPE_CHECKING:
+    from .exporters.otlp import OtlpPusher as OtlpPusher
+    from .exporters.prometheus_bridge import SnapshotCollector as SnapshotCollector
+    from .exporters.server import Server as Server
     from .locks.aio import AsyncBoundedSemaphore as AsyncBoundedSemaphore
     from .locks.aio import AsyncCondition as AsyncCondition
     from .locks.aio import AsyncLock as AsyncLock
@@ -109,12 +133,20 @@ if TYPE_CHECKING:
     from .locks.aio_rwlock import AsyncRWLock as AsyncRWLock
 
 else:  # out of sight of type checkers, to which a module with `__getattr__` has every name
+    _LATE = {
+        "AsyncBoundedSemaphore": ".locks.aio",
+        "AsyncCondition": ".locks.aio",
+        "AsyncLock": ".locks.aio",
+        "AsyncRWLock": ".locks.aio_rwlock",
+        "AsyncSemaphore": ".locks.aio",
+        "OtlpPusher": ".exporters.otlp",
+        "Server": ".exporters.server",
+        "SnapshotCollector": ".exporters.prometheus_bridge",
+    }
 
     def __getattr__(name: str) -> object:
-        if name == "AsyncRWLock":
-            from .locks import aio_rwlock as module
-        elif name in ("AsyncBoundedSemaphore", "AsyncCondition", "AsyncLock", "AsyncSemaphore"):
-            from .locks import aio as module
-        else:
+        if name not in _LATE:
             raise AttributeError(f"module {__name__.removesuffix('.instrumentation')!r} has no attribute {name!r}")
-        return getattr(module, name)
+        from importlib import import_module
+
+        return getattr(import_module(_LATE[name], __name__), name)

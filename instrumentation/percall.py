@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from . import catalog
+from .catalog.labels import OTHER
 from .decorate import wrap
 from .default import default_registry
 from .operation import Operation, Probe
-from .registry import OTHER, Registry
+from .registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 LabelSource = object

@@ -7,10 +7,11 @@ None raises into the service and none waits for another thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Never
+from typing import Any, Never
 
 from . import catalog
 from .catalog import Metric
+from .catalog.labels import DropReason, Mode, RecallPath
 from .default import default_registry
 from .durations import Durations, durations, durations_of
 from .errors import ErrorKind, error_kind, mapped
@@ -20,9 +21,6 @@ from .operation import ERROR, OK, IsError, Operation, Probe, ProbeSeries
 from .registry import Bundle, Registry
 from .series import Counter, Histogram
 from .values import text
-
-Mode = Literal["exclusive", "read", "write"]
-RecallPath = Literal["hierarchical", "flat", "blended"]
 
 
 def timed(
@@ -282,7 +280,7 @@ class CacheLookup(Operation[_CacheLookups]):
             return
         self._series.by_result["hit" if hit else "miss"].inc()
 
-    def _uncounted(self, reason: str, value: object) -> None:
+    def _uncounted(self, reason: DropReason, value: object) -> None:
         self._series.registry.drop(catalog.CACHE_LOOKUPS, reason, value=value)
 
 

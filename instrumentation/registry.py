@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from . import catalog
 from .breath import breathing
-from .catalog import Kind, Metric
+from .catalog import CATALOG, ExposedNames, Kind, Metric
+from .catalog.labels import OTHER, DropReason
 from .expiry import Expiry
 from .family import CLASSES, AnySeries, SeriesOf
 from .in_flight import InFlight
@@ -27,7 +28,6 @@ from .values import RefusedError, text
 if TYPE_CHECKING:
     from .multiprocess import Sharing
 
-OTHER = "other"
 DEFAULT_MAX_LABEL_SETS = 1000
 DEFAULT_MAX_LABEL_LENGTH = 128
 _SERIES_A_BREATH = 256
@@ -36,6 +36,8 @@ V = TypeVar("V")
 
 _DECORATED = (FunctionType, MethodType, type, property, classmethod, staticmethod)
 """What a decorator without its parentheses is given instead of a label value."""
+
+_CATALOG_NAMES = ExposedNames(CATALOG)
 
 registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 """Every registry of the process, for what has to be done around a fork."""
@@ -92,6 +94,7 @@ class Registry:
         self.max_label_length = max_label_length
         self.strict = strict
         self._families: dict[str, SeriesOf] = {}
+        self._names = ExposedNames()
         self._in_flight: dict[object, InFlight] = {}
         self._bound: dict[Bundle[Any], dict[tuple[object, ...], Any]] = {}
         self._notices = Notices()
@@ -110,7 +113,8 @@ class Registry:
         """The counter series of `metric` with these labels, made at zero if it is new.
 
         Raises:
-            ValueError: the metric is no counter, or the label names are not exactly the metric's.
+            ValueError: the metric is no counter, the label names are not exactly the metric's, or Prometheus could not
+                tell the metric from another one.
         """
         return cast("Counter", self._bind(Kind.COUNTER, metric, labels))
 
@@ -201,6 +205,9 @@ class Registry:
             raise ValueError(f"{metric.name}: labels are {wanted}; given {', '.join(labels) or 'none'}")
         family = self._families.get(metric.name)
         if family is None:
+            if catalog.find(metric.name) is None:
+                _CATALOG_NAMES.check(metric)
+            self._names.add(metric)
             family = self._families.setdefault(metric.name, SeriesOf(metric))
         if family.metric is not metric:
             raise ValueError(f"{metric.name}: another metric of that name is recorded already")
@@ -241,7 +248,7 @@ class Registry:
         return tuple(values)
 
     def drop(
-        self, metric: Metric, reason: str, count: int = 1, *, value: object = NOTHING, raises: bool = True
+        self, metric: Metric, reason: DropReason, count: int = 1, *, value: object = NOTHING, raises: bool = True
     ) -> None:
         """Count recordings that were refused, and log the first of this metric and reason.
 

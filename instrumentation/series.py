@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from weakref import ref
 
 from .catalog import Metric
+from .catalog.labels import DropReason
 from .journal import LIMIT, Fold, Guard, Journal
 from .snapshot import Exemplar, HistogramPoint, NumberPoint
 from .values import LARGEST, RefusedError, exemplar_labels, number
@@ -27,7 +28,7 @@ class Drop(Protocol):
     """Count a refused recording; `Registry.drop`."""
 
     def __call__(
-        self, metric: Metric, reason: str, count: int = 1, *, value: object = ..., raises: bool = True
+        self, metric: Metric, reason: DropReason, count: int = 1, *, value: object = ..., raises: bool = True
     ) -> None: ...
 
 

@@ -8,6 +8,8 @@ from enum import Enum
 from math import isfinite
 from numbers import Complex, Real
 
+from .catalog.labels import DropReason
+
 LARGEST = 1e292
 """The largest number that is recorded: 10^16 of them, more than a process can record, add up to a finite sum."""
 
@@ -21,9 +23,9 @@ _EXEMPLAR_VALUE = re.compile(r'[^"\\\n]*\Z')  # prometheus_client's parser, and 
 class RefusedError(ValueError):
     """A value that cannot be recorded; `reason` is one of the label `reason` of `instrumentation.dropped`."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: DropReason) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: DropReason = reason
 
 
 def number(value: object, least: float = -LARGEST) -> float:

@@ -19,12 +19,15 @@ from mnemoscope.instrumentation import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-# Locks of tasks need asyncio: they are imported when first asked for.
+# These are imported when first asked for.
 if TYPE_CHECKING:
     from mnemoscope.instrumentation import AsyncBoundedSemaphore as AsyncBoundedSemaphore
     from mnemoscope.instrumentation import AsyncCondition as AsyncCondition
     from mnemoscope.instrumentation import AsyncLock as AsyncLock
     from mnemoscope.instrumentation import AsyncRWLock as AsyncRWLock
     from mnemoscope.instrumentation import AsyncSemaphore as AsyncSemaphore
+    from mnemoscope.instrumentation import OtlpPusher as OtlpPusher
+    from mnemoscope.instrumentation import Server as Server
+    from mnemoscope.instrumentation import SnapshotCollector as SnapshotCollector
 else:
     from mnemoscope.instrumentation import __getattr__ as __getattr__

@@ -27,16 +27,29 @@ class ExposedNames:
         owners = (self._owners.get(name, metric) for name in metric.exposed_names())
         return next((owner for owner in owners if owner is not metric), None)
 
+    def check(self, metric: Metric) -> None:
+        """Do nothing, unless another metric of the set takes up a name of `metric`.
+
+        Raises:
+            ValueError: one does.
+        """
+        other = self.conflict(metric)
+        if other is not None:
+            raise _refusal(metric, other)
+
     def add(self, metric: Metric) -> None:
         """Take `metric` into the set; twice is once. Of two threads that add metrics of one name, one is refused.
 
         Raises:
             ValueError: it takes up a name of another metric of the set.
         """
-        other = self.conflict(metric)  # first, so that what is refused takes up no name
-        if other is None:
-            owners = (self._owners.setdefault(name, metric) for name in sorted(metric.exposed_names()))
-            other = next((owner for owner in owners if owner is not metric), None)
-        if other is not None:
-            shared = ", ".join(sorted(metric.exposed_names() & other.exposed_names()))
-            raise ValueError(f"metric {metric.name}: Prometheus would know {shared} from {other.name} too; rename it")
+        self.check(metric)  # first, so that what is refused takes up no name
+        for name in sorted(metric.exposed_names()):
+            other = self._owners.setdefault(name, metric)
+            if other is not metric:
+                raise _refusal(metric, other)
+
+
+def _refusal(metric: Metric, other: Metric) -> ValueError:
+    shared = ", ".join(sorted(metric.exposed_names() & other.exposed_names()))
+    return ValueError(f"metric {metric.name}: Prometheus would know {shared} from {other.name} too; rename it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..registry import configure, default_registry
+from ..default import configure, default_registry
 from .changes import moved
 from .reading import value
 

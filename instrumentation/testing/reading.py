@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from ..catalog import OTHER, Kind, Metric
-from ..registry import Registry, default_registry
+from ..default import default_registry
+from ..registry import Registry
 from ..snapshot import HistogramPoint, NumberPoint
 
 Point: TypeAlias = NumberPoint | HistogramPoint

@@ -6,7 +6,8 @@ import pytest
 
 import mnemoscope as scope
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.registry import OTHER, RecordingError, Registry
+from mnemoscope.instrumentation.catalog.labels import OTHER
+from mnemoscope.instrumentation.registry import RecordingError, Registry
 
 
 def labels_of(registry: Registry, metric: catalog.Metric) -> set[tuple[str, ...]]:
@@ -135,3 +136,30 @@ def test_labels_that_come_without_end_fill_no_more_series_than_the_cap_and_lose_
     family = registry._families[catalog.CACHE_STALE.name]
     assert len(family.series) <= 11
     assert sum(series.point().value for series in family.series.values()) == 500
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "unit", "taken"),
+    [
+        ("cache_lookups", catalog.Kind.COUNTER, catalog.Unit.COUNT, "cache.lookups"),
+        ("lock.wait.duration.seconds.count", catalog.Kind.GAUGE, catalog.Unit.COUNT, "lock.wait.duration"),
+        ("acme_orders.placed", catalog.Kind.COUNTER, catalog.Unit.COUNT, "acme.orders.placed"),
+    ],
+)
+def test_a_metric_that_prometheus_could_not_tell_from_another_is_refused_where_it_is_declared(
+    name: str, kind: catalog.Kind, unit: catalog.Unit, taken: str
+) -> None:
+    registry = Registry()
+    mine = catalog.Metric("acme.orders.placed", catalog.Kind.COUNTER, catalog.Unit.COUNT, "Mine", catalog.Area.SERVICE)
+    registry.counter(mine).inc()
+    other = catalog.Metric(name, kind, unit, "Another", catalog.Area.SERVICE)
+    with pytest.raises(ValueError, match=rf"metric {name}: Prometheus would know .* from {taken} too; rename it"):
+        registry.declare(other)
+    registry.declare(catalog.CACHE_LOOKUPS, cache="redb")
+
+
+def test_a_catalog_metric_may_be_recorded_with_other_buckets_in_its_place() -> None:
+    registry = Registry()
+    own = catalog.LOCK_WAIT.replace(buckets=(0.1, 1.0))
+    registry.histogram(own, lock="a", mode="read").observe(0.5)
+    assert registry.histogram(own, lock="a", mode="read").point().counts == (0, 1, 0)

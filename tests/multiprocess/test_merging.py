@@ -12,8 +12,9 @@ import pytest
 from mp_helpers import end, histogram, point, until, value
 
 from mnemoscope.instrumentation import catalog
+from mnemoscope.instrumentation.catalog.labels import OTHER
 from mnemoscope.instrumentation.multiprocess.merge import exact
-from mnemoscope.instrumentation.registry import OTHER, Registry
+from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import NumberPoint
 
 Member = Callable[..., Registry]

@@ -82,7 +82,7 @@ def test_modules():
     prefix = "mnemoscope.instrumentation.testing"
     assert {name for name in sys.modules if name.startswith(prefix)} == {prefix, prefix + ".pytest_plugin"}
     assert "mnemoscope.testing" not in sys.modules
-    assert sys.modules["mnemoscope.instrumentation.registry"].DEFAULT == []
+    assert sys.modules["mnemoscope.instrumentation.default"]._made == {}
 """)
     result.assert_outcomes(passed=1)
 

@@ -9,8 +9,6 @@ from typing import Any, assert_type
 import mnemoscope as scope
 from mnemoscope import catalog as m
 from mnemoscope.catalog import ExposedNames, Metric, Mode, StorageErrorKind
-from mnemoscope.instrumentation.probes import Consolidation, Lookup, Recall
-from mnemoscope.instrumentation.timing import Timer
 from mnemoscope.testing import Change, Metrics, moved, value
 
 
@@ -22,6 +20,11 @@ def function(a: int, *, b: str = "") -> list[str]:
 @scope.completion(limit=20)
 async def coroutine(a: int) -> bytes:
     return bytes(a)
+
+
+@scope.recall("flat", results=len)
+def search(query: str) -> list[str]:
+    return [query]
 
 
 @scope.recall("flat")
@@ -68,17 +71,19 @@ async def decorated_callables_keep_their_types(store: Store) -> None:
 
 async def blocks_give_what_can_be_set() -> None:
     with scope.cache_lookup("redb") as lookup:
-        assert_type(lookup, Lookup)
+        assert_type(lookup, scope.CacheLookup)
         lookup.hit = True
     with scope.recall("blended") as recall:
-        assert_type(recall, Recall)
+        assert_type(recall, scope.Recall)
         recall.results, recall.diversity = 3, 0.5
     async with scope.consolidation() as run:
-        assert_type(run, Consolidation)
+        assert_type(run, scope.Consolidation)
         run.episodes += 1
     with scope.request("/episodes") as request:
-        assert_type(request, Timer)
         request.outcome = "error"
+    assert_type(request.seconds, float | None)
+    with scope.in_flight(m.COMPLETIONS_QUEUED) as queued:
+        assert_type(queued, scope.InFlightOperation)
     async with scope.lock_wait("episodes", mode="write"):
         await asyncio.sleep(0)
 
@@ -99,6 +104,8 @@ def the_catalog() -> None:
     scope.lock_wait("episodes", mode=mode)
     scope.declare(m.STORAGE_ERRORS, backend="turso", operation="load", kind=kind)
     mode = "shared"  # type: ignore[assignment]
+    scope.recall("blnded")  # type: ignore[arg-type]
+    scope.lock_hold("episodes", mode="shared")  # type: ignore[arg-type]
     own = m.LOCK_WAIT.replace(buckets=(1, 2))
     assert_type(own, Metric)
     assert_type(own.labels[0].replace(help="Another"), m.Label)
@@ -125,6 +132,7 @@ async def tests_of_a_service(metrics: Metrics) -> None:
 
 def exporters(registry: scope.Registry) -> None:
     with scope.serve(port=0, registry=registry) as server:
+        assert_type(server, scope.Server)
         assert_type(server.port, int)
         assert_type(server.url, str)
     application: Any = scope.asgi_app()
