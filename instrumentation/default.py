@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from . import catalog
-from .registry import Registry, registries
+from .registry import Registry, every_registry
 
 if TYPE_CHECKING:
     from .multiprocess import Sharing
@@ -71,7 +71,7 @@ def configure(
 
 
 def _sharings() -> list[Sharing]:
-    return [registry.sharing for registry in list(registries) if registry.sharing is not None]
+    return [registry.sharing for registry in every_registry() if registry.sharing is not None]
 
 
 def _before_fork() -> None:
@@ -86,7 +86,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     # The child starts at zero, else both would report the parent's past.
-    for registry in list(registries):
+    for registry in every_registry():
         registry.clear(keep_settings=True)
     for sharing in _sharings():
         sharing.after_fork_in_child()
@@ -99,5 +99,5 @@ if hasattr(os, "register_at_fork"):
 @atexit.register
 def _log_refusals() -> None:
     """Log what was refused since the last scrape, in a script that is never scraped."""
-    for registry in list(registries):
+    for registry in every_registry():
         registry.log_refusals()

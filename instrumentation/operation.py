@@ -8,7 +8,7 @@ from sys import _getframe
 from threading import get_ident
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from .catalog import Metric
 from .decorate import wrap
@@ -129,7 +129,7 @@ class Operation(Generic[S]):
         try:
             self.begin()
         except NOT_RECORDED:
-            pass
+            self._begun = perf_counter()
         return self
 
     def __exit__(
@@ -139,6 +139,17 @@ class Operation(Generic[S]):
             self.end(error)
         except NOT_RECORDED:
             pass
+
+
+class Unobserved:
+    """In place of an operation where the stack has no room to make one; any attribute may be set."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None: ...
+    def returned(self, result: object) -> None: ...
+    def abandon(self) -> None: ...
 
 
 O_co = TypeVar("O_co", bound=Operation[Any], covariant=True)
@@ -163,7 +174,10 @@ class Probe(Generic[O_co]):
 
     def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> O_co:
         """Return the operation of one decorated call."""
-        return self._kind(*self._arguments)
+        try:
+            return self._kind(*self._arguments)
+        except NOT_RECORDED:
+            return cast("O_co", Unobserved())
 
     @property
     def plain(self) -> tuple[Any, IsError | None] | None:
@@ -199,7 +213,7 @@ class Probe(Generic[O_co]):
     # or, in a thread that has begun none, the oldest of all.
 
     def _enter(self, frame: int) -> O_co:
-        operation = self._kind(*self._arguments)
+        operation = self.for_call((), {})
         operation._outer = self._open.get(frame)
         operation._thread = get_ident()
         self._open[frame] = operation

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from . import catalog
 from .catalog.labels import OTHER
 from .decorate import wrap
 from .default import default_registry
-from .operation import Operation, Probe
+from .operation import Operation, Probe, Unobserved
 from .registry import Registry
+from .series import NOT_RECORDED
 
 F = TypeVar("F", bound=Callable[..., Any])
 LabelSource = object
@@ -41,9 +42,11 @@ class PerCall:
 
     def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation[Any]:
         """Return the operation of one call."""
-        labels = {name: self._label(source, args, kwargs) for name, source in self._labels.items()}
-        operation: Operation[Any] = self._factory(**labels, **self._options).operation()
-        return operation
+        try:
+            labels = {name: self._label(source, args, kwargs) for name, source in self._labels.items()}
+            return cast("Operation[Any]", self._factory(**labels, **self._options).operation())
+        except NOT_RECORDED:
+            return cast("Operation[Any]", Unobserved())
 
     def _label(self, source: LabelSource, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         if not callable(source):

@@ -39,8 +39,13 @@ _DECORATED = (FunctionType, MethodType, type, property, classmethod, staticmetho
 
 _CATALOG_NAMES = ExposedNames(CATALOG)
 
-registries: weakref.WeakSet[Registry] = weakref.WeakSet()
-"""Every registry of the process, for what has to be done around a fork."""
+_registries: weakref.WeakValueDictionary[int, Registry] = weakref.WeakValueDictionary()
+
+
+def every_registry() -> list[Registry]:
+    """Return every registry of the process, for what has to be done around a fork."""
+    references = _registries.valuerefs()  # a copy, while other threads may make registries
+    return [registry for reference in references if (registry := reference()) is not None]
 
 
 class RecordingError(ValueError):
@@ -105,7 +110,7 @@ class Registry:
         self._monotonic = time.monotonic()
         self.gauge(catalog.UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
         self.gauge(catalog.SELF_SERIES).set_function(lambda: sum(len(f.series) for f in list(self._families.values())))
-        registries.add(self)
+        _registries[id(self)] = self
 
     # Series ---------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ def number(value: object, least: float = -LARGEST) -> float:
     Raises:
         RefusedError: it is no real number, not finite, too large, or smaller than `least`.
     """
-    if not _is_real(value):
+    if type(value) is not int and not _is_real(value):
         raise RefusedError("wrong_type")
     try:
         found = float(value)  # type: ignore[arg-type]  # anything may be passed in

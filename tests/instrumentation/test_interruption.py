@@ -200,6 +200,37 @@ def test_near_the_end_of_the_stack_nothing_that_was_recorded_before_is_lost_and_
     assert sum(outcomes(registry)) == 3 * LIMIT
 
 
+@pytest.mark.parametrize("room", range(1, 16))
+def test_near_the_end_of_the_stack_no_probe_raises_into_what_it_is_put_around(
+    registry: scope.Registry, room: int
+) -> None:
+    def with_two_frames(function: Callable[[], Any]) -> Any:
+        return (lambda: function())()
+
+    probes = [
+        scope.storage("s", "load", registry=registry),
+        scope.completion(registry=registry),
+        scope.per_call(scope.index_write, index=lambda: "s", registry=registry),
+        scope.recall("flat", results=len, registry=registry),
+    ]
+    decorated = [probe(lambda: "result") for probe in probes]
+
+    def deep(function: Callable[[], Any], depth: int) -> Any:
+        return function() if depth <= 0 else deep(function, depth - 1)
+
+    frame, depth = sys._getframe(), 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+    down = sys.getrecursionlimit() - depth - room - 3
+    for function in decorated:
+        try:
+            deep(lambda: with_two_frames(lambda: None), down)
+        except RecursionError:
+            continue  # not even a wrapper without a probe has the room
+        assert deep(lambda: function(), down) == "result"  # noqa: B023
+    assert value(registry, m.COMPLETIONS_IN_FLIGHT) == 0
+
+
 def test_clearing_a_registry_while_threads_record_raises_nothing_anywhere(registry: scope.Registry) -> None:
     counter = registry.counter(m.CACHE_STALE, cache="redb")
     errors: list[BaseException] = []

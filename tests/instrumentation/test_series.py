@@ -291,3 +291,13 @@ def test_the_peak_of_concurrent_work_is_exact() -> None:
     for thread in threads:
         thread.join()
     assert (tracker.now(), tracker.peak()) == (0, 8)
+
+
+def test_a_forked_child_has_an_uptime_of_its_own(registry: Registry) -> None:
+    registry._monotonic -= 1000
+    uptime = registry.gauge(catalog.UPTIME)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if uptime.point().value < 900 else 1)  # type: ignore[union-attr]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert uptime.point().value >= 1000  # type: ignore[union-attr]
