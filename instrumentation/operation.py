@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from .catalog import Metric
+from .catalog.labels import DropReason
 from .decorate import wrap
 from .registry import Registry
 from .series import NOT_RECORDED
@@ -103,12 +104,16 @@ class Operation(Generic[S]):
         """Record nothing: the run turned out not to be one."""
         self._begun = None
 
+    def refuse(self, reason: DropReason, value: object, metric: Metric | None = None) -> None:
+        """Count what the service has given as refused, under `metric` or that of the probe."""
+        self._series.registry.drop(metric or self._series.metric, reason, value=value)
+
     def counted(self, metric: Metric, value: object) -> float | None:
         """Return a number that the service has set, as a float; None after counting it as refused."""
         try:
             return number(value, 0.0)
         except RefusedError as refused:
-            self._series.registry.drop(metric, refused.reason, value=value)
+            self.refuse(refused.reason, value, metric)
             return None
 
     def _judged(self, error: BaseException | None) -> str:
@@ -120,7 +125,7 @@ class Operation(Generic[S]):
                 return text(given)
         except RefusedError:
             pass
-        self._series.registry.drop(self._series.metric, "wrong_type", value=given)
+        self.refuse("wrong_type", given)
         return outcome_of(error, self._is_error)
 
     # For probes and wrappers: nothing of ours reaches the host, not even at the end of the stack -----

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from . import catalog
 from .catalog.labels import OTHER
 from .decorate import wrap
 from .default import default_registry
@@ -22,7 +21,7 @@ LabelSource = object
 class PerCall:
     """A decorator that makes its probe from each call's arguments."""
 
-    __slots__ = ("_factory", "_labels", "_name", "_options")
+    __slots__ = ("_factory", "_labels", "_options")
 
     def __init__(
         self, factory: Callable[..., Probe[Any]], labels: Mapping[str, LabelSource], options: Mapping[str, Any]
@@ -30,7 +29,6 @@ class PerCall:
         self._factory = factory
         self._labels = labels
         self._options = options
-        self._name = getattr(factory, "__name__", "timed")
 
     def __call__(self, target: F) -> F:
         """Return `target` with an operation around each run whose labels come from that run's arguments.
@@ -43,20 +41,19 @@ class PerCall:
     def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation[Any]:
         """Return the operation of one call."""
         try:
-            labels = {name: self._label(source, args, kwargs) for name, source in self._labels.items()}
-            return cast("Operation[Any]", self._factory(**labels, **self._options).operation())
+            labels: dict[str, object] = {}
+            failure: Exception | None = None
+            for name, source in self._labels.items():
+                try:
+                    labels[name] = source(*args, **kwargs) if callable(source) else source
+                except Exception as error:
+                    labels[name], failure = OTHER, error
+            operation = self._factory(**labels, **self._options).operation()
+            if failure is not None:
+                operation.refuse("callback", failure)
         except NOT_RECORDED:
             return cast("Operation[Any]", Unobserved())
-
-    def _label(self, source: LabelSource, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        if not callable(source):
-            return source
-        try:
-            return source(*args, **kwargs)
-        except Exception:
-            registry: Registry = self._options["registry"]
-            registry.counter(catalog.SELF_DROPPED, metric=self._name, reason="callback").inc()
-            return OTHER
+        return cast("Operation[Any]", operation)
 
 
 def per_call(

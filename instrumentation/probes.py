@@ -11,7 +11,7 @@ from typing import Any, Never
 
 from . import catalog
 from .catalog import Metric
-from .catalog.labels import DropReason, Mode, RecallPath
+from .catalog.labels import Mode, RecallPath
 from .default import default_registry
 from .durations import Durations, durations, durations_of
 from .errors import ErrorKind, error_kind, mapped
@@ -266,7 +266,7 @@ class CacheLookup(Operation[_CacheLookups]):
         try:
             self.hit = self._is_hit(result)
         except Exception as error:
-            self._uncounted("callback", error)
+            self.refuse("callback", error)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         self._series.record(seconds, outcome)
@@ -276,12 +276,9 @@ class CacheLookup(Operation[_CacheLookups]):
         try:
             hit = bool(self.hit)
         except Exception:  # an array, say
-            self._uncounted("wrong_type", self.hit)
+            self.refuse("wrong_type", self.hit)
             return
         self._series.by_result["hit" if hit else "miss"].inc()
-
-    def _uncounted(self, reason: DropReason, value: object) -> None:
-        self._series.registry.drop(catalog.CACHE_LOOKUPS, reason, value=value)
 
 
 # Storage ------------------------------------------------------------------------------------------
@@ -362,7 +359,7 @@ class StorageOperation(Operation[_StorageOperations]):
         try:
             return text(mapped(kind, error) if isinstance(kind, Mapping) else kind(error))
         except Exception as failure:
-            self._series.registry.drop(catalog.STORAGE_ERRORS, "callback", value=failure)
+            self.refuse("callback", failure, catalog.STORAGE_ERRORS)
             return "other"
 
 
@@ -426,7 +423,7 @@ class Recall(Operation[_Recalls]):
             try:
                 self.results = self._count(result)
             except Exception as error:
-                self._series.registry.drop(catalog.RECALL_RESULTS, "callback", value=error)
+                self.refuse("callback", error, catalog.RECALL_RESULTS)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         self._series.record(seconds, outcome)

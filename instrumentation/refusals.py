@@ -1,4 +1,4 @@
-"""Count what is refused, and log the first refusal of each kind with the place in the code that it came from."""
+"""Log the first refusal of each kind, with the place in the code that it came from."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ NOTHING = object()
 
 
 class Notices:
-    """The first refusal of each metric and reason, to be logged by the next scrape or at the end of the process.
+    """Refusals to be logged by the next scrape or at the end of the process.
 
-    It is not logged at once: the service may hold a lock of its own that its log handler takes as well.
+    They are not logged at once: the service may hold a lock of its own that its log handler takes as well.
     """
 
     def __init__(self) -> None:
-        self._seen: set[tuple[str, str]] = set()
         self._pending: deque[str] = deque()
 
-    def note(self, metric: Metric, reason: str, value: object) -> None:
-        """Keep a line for the log, unless there was one for this metric and reason."""
-        if (metric.name, reason) in self._seen:
-            return
-        self._seen.add((metric.name, reason))
+    def append(self, metric: Metric, reason: str, value: object) -> None:
+        """Keep a line for the log."""
         given = f", given {_described(value)}" if value is not NOTHING else ""
         self._pending.append(f"{metric.name}: refused ({reason}{given}) at {_place()}; further ones are only counted")
 

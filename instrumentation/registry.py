@@ -102,6 +102,7 @@ class Registry:
         self._names = ExposedNames()
         self._in_flight: dict[object, InFlight] = {}
         self._bound: dict[Bundle[Any], dict[tuple[object, ...], Any]] = {}
+        self._dropped: dict[tuple[str, str], Counter] = {}
         self._notices = Notices()
         self._expiry = Expiry(expire_idle) if expire_idle is not None else None
         self.sharing: Sharing | None = None
@@ -167,9 +168,10 @@ class Registry:
         if kept is None:
             kept = self._bound.setdefault(bundle, {})
         try:
-            return kept[values]
-        except Exception:  # new, or a value that cannot be looked up
-            return self._newly_bound(bundle, kept, values)
+            found = kept.get(values)
+        except Exception:  # a value that cannot be looked up
+            found = None
+        return self._newly_bound(bundle, kept, values) if found is None else found
 
     def _newly_bound(self, bundle: Bundle[V], kept: dict[tuple[object, ...], V], values: tuple[object, ...]) -> V:
         if values and isinstance(values[0], _DECORATED):
@@ -181,7 +183,7 @@ class Registry:
         found = kept.get(key)
         if found is None and len(kept) >= self.max_label_sets:
             self.drop(bundle.metric, "label_sets")
-            key = tuple(value if label.values else OTHER for label, value in zip(bundle.labels, key, strict=True))
+            key = self.overflow(bundle.labels, key)
             found = kept.get(key)
         return kept.setdefault(key, bundle.make(self, *key)) if found is None else found
 
@@ -229,7 +231,7 @@ class Registry:
             key = self._clean(metric, key)
         if not bounded and key not in family.series and len(family.series) >= self.max_label_sets:
             self.drop(metric, "label_sets")
-            key = self.overflow(metric, key)
+            key = self.overflow(metric.labels, key)
         asleep = self._expiry.find(family, key, self.drop) if self._expiry is not None else None
         if asleep is not None:
             return asleep
@@ -237,9 +239,9 @@ class Registry:
         return family.series.setdefault(key, CLASSES[metric.kind](metric, key, family.guard, self.drop))
 
     @staticmethod
-    def overflow(metric: Metric, key: tuple[str, ...]) -> tuple[str, ...]:
-        """The labels of the series that stands for all those above the cap."""
-        return tuple(v if label.values else OTHER for label, v in zip(metric.labels, key, strict=True))
+    def overflow(labels: tuple[catalog.Label, ...], key: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the label values of the series that stands for all those above the cap."""
+        return tuple([v if label.values else OTHER for label, v in zip(labels, key, strict=True)])
 
     def _clean(self, metric: Metric, key: tuple[str, ...]) -> tuple[str, ...]:
         values = []
@@ -271,8 +273,12 @@ class Registry:
             given = "" if value is NOTHING else f", given a {type(value).__name__}"
             raise RecordingError(f"{metric.name}: refused ({reason}{given})")
         try:
-            self.counter(catalog.SELF_DROPPED, metric=metric.name, reason=reason).inc(float(count))
-            self._notices.note(metric, reason, value)
+            counter = self._dropped.get((metric.name, reason))
+            if counter is None:
+                counter = self.counter(catalog.SELF_DROPPED, metric=metric.name, reason=reason)
+                self._dropped[metric.name, reason] = counter
+                self._notices.append(metric, reason, value)
+            counter.inc(float(count))
         except (RecursionError, MemoryError):
             pass
 

@@ -153,7 +153,7 @@ class Sharing:
         def admit(metric: Metric, labels: tuple[str, ...]) -> tuple[str, ...]:
             known = admitted.setdefault(metric, set())
             if labels not in known and len(known) >= self._registry.max_label_sets:
-                labels = self._registry.overflow(metric, labels)
+                labels = self._registry.overflow(metric.labels, labels)
             known.add(labels)
             return labels
 

@@ -152,7 +152,7 @@ def test_a_label_function_that_fails_is_counted_and_does_not_reach_the_host(regi
 
     assert insert(5) == 5
     assert value(registry, catalog.INDEX_WRITE, "other", "ok") == 1
-    assert value(registry, catalog.SELF_DROPPED, "index_write", "callback") == 1
+    assert value(registry, catalog.SELF_DROPPED, catalog.INDEX_WRITE.name, "callback") == 1
 
 
 def test_a_hit_predicate_that_fails_counts_a_miss_and_does_not_reach_the_host(registry: Registry) -> None:
