@@ -26,7 +26,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("OTLP export needs OpenTelemetry: pip install 'mnemoscope[otlp]'") from error
 
-from .app import SnapshotFunction, call, report
+from .app import SnapshotFunction, call, warn
 from .otlp_data import Baseline, baseline, metrics_data, start
 
 HTTP, GRPC = "http/protobuf", "grpc"
@@ -173,7 +173,7 @@ class OtlpPusher:
         try:
             succeeded = self._export()
         except Exception as error:
-            report("a push to the OTLP endpoint failed", error)
+            warn("a push to the OTLP endpoint failed", error=error)
             succeeded = False
         call(self._on_export, "ok" if succeeded else "error")
         return succeeded
