@@ -1,8 +1,10 @@
-"""Numbers that callers give at set-up: what is no use is refused there, in one line, and not found out at run time."""
+"""What callers give at set-up: what is no use is refused there, in one line, and not found out at run time."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 
 def seconds(name: str, value: object) -> float:
@@ -30,3 +32,10 @@ def whole(name: str, value: object, least: int, most: int | None = None) -> int:
         return value
     limits = f"from {least} on" if most is None else f"from {least} to {most}"
     raise ValueError(f"{name} must be a whole number {limits}, not {value!r}")
+
+
+def mapping(name: str, value: object) -> Mapping[Any, Any]:
+    """Return `value`, a mapping. What it holds is not shown, since it may be a password."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping from text to text, not {type(value).__name__}")
+    return value

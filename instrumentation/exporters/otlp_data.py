@@ -73,6 +73,11 @@ def start(snapshot: Snapshot) -> Baseline:
     return Baseline(snapshot.started, {})
 
 
+def valid_text(text: str) -> str:
+    """Return `text` as protobuf can hold it: it refuses a lone surrogate, and the whole push with it."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class _Builder:
     def __init__(self, snapshot: Snapshot, temporality: AggregationTemporality, since: Baseline | None) -> None:
         self._prefix = snapshot.prefix
@@ -135,9 +140,7 @@ def _histograms(family: Family) -> list[HistogramPoint]:
 
 
 def _attributes(family: Family, point: NumberPoint | HistogramPoint) -> dict[str, str]:
-    # Protobuf refuses a lone surrogate, and would refuse the whole push with it.
-    values = (value.encode("utf-8", "replace").decode() for value in point.labels)
-    return dict(zip(family.metric.label_names, values, strict=True))
+    return dict(zip(family.metric.label_names, map(valid_text, point.labels), strict=True))
 
 
 def _exemplar(exemplar: Exemplar) -> SdkExemplar:
