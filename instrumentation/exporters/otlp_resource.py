@@ -11,7 +11,7 @@ from uuid import uuid4
 from opentelemetry.sdk.resources import Resource
 
 from .arguments import mapping
-from .otlp_data import valid_text
+from .utf8 import valid
 
 _INSTANCE, _NAME = "service.instance.id", "service.name"
 
@@ -24,8 +24,7 @@ def resource(attributes: Mapping[str, str] | None) -> Resource:
     given = dict(mapping("resource_attributes", attributes or {}))
     found = Resource({_INSTANCE: str(uuid4())}).merge(Resource.create(given))
     described = {
-        valid_text(name): valid_text(value) if isinstance(value, str) else value
-        for name, value in found.attributes.items()
+        valid(name): valid(value) if isinstance(value, str) else value for name, value in found.attributes.items()
     }
     if str(described[_NAME]).startswith("unknown_service"):  # the SDK's word for no name at all
         described[_NAME] = program_name()
@@ -46,4 +45,4 @@ def program_name() -> str:
     name = program.name.removesuffix(".py")
     if name == "__main__":
         name = PurePath(os.path.abspath(program)).parent.name  # noqa: PTH100  # resolving would follow links
-    return "python" if name in ("", "-", "-c") else valid_text(name)
+    return "python" if name in ("", "-", "-c") else valid(name)
