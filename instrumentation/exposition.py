@@ -56,7 +56,7 @@ def serve(
     """Serve `/metrics`, `/metrics.json`, `/health` and `/ready` from a daemon thread.
 
     Args:
-        port: TCP port; 0 takes a free one, which the result's `port` tells.
+        port: TCP port; 0 takes a free one, which is then the result's `port`.
         addr: address to listen on; loopback unless you say otherwise, `0.0.0.0` or `::` for all.
         certfile: certificate chain, in PEM; given, the server speaks TLS only.
         keyfile: its key, if the certificate's file does not hold it.

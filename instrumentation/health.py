@@ -53,7 +53,7 @@ class Health:
 
     def not_ready(self, reason: str, progress: float | None = None) -> None:
         """Say that the service takes no requests, why, and how far it has come (0 to 1)."""
-        self._state = Readiness(False, reason, progress)
+        self._state = Readiness(False, str(reason), progress)
 
     def add_check(self, name: str, check: Check) -> None:
         """Ask `check` at every `/ready`; it replaces an earlier check of that name.

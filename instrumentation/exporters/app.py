@@ -85,6 +85,13 @@ class App:
             query: raw query string, without the question mark.
             headers: names in lower case; repeated headers joined by commas.
         """
+        try:
+            return self._answer(method, path, query, headers)
+        except Exception as error:
+            warn("a request for %s failed", path, error=error)
+            return plain(500, f"Failed: {type(error).__name__}. The service's log says more.\n", method)
+
+    def _answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
         if method not in ("GET", "HEAD"):
             return plain(405, "Only GET and HEAD.\n", method, ("Allow", "GET, HEAD"))
         if path not in self.paths:

@@ -1,7 +1,7 @@
 """Push snapshots to an OpenTelemetry endpoint with OpenTelemetry's own exporters.
 
-The exporters ignore their timeout argument and may retry for a minute; so they run in a thread of ours, and nobody
-who waits for that thread waits longer than was agreed. Needs the packages of `mnemoscope[otlp]`.
+The exporters ignore their timeout argument and may retry for a minute; so they run in a thread of ours, and a
+caller that waits for it waits no longer than was agreed. Needs the packages of `mnemoscope[otlp]`.
 """
 
 from __future__ import annotations

@@ -30,12 +30,10 @@ DEFAULT_PORT = 9464
 
 _MAX_REQUEST_BYTES = 16 * 1024
 _POLL_SECONDS = 0.1
-# Until some of these are given back, accepting fails at once, and the connection goes on waiting.
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # In absolute form, as a proxy's client writes it, the scheme and the host stand before the path (RFC 9112, 3.2.2).
 # Slashes in front count as one. A fragment has no place here and is left out.
 _TARGET = re.compile(r"(?:https?://[^/?#]*)?/*(/[^?#]*)\??([^#]*)", re.IGNORECASE)
-# An orchestrator's probe carries no password, and these paths tell nothing that is measured.
+# An orchestrator's probe carries no password, and these paths show nothing that is measured.
 _OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 _BIND_ADVICE = {
@@ -201,13 +199,13 @@ class _HTTPServer(ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         try:
             connection, address = super().get_request()
-        except OSError as error:
-            if error.errno in _EXHAUSTED:
-                time.sleep(_POLL_SECONDS)
+        except OSError:
+            # Out of descriptors or memory: until some are given back, the next try would fail at once too.
+            time.sleep(_POLL_SECONDS)
             raise
         if self.tls is not None:
-            # The handshake happens at the first read, in the connection's own thread: one who never
-            # finishes it must not keep others from being accepted.
+            # The handshake happens at the first read, in the connection's own thread: a client that
+            # never finishes it must not keep others from being accepted.
             connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
@@ -219,7 +217,7 @@ class _HTTPServer(ThreadingHTTPServer):
         try:
             super().process_request(request, client_address)
         except RuntimeError:
-            # No thread to be had: the machine is at its limit, or the interpreter ends.
+            # No thread can be started: the machine is at its limit, or the interpreter ends.
             self._free.release()
             self.shutdown_request(request)
 
@@ -345,7 +343,7 @@ _listening: weakref.WeakSet[_HTTPServer] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    # The thread that served is not here: nobody should seem to listen.
+    # The thread that served is not here: a client should find nothing that listens.
     for httpd in list(_listening):
         _listening.discard(httpd)
         httpd.socket.close()

@@ -1,4 +1,4 @@
-"""What a pusher refuses at set-up, what it takes from the environment, and whom it says it is."""
+"""What a pusher refuses at set-up, what it takes from the environment, and as which service it pushes."""
 
 from __future__ import annotations
 

@@ -39,6 +39,13 @@ def test_a_service_that_is_not_ready_says_why_and_how_far_it_is() -> None:
     assert health.ready_document() == (200, {"status": "ready"})
 
 
+def test_a_reason_that_is_no_text_is_shown_as_text() -> None:
+    health = Health()
+    health.add_check("turso", lambda: "no connection")
+    health.not_ready(TimeoutError("the log is gone"))  # type: ignore[arg-type]  # the point
+    assert health.ready_document()[1]["reason"] == "the log is gone; turso: no connection"
+
+
 def test_every_failing_check_is_named_with_its_reason() -> None:
     health = Health()
     health.add_check("cache", lambda: None)
