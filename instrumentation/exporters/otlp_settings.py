@@ -109,7 +109,7 @@ def _interval() -> float:
 
 
 def _usable(named: str, protocol: str) -> bool:
-    """Return whether the environment's endpoint, if it names one, can be one; with others the exporters go on failing."""
+    """Return whether the environment's endpoint, if it names one, can be one; an exporter would just go on failing."""
     try:
         if named:
             _parts(named, with_scheme=protocol == HTTP)

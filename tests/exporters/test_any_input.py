@@ -6,14 +6,16 @@ import base64
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import prometheus_client
 import pytest
 from exporter_samples import EXEMPLAR, SPAN_ID, TRACE_ID, lock_waits, lookups, snapshot
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk.resources import Resource
@@ -35,6 +37,7 @@ from mnemoscope.instrumentation.health import Health
 from mnemoscope.instrumentation.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 SECONDS = 20
+unhurried = settings(deadline=None)
 ANY_TEXT = st.text(st.characters(codec="utf-8"))
 
 
@@ -45,6 +48,7 @@ def page(render: Any, shot: Snapshot) -> str:
 # Labels and help ----------------------------------------------------------------------------------
 
 
+@unhurried
 @given(st.lists(ANY_TEXT, min_size=2, max_size=2), ANY_TEXT)
 @example(["} 1 # {", '\\"\\\\n,'], "\\n # EOF")
 @example(["\0\r\x1c\x85\u2028", " "], "\r\x1c\x85\u2028 x")
@@ -105,6 +109,7 @@ def exemplars_of(text: str) -> list[dict[str, str]]:
     return [sample.exemplar.labels for sample in samples if sample.exemplar]
 
 
+@unhurried
 @given(st.one_of(ANYTHING, st.builds(Exemplar, LABELS, ANYTHING, ANYTHING)))
 @example(Exemplar((("user", 7),), 1.0, 2.0))  # type: ignore[arg-type]  # the point
 @example(Exemplar((("user", "\ud800"),), 1.0, 2.0))
@@ -157,13 +162,13 @@ def test_an_exemplar_of_numbers_that_are_no_floats_is_shown() -> None:
 def test_a_real_prometheus_reads_a_page_whatever_the_exemplars_hold(prometheus_server: Any) -> None:
     odd = "".join(map(chr, range(32))) + '\\"} 1 # {\x7f\x85\u2028\ufeff\uffff\ud800'
     shots = [shot_with(Exemplar((("user", text),), 1.0, 1_700_000_000.0)) for text in (odd, odd[1:])]
-    servers = [serve(App(lambda shot=shot: shot, Health()), port=0) for shot in shots]
-    prometheus = prometheus_server(targets=[f"127.0.0.1:{server.port}" for server in servers])
-    name = catalog.EPISODES_CREATED.prometheus_name()
-    while not (found := prometheus.query(f'{{__name__=~"{name}|up"}}')) or len(found) < 4:
-        assert "down" not in [target["health"] for target in prometheus.targets()], prometheus.targets()
-    for server in servers:
-        server.close()
+    with ExitStack() as running:
+        servers = [running.enter_context(serve(App(lambda shot=shot: shot, Health()), port=0)) for shot in shots]
+        prometheus = prometheus_server(targets=[f"127.0.0.1:{server.port}" for server in servers])
+        deadline = time.monotonic() + SECONDS
+        while len(prometheus.query(catalog.EPISODES_CREATED.prometheus_name())) < 2:
+            assert time.monotonic() < deadline, prometheus.targets()
+            time.sleep(0.1)
 
 
 # Requests -----------------------------------------------------------------------------------------
@@ -197,6 +202,7 @@ TARGETS = st.one_of(
 )
 
 
+@unhurried
 @given(METHODS, TARGETS)
 @example(b"GET", b"http://[::1/metrics")
 @example(b"GET", b"/metrics?name[]=%ff&name[]=%")
@@ -208,6 +214,7 @@ def test_any_request_line_gets_an_answer(guarded: Server, method: bytes, target:
 RIGHT = base64.b64encode(b"prometheus:secret")
 
 
+@unhurried
 @given(st.one_of(ONE_LINE, ONE_LINE.map(lambda text: b"Basic " + text), ONE_LINE.map(lambda text: RIGHT + text)))
 @example(b"Basic " + RIGHT[:-1])
 @example(b"Basic \xff\xfe")
@@ -216,6 +223,7 @@ def test_any_authorization_but_the_right_one_is_refused(guarded: Server, header:
     assert status == (200 if header.strip().lower() == b"basic " + RIGHT else 401)
 
 
+@unhurried
 @given(ONE_LINE, ONE_LINE, ONE_LINE)
 @example(b"text/plain;q=1e999, */*;q=nan", b"gzip;q=\xb2", b"bytes=0-")
 def test_any_headers_get_the_metrics(guarded: Server, accept: bytes, encoding: bytes, other: bytes) -> None:
@@ -226,6 +234,7 @@ def test_any_headers_get_the_metrics(guarded: Server, accept: bytes, encoding: b
     assert status_of(guarded, request) == 200
 
 
+@unhurried
 @given(st.text(), st.text())
 def test_any_text_may_be_compared_with_the_credentials(header: str, password: str) -> None:
     expected = credentials(("prometheus", password + "x"))
@@ -233,6 +242,7 @@ def test_any_text_may_be_compared_with_the_credentials(header: str, password: st
     assert authorized(f"Basic {base64.b64encode(expected).decode()}", expected) is True
 
 
+@unhurried
 @given(st.text(), st.text(), st.text(), st.text(), st.text())
 def test_the_application_raises_for_no_request(method: str, path: str, query: str, accept: str, encoding: str) -> None:
     app = App(lambda: snapshot(lock_waits(1, 2)), Health())
