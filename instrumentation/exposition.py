@@ -5,7 +5,7 @@ Each function imports its exporter when it is called, so that a service that onl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import catalog
 from .default import default_registry
@@ -14,6 +14,9 @@ from .process import observe_process
 from .registry import Registry
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
     from .exporters.app import App
     from .exporters.asgi import ASGIApplication
     from .exporters.otlp import OtlpPusher
@@ -43,25 +46,43 @@ def serve(
     port: int = 9464,
     addr: str = "127.0.0.1",
     *,
-    registry: Registry | None = None,
+    certfile: str | os.PathLike[str] | None = None,
+    keyfile: str | os.PathLike[str] | None = None,
+    basic_auth: tuple[str, str] | None = None,
+    timeout: float = 10.0,
+    max_connections: int = 64,
     debug_locks: bool = False,
-    **options: Any,
+    registry: Registry | None = None,
 ) -> Server:
     """Serve `/metrics`, `/metrics.json`, `/health` and `/ready` from a daemon thread.
 
     Args:
-        port: TCP port; 0 takes a free one, which the result's `port` tells.
-        addr: address to listen on; loopback unless you say otherwise.
-        registry: what to show; the default registry if not given.
+        port: TCP port; 0 takes a free one, which is then the result's `port`.
+        addr: address to listen on; loopback unless you say otherwise, `0.0.0.0` or `::` for all.
+        certfile: certificate chain, in PEM; given, the server speaks TLS only.
+        keyfile: its key, if the certificate's file does not hold it.
+        basic_auth: user and password; `/health` and `/ready` stay open to probes.
+        timeout: seconds that one connection may last.
+        max_connections: connections at once; further ones are closed unanswered.
         debug_locks: also serve `/debug/locks`, the document of `debug_locks()`; it names threads and code.
-        options: as `exporters.server.serve` takes them: authentication, TLS, limits.
+        registry: what to show; the default registry if not given.
 
     Raises:
-        OSError: the port is taken or not permitted; the message says what to do.
+        OSError: the port is taken or not permitted, or the TLS files cannot be loaded; the message says what to do.
+        ValueError: an argument that is no use; the message says what is expected.
     """
     from .exporters.server import serve as start
 
-    return start(_app(registry, debug_locks), port, addr, **options)
+    return start(
+        _app(registry, debug_locks),
+        port,
+        addr,
+        certfile=certfile,
+        keyfile=keyfile,
+        basic_auth=basic_auth,
+        timeout=timeout,
+        max_connections=max_connections,
+    )
 
 
 def asgi_app(*, registry: Registry | None = None, debug_locks: bool = False) -> ASGIApplication:
@@ -89,21 +110,32 @@ def otlp(
     protocol: str | None = None,
     interval: float | None = None,
     *,
+    timeout: float | None = None,
+    headers: Mapping[str, str] | None = None,
+    resource_attributes: Mapping[str, str] | None = None,
+    insecure: bool | None = None,
     registry: Registry | None = None,
-    **options: Any,
 ) -> OtlpPusher:
-    """Push the same metrics to an OTLP endpoint at an interval, from a daemon thread.
+    """Push the same metrics to an OTLP endpoint at an interval, from a daemon thread, and what is left at exit.
+
+    A process that is killed, or that calls `os._exit` itself, pushes nothing more: call the result's `flush` before.
 
     Args:
-        endpoint: address of the receiver; `OTEL_EXPORTER_OTLP_ENDPOINT` if not given.
+        endpoint: URL of the receiver, or host:port for gRPC; `OTEL_EXPORTER_OTLP_ENDPOINT` if not given.
         protocol: `http/protobuf` or `grpc`; `OTEL_EXPORTER_OTLP_PROTOCOL` if not given.
         interval: seconds between pushes; `OTEL_METRIC_EXPORT_INTERVAL` if not given.
+        timeout: seconds that one push may take, its retries included; `OTEL_EXPORTER_OTLP_TIMEOUT` if not given.
+        headers: sent with each push, for authentication; `OTEL_EXPORTER_OTLP_HEADERS` are sent too, over HTTP.
+        resource_attributes: what describes this process, such as `service.name`; they stand above those of
+            `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`. Without a name, it is that of the program.
+        insecure: for a gRPC endpoint without a scheme, whether to do without TLS; `OTEL_EXPORTER_OTLP_INSECURE` if
+            not given.
         registry: what to push; the default registry if not given.
-        options: as `exporters.otlp.OtlpPusher` takes them: timeout, headers, resource.
 
     Raises:
         ModuleNotFoundError: the extra `otlp` is not installed.
-        ValueError: the protocol is not one of the two.
+        ValueError: an argument that is no use; the message says what is expected.
+        TypeError: an endpoint that is no string, headers or attributes that are no mapping.
     """
     from .exporters.otlp import OtlpPusher
 
@@ -117,7 +149,16 @@ def otlp(
         chosen.histogram(catalog.SELF_SCRAPE, format=name).observe(seconds)
 
     return OtlpPusher(
-        chosen.own_snapshot, endpoint, protocol, interval, on_export=on_export, on_scrape=on_scrape, **options
+        chosen.own_snapshot,
+        endpoint,
+        protocol,
+        interval,
+        timeout,
+        headers,
+        resource_attributes,
+        insecure,
+        on_export=on_export,
+        on_scrape=on_scrape,
     )
 
 

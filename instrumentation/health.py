@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -43,6 +45,7 @@ class Health:
         self._started = clock()
         self._state = _READY
         self._checks: dict[str, Check] = {}
+        _all.add(self)
 
     def ready(self) -> None:
         """Say that the service takes requests; registered checks still have to pass."""
@@ -50,7 +53,7 @@ class Health:
 
     def not_ready(self, reason: str, progress: float | None = None) -> None:
         """Say that the service takes no requests, why, and how far it has come (0 to 1)."""
-        self._state = Readiness(False, reason, progress)
+        self._state = Readiness(False, str(reason), progress)
 
     def add_check(self, name: str, check: Check) -> None:
         """Ask `check` at every `/ready`; it replaces an earlier check of that name.
@@ -64,7 +67,7 @@ class Health:
         self._checks.pop(name, None)
 
     def uptime(self) -> float:
-        """Seconds since this object was made."""
+        """Return the seconds since this object was made, or, in a forked child, since the fork."""
         return self._clock() - self._started
 
     def readiness(self) -> Readiness:
@@ -96,3 +99,15 @@ def _ask(check: Check) -> str | None:
         return check()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+_all: weakref.WeakSet[Health] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for health in list(_all):
+        health._started = health._clock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

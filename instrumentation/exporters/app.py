@@ -46,6 +46,9 @@ class Response:
 class App:
     """Answers requests for metrics and health; never raises.
 
+    Attributes:
+        paths: what it answers.
+
     Args:
         snapshot: called once a scrape.
         health: what `/health` and `/ready` speak of.
@@ -70,7 +73,7 @@ class App:
         self._on_scrape = on_scrape
         self._on_error = on_error
         self._debug_locks = debug_locks
-        self._paths = PATHS if debug_locks is None else (*PATHS, DEBUG_LOCKS_PATH)
+        self.paths = PATHS if debug_locks is None else (*PATHS, DEBUG_LOCKS_PATH)
         self._slots = threading.BoundedSemaphore(max_scrapes)
 
     def handle(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
@@ -82,10 +85,17 @@ class App:
             query: raw query string, without the question mark.
             headers: names in lower case; repeated headers joined by commas.
         """
-        if path not in self._paths:
-            return plain(404, f"Nothing here. Paths: {' '.join(self._paths)}\n", method)
+        try:
+            return self._answer(method, path, query, headers)
+        except Exception as error:
+            warn("a request for %s failed", path, error=error)
+            return plain(500, f"Failed: {type(error).__name__}. The service's log says more.\n", method)
+
+    def _answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
         if method not in ("GET", "HEAD"):
             return plain(405, "Only GET and HEAD.\n", method, ("Allow", "GET, HEAD"))
+        if path not in self.paths:
+            return plain(404, f"Nothing here. Paths: {' '.join(self.paths)}\n", method)
         if path == HEALTH_PATH:
             return _document(200, self._health.health_document(), method)
         if path == READY_PATH:
@@ -110,7 +120,7 @@ class App:
             chunks = target.render(restricted(self._snapshot(), names))
             body = tuple(compressed(chunks) if gzip else chunks)
         except Exception as error:
-            report("a scrape failed", error)
+            warn("a scrape failed", error=error)
             call(self._on_error, target.name)
             return plain(500, f"Collection failed: {type(error).__name__}. The service's log says more.\n", method)
         call(self._on_scrape, target.name, time.perf_counter() - started)
@@ -134,12 +144,12 @@ def plain(status: int, text: str, method: str, *extra: tuple[str, str]) -> Respo
     return _response(status, _PLAIN, (text.encode(),), method, *extra)
 
 
-def report(what: str, error: Exception) -> None:
-    """Leave a trace of something that was kept from the host."""
+def warn(message: str, *arguments: object, error: Exception | None = None) -> None:
+    """Log one warning, with the traceback of `error` if it is given."""
     # Imported late: a service that never fails need not load it through us.
     import logging
 
-    logging.getLogger("mnemoscope").warning("%s", what, exc_info=error)
+    logging.getLogger("mnemoscope").warning(message, *arguments, exc_info=error)
 
 
 def call(callback: Callable[..., None] | None, *arguments: object) -> None:
@@ -149,7 +159,7 @@ def call(callback: Callable[..., None] | None, *arguments: object) -> None:
     try:
         callback(*arguments)
     except Exception as error:
-        report("a call out of the exporters failed", error)
+        warn("a call out of the exporters failed", error=error)
 
 
 def _document(status: int, document: Mapping[str, object], method: str) -> Response:

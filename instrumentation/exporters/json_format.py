@@ -84,7 +84,10 @@ def _point(metric: Metric, point: NumberPoint | HistogramPoint) -> dict[str, Any
 
 
 def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    if not math.isfinite(value):
+        return None
+    # A service may have set a number of numpy's.
+    return value if isinstance(value, int) else float(value)
 
 
 def _dump(value: object) -> str:

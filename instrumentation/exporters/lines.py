@@ -11,6 +11,7 @@ from itertools import accumulate
 
 from ..catalog import Kind, Metric
 from ..snapshot import Exemplar, HistogramPoint, NumberPoint
+from .exemplars import short
 
 # Bounds on what is kept. The registry caps label sets well below the second, so in a service nothing is evicted.
 _MAX_FAMILIES = 1024
@@ -19,8 +20,6 @@ _MAX_SERIES_PER_FAMILY = 4096
 _EXPONENT_FROM = 1_000_000
 # Up to here a float holds every whole number, so its digits are the number's own.
 _EXACT_UNTIL = 2**53
-# OpenMetrics: "the combined length of the label names and values of an exemplar's label set MUST NOT exceed 128".
-_MAX_EXEMPLAR_CHARACTERS = 128
 
 
 def go_string(value: float) -> str:
@@ -44,14 +43,10 @@ def escape(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def exemplar_fits(exemplar: Exemplar) -> bool:
-    """Whether OpenMetrics allows the exemplar; one that is too long makes a parser refuse the whole scrape."""
-    return sum(len(name) + len(value) for name, value in exemplar.labels) <= _MAX_EXEMPLAR_CHARACTERS
-
-
 def _exemplar_text(exemplar: Exemplar | None) -> str:
     """What follows a sample's number in OpenMetrics."""
-    if exemplar is None or not exemplar_fits(exemplar):
+    exemplar = short(exemplar)
+    if exemplar is None:
         return ""
     labels = ",".join(f'{name}="{escape(value)}"' for name, value in sorted(exemplar.labels))
     return f" # {{{labels}}} {go_string(exemplar.value)} {exemplar.timestamp}"

@@ -1,7 +1,7 @@
 """Push snapshots to an OpenTelemetry endpoint with OpenTelemetry's own exporters.
 
-The exporters ignore their timeout argument and may retry for a minute; so they run in a thread of ours, and nobody
-who waits for that thread waits longer than was agreed. Needs the packages of `mnemoscope[otlp]`.
+The exporters ignore their timeout argument and may retry for a minute; so they run in a thread of ours, and a
+caller that waits for it waits no longer than was agreed. Needs the packages of `mnemoscope[otlp]`.
 """
 
 from __future__ import annotations
@@ -12,31 +12,30 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import util as multiprocessing_util
 from typing import Any, Protocol
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 try:
     from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
     from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("OTLP export needs OpenTelemetry: pip install 'mnemoscope[otlp]'") from error
 
-from .app import SnapshotFunction, call, report
+from .app import SnapshotFunction, call, warn
 from .otlp_data import Baseline, baseline, metrics_data, start
+from .otlp_resource import forked, resource
+from .otlp_settings import GRPC, HTTP, settings
 
-HTTP, GRPC = "http/protobuf", "grpc"
-DEFAULT_INTERVAL = 10.0
+_FORK_PATIENCE = 0.1
+"""Seconds that a fork waits for a push over gRPC to end."""
 _EXPORTERS = {
     HTTP: "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     GRPC: "opentelemetry.exporter.otlp.proto.grpc.metric_exporter",
 }
-_DELTA_PREFERENCES = ("delta", "lowmemory")
-_METRICS_PATH = "/v1/metrics"
 
 
 class _Exporter(Protocol):
@@ -46,15 +45,23 @@ class _Exporter(Protocol):
 
 
 class OtlpPusher:
-    """Pushes a snapshot every `interval` seconds from a daemon thread, and once more when it is closed.
+    """Pushes a snapshot every `interval` seconds from a daemon thread, and once more when it is closed or at exit.
 
     What is not given comes from the standard environment variables: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, _PROTOCOL,
-    _HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE and so on, or the same without METRICS_; OTEL_METRIC_EXPORT_INTERVAL;
-    OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
+    _HEADERS, _TIMEOUT, _INSECURE, _COMPRESSION, _CERTIFICATE and so on, or the same without METRICS_;
+    OTEL_METRIC_EXPORT_INTERVAL; OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE; OTEL_SERVICE_NAME and
+    OTEL_RESOURCE_ATTRIBUTES. Nonsense in one of them is a warning in the log. Without a name of the service, it is that
+    of the program.
 
     A failed push raises nothing and loses nothing: totals are sent again, and a delta counts from the last
-    push that succeeded. A forked child pushes too, as an instance of its own, on a new connection; gRPC asks that
-    `GRPC_ENABLE_FORK_SUPPORT=1` is set for that.
+    push that succeeded. What is left is pushed, for at most five seconds, when a script ends in whichever way, and when
+    a child of `os.fork` or `multiprocessing` does. A process that is killed, or that calls `os._exit` itself, cannot be
+    caught: call `flush` before.
+
+    A forked child pushes too, on a new connection, as an instance of its own with its own `service.instance.id`. Over
+    gRPC a fork waits up to a tenth of a second for a push under way. One that takes longer leaves the child unable to
+    push, or, with `GRPC_ENABLE_FORK_SUPPORT=1`, hanging within gRPC: leave that unset, and use HTTP where much is
+    forked.
 
     Args:
         snapshot: called once a push, in the pusher's thread.
@@ -64,11 +71,13 @@ class OtlpPusher:
         timeout: seconds the exporter may spend on one push, its retries included.
         headers: sent with each push, for authentication.
         resource_attributes: what describes this instance, such as `service.name`.
+        insecure: for a gRPC endpoint that is no URL, whether to do without TLS.
         on_export: called with `ok` or `error` after each push.
         on_scrape: called with `otlp` and the seconds that collecting took, before each push.
 
     Raises:
-        ValueError: an unknown protocol, or an interval that is not positive.
+        ValueError: an argument that is no use; the message says what is expected.
+        TypeError: an endpoint that is no string, headers or attributes that are no mapping.
         ModuleNotFoundError: the exporter's package is not installed.
     """
 
@@ -85,36 +94,36 @@ class OtlpPusher:
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
         resource_attributes: Mapping[str, str] | None = None,
+        insecure: bool | None = None,
         *,
         on_export: Callable[[str], None] | None = None,
         on_scrape: Callable[[str, float], None] | None = None,
     ) -> None:
-        self.protocol = protocol or _environment("PROTOCOL") or HTTP
-        if self.protocol not in _EXPORTERS:
-            raise ValueError(f"OTLP protocol {self.protocol!r} is unknown; use one of {', '.join(_EXPORTERS)}")
-        self.interval = _interval() if interval is None else interval
-        if self.interval <= 0:
-            raise ValueError(f"OTLP interval {self.interval} is not a positive number of seconds")
+        self._settings = settings(endpoint, protocol, interval, timeout, headers, insecure)
+        self.protocol, self.interval = self._settings.protocol, self._settings.interval
         self._snapshot = snapshot
-        self._endpoint = _complete(endpoint, self.protocol)
-        self._timeout = timeout
-        self._headers = dict(headers) if headers else None
-        self._attributes = dict(resource_attributes or {})
         self._on_export = on_export
         self._on_scrape = on_scrape
-        self._delta = _environment("TEMPORALITY_PREFERENCE").lower() in _DELTA_PREFERENCES
-        self._make_exporter: Callable[..., _Exporter] = _exporter_class(self.protocol)
-        self._begin()
-        atexit.register(self.close)
+        self._make_exporter: Callable[[], _Exporter] = partial(
+            _exporter_class(self.protocol), **self._settings.exporter
+        )
+        self._complained = False
+        self._resource = resource(resource_attributes)
+        self._reset()
+        if self.protocol == HTTP:
+            # This imports modules, and a fork that interrupts an import in our thread leaves the child without them.
+            # gRPC starts threads of its own, which no fork copies: it is left until the first push.
+            self._connected()
+        self._start()
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Push now; True if the endpoint took it within `timeout` seconds. A push under way is waited for first."""
         with self._changed:
-            return not self._closing and self._push_within(timeout)
+            return not self._closing and self._push_within(min(timeout, threading.TIMEOUT_MAX))
 
     def close(self, timeout: float = 5.0) -> bool:
         """Push once more and stop, within about `timeout` seconds; True if that push succeeded in time."""
-        atexit.unregister(self.close)
+        timeout = min(timeout, threading.TIMEOUT_MAX)
         deadline = time.monotonic() + timeout
         with self._changed:
             if self._closing:
@@ -135,19 +144,38 @@ class OtlpPusher:
         self._changed.notify_all()
         return self._changed.wait_for(lambda: self._done >= ticket, timeout) and self._succeeded
 
-    # In the pusher's thread -----------------------------------------------------------------------
-
-    def _begin(self) -> None:
-        """Start from nothing, at first and again in a forked child."""
+    def _reset(self) -> None:
         self._changed = threading.Condition()
         self._wanted = self._done = 0
         self._succeeded = False
         self._closing = self._closed = False
         self._exporter: _Exporter | None = None
         self._delivered: Baseline | None = None
+        self._sending = threading.Lock()
+
+    def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="mnemoscope-otlp", daemon=True)
         self._thread.start()
         _pushers.add(self)
+
+    def _after_fork(self) -> None:
+        """Start from nothing, as an instance of its own."""
+        self._resource = forked(self._resource)
+        self._reset()
+        self._start()
+
+    def _connected(self) -> _Exporter | None:
+        """Return the exporter, made at the first call; None where the environment makes it impossible."""
+        if self._exporter is None and self._settings.usable:
+            try:
+                self._exporter = self._make_exporter()
+            except Exception as error:
+                if not self._complained:
+                    warn("nothing is pushed to OTLP: %s: %s", type(error).__name__, error)
+                self._complained = True
+        return self._exporter
+
+    # In the pusher's thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
         # Else a host that instruments its HTTP client would trace our pushes.
@@ -173,51 +201,26 @@ class OtlpPusher:
         try:
             succeeded = self._export()
         except Exception as error:
-            report("a push to the OTLP endpoint failed", error)
+            warn("a push to the OTLP endpoint failed", error=error)
             succeeded = False
         call(self._on_export, "ok" if succeeded else "error")
         return succeeded
 
     def _export(self) -> bool:
-        if self._exporter is None:
-            # What tells instances apart comes first, so that the environment and the caller overrule it.
-            self._resource = Resource({"service.instance.id": str(uuid4())}).merge(
-                Resource.create({**self._attributes})
-            )
-            self._exporter = self._make_exporter(endpoint=self._endpoint, headers=self._headers, timeout=self._timeout)
+        exporter = self._connected()
+        if exporter is None:
+            return False
         started = time.perf_counter()
         snapshot = self._snapshot()
-        since = (self._delivered or start(snapshot)) if self._delta else None
+        since = (self._delivered or start(snapshot)) if self._settings.delta else None
         data = metrics_data(snapshot, self._resource, _SCOPE, since)
         call(self._on_scrape, "otlp", time.perf_counter() - started)
-        if self._exporter.export(data) is not MetricExportResult.SUCCESS:
-            return False
-        if self._delta:
+        with self._sending:
+            if exporter.export(data) is not MetricExportResult.SUCCESS:
+                return False
+        if self._settings.delta:
             self._delivered = baseline(snapshot)
         return True
-
-
-def _complete(endpoint: str | None, protocol: str) -> str | None:
-    if endpoint is None or protocol != HTTP or urlsplit(endpoint).path not in ("", "/"):
-        return endpoint
-    return endpoint.rstrip("/") + _METRICS_PATH
-
-
-def _environment(name: str) -> str:
-    """A standard variable, the one for metrics before the one for all signals."""
-    for prefix in ("OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"):
-        if value := os.environ.get(prefix + name, "").strip():
-            return value
-    return ""
-
-
-def _interval() -> float:
-    """The interval in seconds; the standard variable holds milliseconds, and nonsense in it must not stop a service."""
-    try:
-        milliseconds = float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", ""))
-    except ValueError:
-        return DEFAULT_INTERVAL
-    return milliseconds / 1000 if milliseconds > 0 else DEFAULT_INTERVAL
 
 
 def _exporter_class(protocol: str) -> Any:
@@ -236,13 +239,42 @@ def _scope() -> InstrumentationScope:
 
 _SCOPE = _scope()
 _pushers: weakref.WeakSet[OtlpPusher] = weakref.WeakSet()
+_paused: dict[int, list[OtlpPusher]] = {}  # while a thread forks, by its number
+
+
+def _close_all() -> None:
+    for pusher in list(_pushers):
+        pusher.close()
+
+
+def _close_all_in_multiprocessing(*_: object) -> None:
+    multiprocessing_util.Finalize(None, _close_all, exitpriority=0)
+
+
+def _before_fork() -> None:
+    # A child that is forked in the middle of a call of gRPC can never call it itself.
+    _paused[threading.get_ident()] = [
+        pusher
+        for pusher in list(_pushers)
+        if pusher.protocol == GRPC and pusher._sending.acquire(timeout=_FORK_PATIENCE)
+    ]
+
+
+def _after_fork_in_parent() -> None:
+    for pusher in _paused.pop(threading.get_ident(), ()):
+        pusher._sending.release()
 
 
 def _after_fork_in_child() -> None:
+    _paused.clear()
     for pusher in list(_pushers):
         if not pusher._closing:
-            pusher._begin()
+            pusher._after_fork()
 
 
+atexit.register(_close_all)
+# A child of multiprocessing may end without atexit, and forgets the finalizers it has inherited.
+_close_all_in_multiprocessing()
+multiprocessing_util.register_after_fork(_pushers, _close_all_in_multiprocessing)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -7,6 +7,8 @@ names that a scrape shows.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
@@ -27,9 +29,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from ..catalog import Kind
 from ..snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
+from .exemplars import sound
+from .utf8 import valid
 
 _Key: TypeAlias = tuple[str, tuple[str, ...]]
-_TRACE_HEX, _SPAN_HEX = 32, 16
+_TRACE_ID, _SPAN_ID = re.compile("[0-9a-fA-F]{32}"), re.compile("[0-9a-fA-F]{16}")
 
 
 class Baseline(NamedTuple):
@@ -100,8 +104,7 @@ class _Builder:
         return self._number(family, point, value)
 
     def _number(self, family: Family, point: NumberPoint, value: float) -> NumberDataPoint:
-        exemplars = [_exemplar(point.exemplar)] if point.exemplar else []
-        return NumberDataPoint(_attributes(family, point), self._from, self._until, value, exemplars)
+        return NumberDataPoint(_attributes(family, point), self._from, self._until, value, _exemplars([point.exemplar]))
 
     def _histogram(self, family: Family, point: HistogramPoint) -> HistogramDataPoint:
         counts, total = point.counts, float(point.sum)
@@ -122,7 +125,7 @@ class _Builder:
             # knows no absence; the encoder takes None for it.
             min=None,  # type: ignore[arg-type]
             max=None,  # type: ignore[arg-type]
-            exemplars=[_exemplar(e) for e in point.exemplars if e is not None],
+            exemplars=_exemplars(point.exemplars),
         )
 
 
@@ -135,29 +138,20 @@ def _histograms(family: Family) -> list[HistogramPoint]:
 
 
 def _attributes(family: Family, point: NumberPoint | HistogramPoint) -> dict[str, str]:
-    # Protobuf refuses a lone surrogate, and would refuse the whole push with it.
-    values = (value.encode("utf-8", "replace").decode() for value in point.labels)
-    return dict(zip(family.metric.label_names, values, strict=True))
+    return dict(zip(family.metric.label_names, map(valid, point.labels), strict=True))
+
+
+def _exemplars(given: Iterable[Exemplar | None]) -> list[SdkExemplar]:
+    return [_exemplar(exemplar) for one in given if (exemplar := sound(one))]
 
 
 def _exemplar(exemplar: Exemplar) -> SdkExemplar:
-    """The exemplar with its trace as OTLP's own fields, where the labels hold a valid one."""
+    """Return the exemplar with its trace as OTLP's own fields, where the labels hold a valid one."""
     labels = dict(exemplar.labels)
-    trace, span = _hex(labels.get("trace_id"), _TRACE_HEX), _hex(labels.get("span_id"), _SPAN_HEX)
-    if trace is not None and span is not None:
-        del labels["trace_id"], labels["span_id"]
-    else:
-        trace = span = None
-    return SdkExemplar(labels, float(exemplar.value), _nanoseconds(exemplar.timestamp), span, trace)
-
-
-def _hex(text: str | None, length: int) -> int | None:
-    if text is None or len(text) != length:
-        return None
-    try:
-        return int(text, 16)
-    except ValueError:
-        return None
+    trace = span = None
+    if _TRACE_ID.fullmatch(labels.get("trace_id", "")) and _SPAN_ID.fullmatch(labels.get("span_id", "")):
+        trace, span = int(labels.pop("trace_id"), 16), int(labels.pop("span_id"), 16)
+    return SdkExemplar(labels, exemplar.value, _nanoseconds(exemplar.timestamp), span, trace)
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -17,7 +17,8 @@ except ModuleNotFoundError as error:
 from ..catalog import CATALOG, Metric
 from ..snapshot import Exemplar, Family, HistogramPoint, NumberPoint
 from .app import SnapshotFunction
-from .lines import exemplar_fits, go_string, unit_word
+from .exemplars import short
+from .lines import go_string, unit_word
 
 
 class SnapshotCollector:
@@ -83,6 +84,5 @@ def _add_histogram(
 
 
 def _exemplar(exemplar: Exemplar | None) -> PrometheusExemplar | None:
-    if exemplar is None or not exemplar_fits(exemplar):
-        return None
-    return PrometheusExemplar(dict(exemplar.labels), exemplar.value, exemplar.timestamp)
+    exemplar = short(exemplar)
+    return PrometheusExemplar(dict(exemplar.labels), exemplar.value, exemplar.timestamp) if exemplar else None

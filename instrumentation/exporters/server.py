@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import os
+import re
 import socket
 import socketserver
 import ssl
@@ -19,15 +21,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
-from .app import HEALTH_PATH, READY_PATH, App, Response, folded, plain
-from .auth import CHALLENGE, authorized
+from .app import HEALTH_PATH, READY_PATH, App, Response, folded, plain, warn
+from .arguments import seconds, whole
+from .auth import CHALLENGE, authorized, credentials
 
 DEFAULT_PORT = 9464
 """The port that OpenTelemetry reserves for a Prometheus endpoint."""
 
 _MAX_REQUEST_BYTES = 16 * 1024
 _POLL_SECONDS = 0.1
-# An orchestrator's probe carries no password, and these paths tell nothing that is measured.
+# In absolute form, as a proxy's client writes it, the scheme and the host stand before the path (RFC 9112, 3.2.2).
+# Slashes in front count as one. A fragment has no place here and is left out.
+_TARGET = re.compile(r"(?:https?://[^/?#]*)?/*(/[^?#]*)\??([^#]*)", re.IGNORECASE)
+# An orchestrator's probe carries no password, and these paths show nothing that is measured.
 _OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 _BIND_ADVICE = {
@@ -90,7 +96,8 @@ def serve(
     Args:
         app: what answers.
         port: 0 picks a free one.
-        addr: address to listen on; only this machine by default, `0.0.0.0` or `::` for all.
+        addr: address to listen on; only this machine by default, `0.0.0.0` or `::` for all. Where others can read
+            without a password or TLS, one warning is logged.
         certfile: certificate chain; given, the server speaks TLS only.
         keyfile: its key, if the certificate's file does not hold it.
         basic_auth: user and password; `/health` and `/ready` stay open to probes.
@@ -99,18 +106,40 @@ def serve(
 
     Raises:
         OSError: the port cannot be opened or the certificate cannot be loaded; the message says what to do.
-        ValueError: a key file without a certificate.
+        ValueError: an argument that is no use, or a key file without a certificate; the message says what is expected.
+        TypeError: `addr` is no string.
     """
+    port = whole("port", port, 0, 65535)
+    timeout = seconds("timeout", timeout)
+    max_connections = whole("max_connections", max_connections, 1)
+    expected = None if basic_auth is None else credentials(basic_auth)
+    if not isinstance(addr, str):
+        raise TypeError(f"addr must be a string, an address or a host name, not {addr!r}")
     tls = _tls_context(certfile, keyfile)
     family = socket.AF_INET6 if ":" in addr else socket.AF_INET
     try:
-        httpd = _HTTPServer((addr, port), family, app, tls, basic_auth, timeout, max_connections)
+        httpd = _HTTPServer((addr, port), family, app, tls, expected, timeout, max_connections)
     except OSError as error:
         advice = _BIND_ADVICE.get(error.errno or 0, f"cannot be opened: {error.strerror or error}")
         raise OSError(error.errno, f"metrics port {port} on {addr or 'all addresses'} {advice}") from None
+    if tls is None and expected is None:
+        _warn_of_readers(httpd)
     if addr in _WILDCARDS:
         return Server(httpd, "[::1]" if family == socket.AF_INET6 else "127.0.0.1")
     return Server(httpd, f"[{addr}]" if family == socket.AF_INET6 else addr)
+
+
+def _warn_of_readers(httpd: _HTTPServer) -> None:
+    """Log which paths others can read, unless only this machine can."""
+    address = str(httpd.server_address[0])
+    if not ipaddress.ip_address(address).is_loopback:
+        warn(
+            "%s can be read without a password by every machine that reaches %s port %d: listen on 127.0.0.1,"
+            " give basic_auth and certfile, or let a firewall admit Prometheus alone",
+            " ".join(httpd.app.paths),
+            address,
+            httpd.server_port,
+        )
 
 
 def _tls_context(
@@ -122,7 +151,7 @@ def _tls_context(
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(certfile, keyfile)
+        context.load_cert_chain(certfile, keyfile, _no_password)
     except OSError as error:
         files = " and ".join(str(name) for name in (certfile, keyfile) if name is not None)
         raise OSError(
@@ -131,10 +160,17 @@ def _tls_context(
     return context
 
 
+def _no_password() -> str:
+    """Refuse a key that is encrypted; else OpenSSL would ask for its password on the terminal, and wait."""
+    raise OSError(errno.EACCES, "the key is encrypted")
+
+
 class _HTTPServer(ThreadingHTTPServer):
     # Python 3.14 turns this on, and then a taken port would go unnoticed.
     allow_reuse_port = False
     daemon_threads = True
+    # How many connections may wait to be accepted.
+    request_queue_size = 128
 
     def __init__(
         self,
@@ -142,14 +178,14 @@ class _HTTPServer(ThreadingHTTPServer):
         family: socket.AddressFamily,
         app: App,
         tls: ssl.SSLContext | None,
-        basic_auth: tuple[str, str] | None,
+        credentials: bytes | None,
         timeout: float,
         max_connections: int,
     ) -> None:
         self.address_family = family
         self.app = app
         self.tls = tls
-        self.basic_auth = basic_auth
+        self.credentials = credentials
         self.seconds = timeout
         self._free = threading.BoundedSemaphore(max_connections)
         self._deadlines: dict[socket.socket, float] = {}
@@ -161,10 +197,15 @@ class _HTTPServer(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
+        try:
+            connection, address = super().get_request()
+        except OSError:
+            # Out of descriptors or memory: until some are given back, the next try would fail at once too.
+            time.sleep(_POLL_SECONDS)
+            raise
         if self.tls is not None:
-            # The handshake happens at the first read, in the connection's own thread: one who never
-            # finishes it must not keep others from being accepted.
+            # The handshake happens at the first read, in the connection's own thread: a client that
+            # never finishes it must not keep others from being accepted.
             connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
@@ -176,7 +217,7 @@ class _HTTPServer(ThreadingHTTPServer):
         try:
             super().process_request(request, client_address)
         except RuntimeError:
-            # No thread to be had: the machine is at its limit, or the interpreter ends.
+            # No thread can be started: the machine is at its limit, or the interpreter ends.
             self._free.release()
             self.shutdown_request(request)
 
@@ -234,16 +275,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         self.close_connection = True
-        target, _, query = self.path.partition("?")
-        path = unquote(target)
         headers = folded(self.headers.items())
-        credentials = self.server.basic_auth
-        if credentials and path not in _OPEN_PATHS and not authorized(headers.get("authorization", ""), *credentials):
-            self._send(plain(401, "A user and a password are needed.\n", self.command, CHALLENGE))
-            return
-        self._send(self.server.app.handle(self.command, path, query, headers))
-        if self.command not in ("GET", "HEAD"):
+        self._send(self._response(headers))
+        if self.command not in ("GET", "HEAD") or "content-length" in headers or "transfer-encoding" in headers:
             self._linger()
+
+    def _response(self, headers: dict[str, str]) -> Response:
+        path, query = _located(self.path)
+        expected = self.server.credentials
+        if expected and path not in _OPEN_PATHS and not authorized(headers.get("authorization", ""), expected):
+            return plain(401, "A user and a password are needed.\n", self.command, CHALLENGE)
+        return self.server.app.handle(self.command, path, query, headers)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = answer
 
@@ -272,6 +314,12 @@ class _Handler(BaseHTTPRequestHandler):
         pass  # A scrape every few seconds is no news.
 
 
+def _located(target: str) -> tuple[str, str]:
+    """Return the decoded path and the raw query of a request target; one that has no path is its own path."""
+    match = _TARGET.match(target)
+    return (unquote(match[1]), match[2]) if match else (target, "")
+
+
 class _LimitedReader:
     """A stream of which no more than a number of bytes can be read as lines."""
 
@@ -295,7 +343,7 @@ _listening: weakref.WeakSet[_HTTPServer] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    # The thread that served is not here: nobody should seem to listen.
+    # The thread that served is not here: a client should find nothing that listens.
     for httpd in list(_listening):
         _listening.discard(httpd)
         httpd.socket.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from exporter_samples import STARTED, TAKEN, lock_waits, lookups, snapshot, whole_catalog
 
@@ -60,6 +61,12 @@ def test_every_family_of_the_catalog_is_there_once() -> None:
 def test_a_number_that_json_cannot_write_is_null(value: float) -> None:
     shot = snapshot(Family(catalog.UPTIME, (NumberPoint((), value),)))
     assert document(shot)["families"][0]["points"] == [{"labels": {}, "value": None}]
+
+
+@pytest.mark.parametrize("value", [np.float32(0.25), np.float64(0.25)])
+def test_a_number_of_numpy_is_a_number(value: float) -> None:
+    shot = snapshot(Family(catalog.UPTIME, (NumberPoint((), value),)))
+    assert document(shot)["families"][0]["points"] == [{"labels": {}, "value": 0.25}]
 
 
 def test_an_empty_snapshot_is_a_document_too() -> None:

@@ -125,6 +125,16 @@ def test_an_exception_in_rendering_is_a_500_and_never_half_a_scrape() -> None:
     assert (response.status, errors) == (500, ["json"])
 
 
+def test_a_document_that_cannot_be_made_is_a_500_too(caplog: pytest.LogCaptureFixture) -> None:
+    health = Health()
+    health.not_ready("replaying the log", progress=object())  # type: ignore[arg-type]  # the point
+    response = get(App(two_families, health, debug_locks=lambda: 1 / 0), "/ready")  # type: ignore[arg-type,return-value]
+    assert (response.status, body(response)) == (500, "Failed: TypeError. The service's log says more.\n")
+    response = get(App(two_families, health, debug_locks=lambda: 1 / 0), "/debug/locks")  # type: ignore[arg-type,return-value]
+    assert response.status == 500
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_each_scrape_is_reported_with_its_format_and_duration() -> None:
     seen: list[tuple[str, float]] = []
     app = make_app(on_scrape=lambda *scrape: seen.append(scrape))

@@ -20,6 +20,7 @@ import httpx
 import pytest
 from exporter_samples import lock_waits, sample_values, snapshot, whole_catalog
 
+from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.exporters.app import PATHS, App
 from mnemoscope.instrumentation.exporters.server import Server, serve
 from mnemoscope.instrumentation.health import Health
@@ -48,6 +49,15 @@ def read_all(connection: socket.socket) -> bytes:
         while chunk := connection.recv(65536):
             data += chunk
     return data
+
+
+def exchange(server: Server, request_line: str) -> tuple[int, bytes]:
+    """Status and body of the answer to a request line as it is."""
+    with connect(server) as client:
+        client.sendall(f"{request_line}\r\nHost: x\r\n\r\n".encode())
+        client.shutdown(socket.SHUT_WR)
+        head, _, body = read_all(client).partition(b"\r\n\r\n")
+        return int(head.split()[1]), body
 
 
 def eventually_get(url: str) -> httpx.Response:
@@ -79,6 +89,48 @@ def test_it_decodes_the_path_and_passes_on_query_and_headers(server: Server) -> 
 def test_it_answers_a_method_it_does_not_take_even_with_a_body(server: Server) -> None:
     answer = httpx.post(f"{server.url}/metrics", content=b"x" * 500_000)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://prometheus.example:9464/metrics?name[]=NAME",
+        "HTTPS://[::1]/metrics?name[]=NAME",
+        "http://user:x@host//metrics?name[]=NAME",
+        "//metrics?name[]=NAME",
+        "/metrics?name[]=NAME#top",
+        "/m%65trics?name%5B%5D=NAME",
+    ],
+)
+def test_a_request_target_may_name_the_host_or_be_written_oddly(server: Server, target: str) -> None:
+    name = catalog.UPTIME.prometheus_name()
+    status, body = exchange(server, f"GET {target.replace('NAME', name)} HTTP/1.1")
+    assert (status, body.count(b"# TYPE ")) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    "target", ["*", "metrics", "%2Fmetrics", "http://host", "http://host?name[]=x", "ftp://host/metrics", "/metrics%"]
+)
+def test_a_request_target_without_a_known_path_is_404(server: Server, target: str) -> None:
+    assert exchange(server, f"GET {target} HTTP/1.1")[0] == 404
+
+
+def test_the_options_of_the_whole_server_are_those_of_each_path(server: Server) -> None:
+    assert exchange(server, "OPTIONS * HTTP/1.1")[0] == 405
+
+
+def test_an_absolute_target_needs_the_password_too() -> None:
+    with serve(app(), port=0, basic_auth=("prometheus", "secret")) as running:
+        assert exchange(running, "GET http://host/metrics HTTP/1.1")[0] == 401
+        assert exchange(running, "GET http://host/health HTTP/1.1")[0] == 200
+
+
+def test_a_body_that_comes_with_a_get_does_not_cost_its_answer(server: Server) -> None:
+    with connect(server) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nContent-Length: 5000000\r\n\r\n")
+        assert read_all(client).split()[1] == b"200"
+        # A server that had closed would answer this with a reset, which can overtake the answer above.
+        client.sendall(b"x" * 5_000_000)
 
 
 def test_a_taken_port_is_an_error_that_says_what_to_do(server: Server) -> None:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import os
+
 from mnemoscope.instrumentation.health import Health
 
 
 def test_health_says_ok_and_for_how_long() -> None:
     health = Health(clock=iter([10.0, 17.5]).__next__)
     assert health.health_document() == {"status": "ok", "uptime_seconds": 7.5}
+
+
+def test_a_forked_child_has_an_uptime_of_its_own() -> None:
+    now = [100.0]
+    health = Health(clock=lambda: now[0])
+    now[0] = 160.0
+    child = os.fork()
+    if child == 0:
+        now[0] = 167.0
+        os._exit(int(health.uptime()))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert health.uptime() == 60.0
 
 
 def test_a_new_service_is_ready() -> None:
@@ -23,6 +37,13 @@ def test_a_service_that_is_not_ready_says_why_and_how_far_it_is() -> None:
     assert health.ready_document() == (503, {"status": "unavailable", "reason": "draining"})
     health.ready()
     assert health.ready_document() == (200, {"status": "ready"})
+
+
+def test_a_reason_that_is_no_text_is_shown_as_text() -> None:
+    health = Health()
+    health.add_check("turso", lambda: "no connection")
+    health.not_ready(TimeoutError("the log is gone"))  # type: ignore[arg-type]  # the point
+    assert health.ready_document()[1]["reason"] == "the log is gone; turso: no connection"
 
 
 def test_every_failing_check_is_named_with_its_reason() -> None:

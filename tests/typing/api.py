@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, assert_type
 
 import mnemoscope as scope
@@ -135,6 +136,27 @@ def exporters(registry: scope.Registry) -> None:
         assert_type(server, scope.Server)
         assert_type(server.port, int)
         assert_type(server.url, str)
+    scope.serve(
+        9464,
+        "0.0.0.0",
+        certfile=Path("server.pem"),
+        keyfile="key.pem",
+        basic_auth=("prometheus", "secret"),
+        timeout=5,
+        max_connections=8,
+        debug_locks=True,
+    ).close()
+    pusher = scope.otlp(
+        "collector:4317",
+        "grpc",
+        15,
+        timeout=5,
+        headers={"authorization": "Bearer abc"},
+        resource_attributes={"service.name": "memory"},
+        insecure=True,
+        registry=registry,
+    )
+    assert_type(pusher.flush(timeout=2), bool)
     application: Any = scope.asgi_app()
     scope.not_ready("replaying the log", progress=0.4)
     scope.ready()
