@@ -17,7 +17,7 @@ MAX_EXEMPLAR_CHARACTERS = 128
 """OpenMetrics: names and values of an exemplar's labels must not be longer together."""
 
 _EXEMPLAR_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
-_EXEMPLAR_VALUE = re.compile(r'[^"\\\n]*\Z')  # prometheus_client's parser, and what is built on it, fails on escapes
+_EXEMPLAR_VALUE = re.compile(r'[^"\\\n\0]*\Z')  # prometheus_client's parser, and what is built on it, fails on escapes
 
 
 class RefusedError(ValueError):

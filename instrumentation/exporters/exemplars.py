@@ -7,10 +7,9 @@ from __future__ import annotations
 import math
 
 from ..snapshot import Exemplar
+from ..values import MAX_EXEMPLAR_CHARACTERS
 from .utf8 import valid
 
-# OpenMetrics: "the combined length of the label names and values of an exemplar's label set MUST NOT exceed 128".
-_MAX_CHARACTERS = 128
 _MAX_NANOSECONDS = 2**64  # OTLP's
 
 
@@ -36,7 +35,7 @@ def sound(exemplar: Exemplar | None) -> Exemplar | None:
 def short(exemplar: Exemplar | None) -> Exemplar | None:
     """Return the exemplar if it is sound and as short as OpenMetrics wants it."""
     exemplar = sound(exemplar)
-    if exemplar is None or sum(len(name) + len(text) for name, text in exemplar.labels) > _MAX_CHARACTERS:
+    if exemplar is None or sum(len(name) + len(text) for name, text in exemplar.labels) > MAX_EXEMPLAR_CHARACTERS:
         return None
     return exemplar
 
