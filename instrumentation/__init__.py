@@ -20,6 +20,7 @@ from .locks import (
     debug_locks,
     observe_lock,
 )
+from .middleware import ASGIMiddleware, WSGIMiddleware, current_request
 from .operation import Probe
 from .percall import per_call
 from .probes import (
@@ -41,6 +42,7 @@ from .series import Counter, Gauge, Histogram
 from .shortcuts import counter, declare, gauge, histogram, snapshot
 
 __all__ = [
+    "ASGIMiddleware",
     "BoundedSemaphore",
     "Condition",
     "Counter",
@@ -55,6 +57,7 @@ __all__ = [
     "RecordingError",
     "Registry",
     "Semaphore",
+    "WSGIMiddleware",
     "asgi_app",
     "cache_lookup",
     "catalog",
@@ -63,6 +66,7 @@ __all__ = [
     "configure_locks",
     "consolidation",
     "counter",
+    "current_request",
     "debug_locks",
     "declare",
     "default_registry",

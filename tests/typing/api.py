@@ -6,9 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
+from fastapi import FastAPI
+from flask import Flask
+from starlette.middleware import Middleware
+
 import mnemoscope as scope
 from mnemoscope import catalog as m
 from mnemoscope.instrumentation.catalog import Metric
+from mnemoscope.instrumentation.middleware import RequestRecording
 from mnemoscope.instrumentation.probes import Consolidation, Lookup, Recall
 from mnemoscope.instrumentation.timing import Timer
 
@@ -100,3 +105,14 @@ def exporters(registry: scope.Registry) -> None:
     scope.not_ready("replaying the log", progress=0.4)
     scope.ready()
     del application
+
+
+def middlewares(app: FastAPI, flask: Flask, registry: scope.Registry) -> None:
+    app.add_middleware(scope.ASGIMiddleware, registry=registry, exclude=["/internal"])
+    Middleware(scope.ASGIMiddleware, route=lambda where: where.get("own"))
+    scope.ASGIMiddleware(app)
+    scope.WSGIMiddleware(flask.wsgi_app, route=lambda environ: environ["PATH_INFO"], exclude=())
+    request = scope.current_request()
+    assert_type(request, RequestRecording | None)
+    if request is not None:
+        request.route = "/episodes/{id}"
