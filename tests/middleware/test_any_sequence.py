@@ -12,7 +12,7 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from request_helpers import Requests
 
@@ -49,6 +49,7 @@ ASGI_STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ASGI_STEPS, st.sampled_from(["", *FAILURES]))
 def test_any_sequence_of_asgi_messages_ends_as_the_model_says(steps: list[Step], ending: str) -> None:
     if ending:
@@ -116,6 +117,7 @@ def test_any_sequence_of_asgi_messages_ends_as_the_model_says(steps: list[Step],
 WSGI_STEPS = st.lists(st.sampled_from(["start", "start again", "write", "broken write", "chunk"]), max_size=7)
 
 
+@settings(deadline=None)
 @given(
     WSGI_STEPS,
     STATUSES,

@@ -102,7 +102,7 @@ def test_an_exception_that_flask_lets_out_is_an_error_of_its_route(
             raise RuntimeError("boom")
 
     with pytest.raises(RuntimeError, match="boom"):
-        app.test_client().get(path)
+        app.test_client().get(path).close()
 
     assert requests.only == (route, "error")
 
@@ -346,21 +346,14 @@ def test_a_body_is_closed_as_often_as_the_server_closes_it(registry: Registry, r
 def test_the_client_of_a_test_that_looks_at_the_status_alone_has_not_cancelled_anything(
     registry: Registry, requests: Requests
 ) -> None:
-    assert flask_app(registry).test_client().get("/episodes/7").status_code == 200
-
-    assert requests.only == ("/episodes/<id>", "ok")
-
-
-def test_a_body_that_no_server_closes_is_not_in_flight_for_ever(registry: Registry, requests: Requests) -> None:
-    answer = call(scope.WSGIMiddleware(answering(Closable(b"a", b"b")), registry=registry))
-    next(answer)
+    answer = flask_app(registry).test_client().get("/episodes/7")
+    assert answer.status_code == 200
     assert requests.in_flight == 1
-
     del answer
     gc.collect()
 
+    assert requests.only == ("/episodes/<id>", "ok")
     assert requests.in_flight == 0
-    assert requests.only == ("unmatched", "cancelled")
 
 
 @pytest.mark.parametrize("body", [[b"one"], (b"one", b"two"), [], iter([b"one"])], ids=repr)
@@ -506,7 +499,7 @@ def test_a_function_of_the_service_names_the_route_or_leaves_it_to_the_framework
         app.wsgi_app, registry=registry, route=lambda environ: "/own" if environ["PATH_INFO"] == "/boom" else None
     )
     for path in ("/boom", "/episodes/7"):
-        app.test_client().get(path)
+        app.test_client().get(path).close()
 
     assert requests.counts == {("/own", "error"): 1, ("/episodes/<id>", "ok"): 1}
 
