@@ -102,7 +102,7 @@ def test_an_exception_that_flask_lets_out_is_an_error_of_its_route(
             raise RuntimeError("boom")
 
     with pytest.raises(RuntimeError, match="boom"):
-        app.test_client().get(path).close()
+        app.test_client().get(path)
 
     assert requests.only == (route, "error")
 
@@ -499,7 +499,7 @@ def test_a_function_of_the_service_names_the_route_or_leaves_it_to_the_framework
         app.wsgi_app, registry=registry, route=lambda environ: "/own" if environ["PATH_INFO"] == "/boom" else None
     )
     for path in ("/boom", "/episodes/7"):
-        app.test_client().get(path).close()
+        assert app.test_client().get(path).data
 
     assert requests.counts == {("/own", "error"): 1, ("/episodes/<id>", "ok"): 1}
 
