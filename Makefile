@@ -58,6 +58,7 @@ types: $(ENVIRONMENT) ## mypy in strict mode over the package as it is installed
 	@$(BIN)/python -m venv --without-pip $(INSTALLED)
 	@$(BIN)/python -m pip --quiet --python $(INSTALLED)/bin/python install --no-deps .
 	@cd $(INSTALLED)/lib/python*/site-packages && $(CHECKED) -p mnemoscope
+	@cd $(INSTALLED)/lib/python*/site-packages && ls -d "$(CURDIR)/$(VENV)"/lib/python*/site-packages > frameworks.pth
 	@mkdir build/uses
 	@cp tests/typing/api.py build/uses/
 	@$(BIN)/python tests/typing/constants.py > build/uses/constants.py

@@ -25,6 +25,7 @@ from .locks import (
     debug_locks,
     observe_lock,
 )
+from .middleware import ASGIMiddleware, RequestRecording, WSGIMiddleware, current_request
 from .operation import Operation, Probe
 from .percall import PerCall, per_call
 from .probes import (
@@ -32,6 +33,7 @@ from .probes import (
     Consolidation,
     InFlightOperation,
     Recall,
+    RequestOperation,
     StorageOperation,
     cache_lookup,
     completion,
@@ -53,6 +55,7 @@ from .shortcuts import counter, declare, gauge, histogram, snapshot
 from .snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 __all__ = [
+    "ASGIMiddleware",
     "BoundedSemaphore",
     "CacheLookup",
     "Condition",
@@ -81,9 +84,12 @@ __all__ = [
     "Recall",
     "RecordingError",
     "Registry",
+    "RequestOperation",
+    "RequestRecording",
     "Semaphore",
     "Snapshot",
     "StorageOperation",
+    "WSGIMiddleware",
     "asgi_app",
     "cache_lookup",
     "catalog",
@@ -92,6 +98,7 @@ __all__ = [
     "configure_locks",
     "consolidation",
     "counter",
+    "current_request",
     "debug_locks",
     "declare",
     "default_registry",

@@ -27,7 +27,7 @@ class Operation(Protocol):
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *ended: Any) -> None: ...
-    def returned(self, result: Any) -> None: ...
+    def returned(self, result: Any) -> Any: ...
     def abandon(self) -> None: ...
 
 
@@ -105,8 +105,7 @@ def _function(target: Function, for_call: ForCall) -> Function:
             if type(result) is CoroutineType:  # a plain wrapper around a coroutine function
                 operation.abandon()
                 return _finished(result, for_call(args, kwargs))
-            operation.returned(result)
-            return result
+            return operation.returned(result)
 
     return wrapper
 
@@ -114,16 +113,14 @@ def _function(target: Function, for_call: ForCall) -> Function:
 async def _finished(coroutine: Coroutine[Any, Any, Any], operation: Operation) -> Any:
     with operation:
         result = await coroutine
-        operation.returned(result)
-        return result
+        return operation.returned(result)
 
 
 def _coroutine(target: Function, for_call: ForCall) -> Function:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         with for_call(args, kwargs) as operation:
             result = await target(*args, **kwargs)
-            operation.returned(result)
-            return result
+            return operation.returned(result)
 
     return wrapper
 
@@ -132,8 +129,7 @@ def _generator(target: Function, for_call: ForCall) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         with for_call(args, kwargs) as operation:
             result = yield from target(*args, **kwargs)
-            operation.returned(result)
-            return result
+            return operation.returned(result)
 
     return wrapper
 

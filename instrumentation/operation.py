@@ -84,8 +84,9 @@ class Operation(Generic[S]):
         """Begin; the clock is read last."""
         self._begun = perf_counter()
 
-    def returned(self, result: Any) -> None:
-        """Take note of what a decorated callable returned."""
+    def returned(self, result: Any) -> Any:
+        """Take note of what a decorated callable returned, and return what to hand on."""
+        return result
 
     def end(self, error: BaseException | None) -> None:
         """End, with the exception that ended it, and record."""
@@ -153,7 +154,10 @@ class Unobserved:
         return self
 
     def __exit__(self, *ended: object) -> None: ...
-    def returned(self, result: object) -> None: ...
+
+    def returned(self, result: object) -> object:
+        return result
+
     def abandon(self) -> None: ...
 
 

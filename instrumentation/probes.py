@@ -17,6 +17,9 @@ from .durations import Durations, durations, durations_of
 from .errors import ErrorKind, error_kind, mapped
 from .in_flight import InFlight
 from .locks.hooks import waiters_of
+from .middleware.answers import status_of_exception, status_of_response
+from .middleware.bodies import at_end_of_body
+from .middleware.recording import RequestRecording, current_request
 from .operation import ERROR, OK, IsError, Operation, Probe, ProbeSeries
 from .registry import Bundle, Registry
 from .series import Counter, Histogram
@@ -40,7 +43,6 @@ def timed(
 _LOCK_HOLD = durations("lock_hold", catalog.LOCK_HOLD)
 _INDEX_WRITE = durations("index_write", catalog.INDEX_WRITE)
 _VECTOR_SEARCH = durations("vector_search", catalog.VECTOR_SEARCH)
-_REQUEST = durations("request", catalog.REQUEST_DURATION)
 
 
 def lock_hold(lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None) -> Probe[Operation[Durations]]:
@@ -60,17 +62,6 @@ def vector_search(
 ) -> Probe[Operation[Durations]]:
     """Record duration and outcome of one search in `index`."""
     return Probe(Operation, (registry or default_registry()).bound(_VECTOR_SEARCH, index), is_error)
-
-
-def request(
-    route: str, *, is_error: IsError | None = None, registry: Registry | None = None
-) -> Probe[Operation[Durations]]:
-    """Record duration and outcome of one request; `route` is the template (`/episodes/{id}`), never the raw path.
-
-    A caller's mistake (a 4xx answer) is `ok` for availability; set `request.outcome = "error"` for a 5xx that was
-    answered without an exception.
-    """
-    return Probe(Operation, (registry or default_registry()).bound(_REQUEST, route), is_error)
 
 
 # Work under way -----------------------------------------------------------------------------------
@@ -206,6 +197,88 @@ def _refuse_bare(probe: str, bare: tuple[object, ...]) -> None:
         raise TypeError(f"scope.{probe} takes keywords only; as a decorator, write @scope.{probe}()")
 
 
+# Requests -----------------------------------------------------------------------------------------
+
+
+def request(
+    route: str, *, is_error: IsError | None = None, registry: Registry | None = None
+) -> Probe[RequestOperation]:
+    """Record one request: duration to the end of its body, outcome by status, and requests in flight.
+
+    A 5xx answer is an error, returned or raised in a way that the framework knows; any other answer is `ok`, a 404 too.
+    Inside `ASGIMiddleware` or `WSGIMiddleware`, which record the request already, it only names the route.
+
+    Args:
+        route: the template (`/episodes/{id}`), never the raw path.
+        is_error: whether an exception is a failure; by default each that is not answered below 500.
+        registry: what to record in; the default registry if not given.
+    """
+    return Probe(RequestOperation, (registry or default_registry()).bound(_REQUEST, route), is_error, route)
+
+
+class _Requests:
+    """Series of the requests of one route, and those under way."""
+
+    __slots__ = ("_durations", "registry", "under_way")
+    metric = catalog.REQUEST_DURATION
+
+    def __init__(self, registry: Registry, route: str) -> None:
+        self.registry = registry
+        self._durations = Durations(registry, catalog.REQUEST_DURATION, route=route)
+        self.under_way = registry.in_flight(catalog.REQUESTS_IN_FLIGHT)
+        registry.gauge(catalog.REQUESTS_IN_FLIGHT).set_function(self.under_way.now)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        self._durations.record(seconds, outcome)
+
+
+_REQUEST = Bundle("request", catalog.REQUEST_DURATION, (catalog.REQUEST_DURATION.label("route"),), _Requests)
+
+
+def _is_server_error(error: Exception) -> bool:
+    status = status_of_exception(error)
+    return status is None or status >= 500
+
+
+class RequestOperation(InFlightOperation):
+    """A request; set `outcome` to overrule what its status means."""
+
+    __slots__ = ("_around", "_awaits_body", "_route")
+
+    def __init__(self, series: _Requests, is_error: IsError | None, route: str) -> None:
+        super().__init__(series, is_error or _is_server_error)
+        self._route = route
+        self._around: RequestRecording | None = None
+        self._awaits_body = False
+
+    def begin(self) -> None:
+        around = current_request()
+        if around is not None and around.registry is self._series.registry:
+            self._around = around
+            around.route = self._route
+        else:
+            super().begin()
+
+    def returned(self, result: Any) -> Any:
+        """Read the status of a response, and wait for the end of a body that is sent later."""
+        if self._around is not None:
+            return result
+        status = status_of_response(result)
+        if status is not None and status >= 500 and self.outcome is None:
+            self.outcome = ERROR
+        observed = at_end_of_body(result, self._body_ended)
+        self._awaits_body = observed is not None
+        return result if observed is None else observed
+
+    def end(self, error: BaseException | None) -> None:
+        if self._around is None and not self._awaits_body:
+            super().end(error)
+
+    def _body_ended(self, error: BaseException | None) -> None:
+        self._awaits_body = False
+        self.__exit__(None, error, None)
+
+
 # Cache --------------------------------------------------------------------------------------------
 
 
@@ -261,12 +334,13 @@ class CacheLookup(Operation[_CacheLookups]):
         self._is_hit = is_hit
         self.hit = False
 
-    def returned(self, result: Any) -> None:
+    def returned(self, result: Any) -> Any:
         """Ask whether the result is a hit."""
         try:
             self.hit = self._is_hit(result)
         except Exception as error:
             self.refuse("callback", error)
+        return result
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         self._series.record(seconds, outcome)
@@ -417,13 +491,14 @@ class Recall(Operation[_Recalls]):
         self.results: float | None = None
         self.diversity: float | None = None
 
-    def returned(self, result: Any) -> None:
+    def returned(self, result: Any) -> Any:
         """Count the memories of the result."""
         if self._count is not None:
             try:
                 self.results = self._count(result)
             except Exception as error:
                 self.refuse("callback", error, catalog.RECALL_RESULTS)
+        return result
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         self._series.record(seconds, outcome)

@@ -16,7 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venv-py"
 OLDEST = (3, 11)
-SUITES = ("tests/instrumentation", "tests/testing", "tests/exporters", "tests/multiprocess", "tests/locks")
+SUITES = tuple(
+    f"tests/{part}" for part in ("instrumentation", "testing", "exporters", "middleware", "multiprocess", "locks")
+)
 ASK = "import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
 
 

@@ -275,6 +275,7 @@ def service(view: View) -> Section:
                 "Share of requests that failed by the service's own fault.",
                 Unit.RATIO,
                 Query(view.error_ratio(c.REQUEST_DURATION), "errors", color=RED),
+                width=6,
             ),
             timeseries(
                 "request-rate",
@@ -282,6 +283,7 @@ def service(view: View) -> Section:
                 "Requests a second, by route.",
                 REQUESTS,
                 Query(view.rate(c.REQUEST_DURATION, "route"), "{{route}}", many=True),
+                width=6,
             ),
             timeseries(
                 "request-latency",
@@ -289,6 +291,15 @@ def service(view: View) -> Section:
                 "Time to answer a request, over all routes.",
                 Unit.SECONDS,
                 *view.quantiles(c.REQUEST_DURATION),
+                width=6,
+            ),
+            timeseries(
+                "request-in-flight",
+                "Requests in flight",
+                "Requests that are not answered to their last byte, by instance. Growth without end: answers hang.",
+                Unit.COUNT,
+                Query(view.gauge(c.REQUESTS_IN_FLIGHT, instance), legend, many=True),
+                width=6,
             ),
             timeseries(
                 "service-uptime",

@@ -79,8 +79,8 @@ class Api:
         self._rate = RateLimit(config.requests_per_second, config.burst)
         self._gate = CompletionGate(config.completions, config.completion_queue)
 
-    def app(self) -> Router:
-        """The ASGI application."""
+    def app(self) -> scope.ASGIMiddleware:
+        """The ASGI application, each of its requests recorded by route and status."""
         table: tuple[tuple[str, str, Handler], ...] = (
             ("POST", "/episodes", self._create),
             ("GET", "/episodes/{id}", self._get),
@@ -94,22 +94,18 @@ class Api:
             ("GET", "/faults", self._get_faults),
             ("PUT", "/faults", self._put_faults),
         )
-        routes = [Route(path, self._endpoint(path, handler), methods=[method]) for method, path, handler in table]
-        return Router(routes, default=scope.asgi_app(debug_locks=self._memory.config.debug_locks))
+        routes = [Route(path, self._endpoint(handler), methods=[method]) for method, path, handler in table]
+        return scope.ASGIMiddleware(Router(routes, default=scope.asgi_app(debug_locks=self._memory.config.debug_locks)))
 
-    def _endpoint(self, route: str, handler: Handler) -> Handler:
+    def _endpoint(self, handler: Handler) -> Handler:
         async def answer(request: Request) -> Response:
-            with scope.request(route) as operation:
-                try:
-                    with self._traffic.admit():
-                        self._authenticate(request)
-                        self._rate.take()
-                        return await handler(request)
-                except Exception as error:
-                    response = _refusal(error)
-                    if response.status_code >= 500:
-                        operation.outcome = "error"
-                    return response
+            try:
+                with self._traffic.admit():
+                    self._authenticate(request)
+                    self._rate.take()
+                    return await handler(request)
+            except Exception as error:
+                return _refusal(error)
 
         return answer
 

@@ -21,6 +21,16 @@ REQUEST_DURATION = Metric(
     _REQUEST_BUCKETS,
     (Source.AKI, Source.PLAN),
 )
+REQUESTS_IN_FLIGHT = Metric(
+    "request.in_flight",
+    Kind.GAUGE,
+    Unit.COUNT,
+    "Requests that have arrived and are not yet answered to the last byte",
+    Area.SERVICE,
+    (),
+    (),
+    (Source.PLAN, Source.SLM),
+)
 INPUT_REJECTED = Metric(
     "limit.rejections",
     Kind.COUNTER,

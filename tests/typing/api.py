@@ -7,6 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, assert_type
 
+from fastapi import FastAPI
+from flask import Flask
+from starlette.middleware import Middleware
+
 import mnemoscope as scope
 from mnemoscope import catalog as m
 from mnemoscope.catalog import ExposedNames, Metric, Mode, StorageErrorKind
@@ -161,3 +165,14 @@ def exporters(registry: scope.Registry) -> None:
     scope.not_ready("replaying the log", progress=0.4)
     scope.ready()
     del application
+
+
+def middlewares(app: FastAPI, flask: Flask, registry: scope.Registry) -> None:
+    app.add_middleware(scope.ASGIMiddleware, registry=registry, exclude=["/internal"])
+    Middleware(scope.ASGIMiddleware, route=lambda where: where.get("own"))
+    scope.ASGIMiddleware(app)
+    scope.WSGIMiddleware(flask.wsgi_app, route=lambda environ: environ["PATH_INFO"], exclude=())
+    request = scope.current_request()
+    assert_type(request, scope.RequestRecording | None)
+    if request is not None:
+        request.route = "/episodes/{id}"

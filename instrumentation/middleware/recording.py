@@ -1,0 +1,171 @@
+"""One request under way and its end: what both middlewares share, whatever the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import suppress
+from contextvars import ContextVar
+from time import perf_counter
+from typing import Any
+
+from .. import catalog
+from ..catalog.labels import OUTCOME
+from ..default import default_registry
+from ..registry import Registry
+
+OK, ERROR, CANCELLED = OUTCOME.values
+UNMATCHED = "unmatched"
+"""The route of a request that matches none, so that paths made up by a scanner are one series."""
+
+OWN_PATHS = ("/health", "/ready", "/metrics", "/metrics.json")
+"""What an exporter of this library answers: probes and scrapes would water down every ratio."""
+
+RouteOf = Callable[[Any], str | None]
+Template = Callable[[], str]
+
+_current: ContextVar[RequestRecording | None] = ContextVar("mnemoscope_request", default=None)
+
+
+def current_request() -> RequestRecording | None:
+    """Return the request that a middleware records around this code; None outside one, and after its last byte.
+
+    if (request := scope.current_request()) is not None:
+        request.route = "/episodes/{id}"  # for a framework that the middleware cannot ask
+    """
+    recording = _current.get()
+    return None if recording is None or recording.ended else recording
+
+
+class RequestRecording:
+    """A request from its arrival to the last byte of its answer.
+
+    Attributes:
+        route: set it to name the route; it takes precedence over what the middleware finds out itself.
+        registry: where the request is recorded.
+        status: HTTP status of the answer, once that has begun.
+        left: whether the client left before the last byte.
+        ended: whether the request has been recorded.
+    """
+
+    __slots__ = ("__weakref__", "_found", "_requests", "_started", "ended", "left", "route", "status")
+
+    def __init__(self, requests: Requests) -> None:
+        self.route: str | None = None
+        self.status: int | None = None
+        self.left = False
+        self.ended = False
+        self._found: str | None = None
+        self._requests = requests
+        self._started = perf_counter()
+        requests.under_way.enter(self)
+
+    def __del__(self) -> None:
+        self._end(CANCELLED)  # a server that does not close a body must not leave its request in flight
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of the middleware."""
+        return self._requests.registry
+
+    def answering(self, status: int | None, template: Template) -> None:
+        """Note the status, and the route while the framework still knows it: Flask forgets it before the body."""
+        self.status = status
+        self._found = template()
+
+    def answered(self) -> None:
+        """End the request whose last byte has been sent."""
+        self._end(ERROR if self.status is None or self.status >= 500 else OK)
+
+    def failed(self, error: BaseException | None, template: Template) -> None:
+        """End the request that an exception ended, or whose application left its answer incomplete."""
+        if self._found is None and not self.ended:
+            self._found = template()
+        self._end(ERROR if error is None or isinstance(error, Exception) else CANCELLED)
+
+    def closed(self, error: BaseException | None) -> None:
+        """End the request whose body the server has closed: with an error, before all of it was sent."""
+        if error is None:
+            self.answered()
+        else:
+            self._end(CANCELLED)
+
+    def _end(self, outcome: str) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        seconds = perf_counter() - self._started
+        self._requests.under_way.leave(self)
+        self._requests.record(str(self.route or self._found or UNMATCHED), CANCELLED if self.left else outcome, seconds)
+
+
+class Requests:
+    """Where one middleware records its requests, and which it leaves out.
+
+    Raises:
+        TypeError: `route` cannot be called, or `exclude` is a string instead of several.
+        ValueError: an excluded path does not begin with a slash.
+    """
+
+    def __init__(self, registry: Registry | None, route: RouteOf | None, exclude: Iterable[str]) -> None:
+        if route is not None and not callable(route):
+            raise TypeError(f"route={route!r}: give a function that returns a route template, or None")
+        if isinstance(exclude, str):
+            raise TypeError(f"exclude={exclude!r}: give a sequence of paths, such as [{exclude!r}]")
+        self._excluded = frozenset(exclude)
+        for path in self._excluded:
+            if not path.startswith("/"):
+                raise ValueError(f"exclude: {path!r} is no path; begin it with a slash")
+        self._below = tuple(path.rstrip("/") + "/" for path in self._excluded if path != "/")
+        self._route = route
+        self._declared: set[str] = set()
+        self.registry = registry or default_registry()
+        self._mark = f"mnemoscope.request.{id(self.registry)}"
+        self.under_way = self.registry.in_flight(catalog.REQUESTS_IN_FLIGHT)
+        self.registry.gauge(catalog.REQUESTS_IN_FLIGHT).set_function(self.under_way.now)
+
+    def begin(self, where: MutableMapping[str, Any], path: str) -> RequestRecording | None:
+        """Return the recording of a request that arrived.
+
+        None where it is left out: its path is excluded, or a middleware around this one records it already.
+        """
+        if path in self._excluded or path.startswith(self._below):
+            return None
+        around = where.get(self._mark)
+        if around is not None and not around.ended:
+            return None
+        where[self._mark] = recording = RequestRecording(self)
+        return recording
+
+    def template(self, where: Any, built_in: Callable[[], str | None]) -> str:
+        """Return the route's template, from the service's own function if it knows it, else from the framework."""
+        try:
+            found = (self._route(where) if self._route is not None else None) or built_in()
+            if found is None or isinstance(found, str):
+                return found or UNMATCHED
+        except Exception:
+            pass
+        self.registry.drop(catalog.REQUEST_DURATION, "callback", 1)
+        return UNMATCHED
+
+    def record(self, route: str, outcome: str, seconds: float) -> None:
+        """Record a duration; a route's other outcomes begin at zero with its first request."""
+        if route not in self._declared and len(self._declared) < self.registry.max_label_sets:
+            self._declared.add(route)
+            self.registry.declare(catalog.REQUEST_DURATION, route=route)
+        self.registry.histogram(catalog.REQUEST_DURATION, route=route, outcome=outcome).observe(seconds)
+
+
+class Within:
+    """A block whose code `current_request` shows the recording to."""
+
+    __slots__ = ("_recording", "_token")
+
+    def __init__(self, recording: RequestRecording) -> None:
+        self._recording = recording
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._recording)
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ValueError):  # the garbage collector ends an abandoned coroutine in a context of its own
+            _current.reset(self._token)

@@ -1,0 +1,130 @@
+"""Requests of a WSGI application: Flask, Django or any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..registry import Registry
+from . import routes
+from .answers import status_code
+from .bodies import after_close
+from .recording import OWN_PATHS, RequestRecording, Requests, RouteOf, Template, Within
+
+if TYPE_CHECKING:
+    from ..exporters.wsgi import WSGIApplication
+
+_WITHOUT_BODY = (204, 304)
+
+
+class WSGIMiddleware:
+    """Records duration, route and outcome of each request, and how many are in flight.
+
+        app.wsgi_app = scope.WSGIMiddleware(app.wsgi_app)  # Flask
+        application = scope.WSGIMiddleware(get_wsgi_application())  # Django
+
+    What is recorded, and the arguments, are those of `ASGIMiddleware`; `route` gets the WSGI environ. A client that
+    leaves shows in a body that the server closes before its end.
+
+    Raises:
+        TypeError: `route` cannot be called, or `exclude` is a string instead of several.
+        ValueError: an excluded path does not begin with a slash.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        registry: Registry | None = None,
+        route: RouteOf | None = None,
+        exclude: Iterable[str] = OWN_PATHS,
+    ) -> None:
+        self.app = app
+        self._requests = Requests(registry, route, exclude)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        recording = self._requests.begin(environ, environ.get("PATH_INFO", ""))
+        if recording is None:
+            return self.app(environ, start_response)
+        mount = environ.get("SCRIPT_NAME", "")
+
+        def template() -> str:
+            return self._requests.template(environ, lambda: routes.of_environ(environ, self.app, mount))
+
+        def observed_start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], Any]:
+            recording.answering(status_code(status), template)
+            write = start_response(status, headers, *(() if exc_info is None else (exc_info,)))
+
+            def observed_write(data: bytes) -> Any:
+                try:
+                    return write(data)
+                except OSError:  # the client has left
+                    recording.left = True
+                    raise
+
+            return observed_write
+
+        with Within(recording):
+            try:
+                body = self.app(environ, observed_start)
+            except BaseException as error:
+                recording.failed(error, template)
+                raise
+        if _is_file(body, environ) and after_close(body, recording.closed):
+            return body
+        wanted = environ.get("REQUEST_METHOD") != "HEAD" and recording.status not in _WITHOUT_BODY
+        return (_SizedBody if hasattr(type(body), "__len__") else _Body)(body, recording, template, wanted)
+
+
+def _is_file(body: object, environ: dict[str, Any]) -> bool:
+    """Whether the server has a way of its own to send this body, if it gets it as it is."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
+
+
+class _Body:
+    """A body that ends its request: with its end, its failure, or its close before that."""
+
+    __slots__ = ("_body", "_iterator", "_recording", "_template", "_wanted")
+
+    def __init__(self, body: Iterable[bytes], recording: RequestRecording, template: Template, wanted: bool) -> None:
+        self._body = body
+        self._iterator: Iterator[bytes] | None = None
+        self._recording = recording
+        self._template = template
+        self._wanted = wanted  # an answer to HEAD has a body that need not be read
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with Within(self._recording):
+            try:
+                if self._iterator is None:
+                    self._iterator = iter(self._body)
+                return next(self._iterator)
+            except StopIteration:
+                self._recording.answered()
+                raise
+            except BaseException as error:
+                self._recording.failed(error, self._template)
+                raise
+
+    def __del__(self) -> None:
+        self._recording.answered()  # servers close a body; the client of a test may look at the status alone
+
+    def close(self) -> None:
+        self._recording.closed(GeneratorExit() if self._wanted or self._iterator is not None else None)
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            with Within(self._recording):
+                close()
+
+
+class _SizedBody(_Body):
+    """One with a length, from which servers derive `Content-Length`."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]

@@ -1,0 +1,27 @@
+"""Fixtures of the middlewares' tests."""
+
+from __future__ import annotations
+
+import pytest
+from request_helpers import Clock, Requests
+
+from mnemoscope.instrumentation.middleware import recording
+from mnemoscope.instrumentation.registry import Registry
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """Strict: a recording that is refused fails the test."""
+    return Registry(strict=True)
+
+
+@pytest.fixture
+def requests(registry: Registry) -> Requests:
+    return Requests(registry)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(recording, "perf_counter", clock)
+    return clock
