@@ -27,7 +27,7 @@ _KEYS = tuple(row.key for row in ROWS)
 
 
 def main() -> int:
-    """Run it."""
+    """Measure what the command line asks for, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure everything side by side.")
     parser.add_argument("--rounds", type=_positive, default=DEFAULT_ROUNDS, help="rounds of the cheap rows")
     parser.add_argument("--rows", type=_rows, default=ROWS, metavar="KEY,...", help=f"of {', '.join(_KEYS)}")

@@ -33,7 +33,7 @@ print(json.dumps(found))
 
 
 def machine(interpreters: Mapping[str, Path]) -> dict[str, Any]:
-    """CPUs, Python, the load when the run began, and the libraries' versions by environment."""
+    """Return CPUs, Python, the load when the run began, and the libraries' versions by environment."""
     return {
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu_model(),

@@ -25,7 +25,7 @@ PLACES: Mapping[str, Place] = {
 }
 
 SINGLE, ALL_CPUS, INSTALLED = "single process", "all CPUs", "installed"
-NANOSECONDS, MILLISECONDS, BYTES, MODULES = "ns", "ms", "B", "modules"
+NANOSECONDS, MILLISECONDS, SECONDS_A_MINUTE, BYTES, MODULES = "ns", "ms", "s/min", "B", "modules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ MEASURES: Mapping[str, Measure] = {
     "ours coroutine": Measure("mnemoscope, decorated coroutine", SINGLE, "ours:coroutine"),
     "ours inline": Measure("mnemoscope, `with index_write(...)`", SINGLE, "ours:inline_block"),
     "ours kept": Measure("mnemoscope, `with` a probe made before", SINGLE, "ours:kept_block"),
+    "ours nested": Measure("mnemoscope, `with probe, probe`: each of the two", SINGLE, "ours:nested_block"),
+    "ours shared": Measure("mnemoscope, one kept probe, 8 threads at once", ALL_CPUS, "ours:shared_block"),
+    "ours storage": Measure("mnemoscope, decorated with `storage(...)`", SINGLE, "ours:storage_decorated"),
     "ours observe": Measure("mnemoscope, bound observe", SINGLE, "ours:observe"),
     "ours observe spread": Measure("mnemoscope, bound observe, over many buckets", SINGLE, "ours:observe_spread"),
     "ours counter": Measure("mnemoscope, bound inc", SINGLE, "ours:counter"),
@@ -84,6 +87,28 @@ MEASURES: Mapping[str, Measure] = {
     "autometrics otel": Measure(
         "autometrics (OpenTelemetry), decorated", "autometrics, opentelemetry", "auto_metrics:decorated"
     ),
+    # Single calls.
+    "floor p50": Measure("floor, median", SINGLE, "tail:floor_p50"),
+    "floor p99": Measure("floor, 99th percentile", SINGLE, "tail:floor_p99"),
+    "floor p99.9": Measure("floor, 99.9th percentile", SINGLE, "tail:floor_p999"),
+    "ours p50": Measure("mnemoscope, decorated, median", SINGLE, "tail:ours_p50"),
+    "ours p99": Measure("mnemoscope, decorated, 99th percentile", SINGLE, "tail:ours_p99"),
+    "ours p99.9": Measure("mnemoscope, decorated, 99.9th percentile", SINGLE, "tail:ours_p999"),
+    "prometheus p50": Measure("prometheus_client, labels().time(), median", SINGLE, "tail:prometheus_p50"),
+    "prometheus p99": Measure("prometheus_client, labels().time(), 99th percentile", SINGLE, "tail:prometheus_p99"),
+    "prometheus p99.9": Measure(
+        "prometheus_client, labels().time(), 99.9th percentile", SINGLE, "tail:prometheus_p999"
+    ),
+    # Tenants.
+    "ours 1 tenant": Measure("mnemoscope, `with storage(tenant, ...)`, 1 tenant", SINGLE, "tenants:ours_1"),
+    "ours 900 tenants": Measure("mnemoscope, 900 tenants", SINGLE, "tenants:ours_900"),
+    "ours 1,100 tenants": Measure("mnemoscope, 1,100 tenants", SINGLE, "tenants:ours_1100"),
+    "ours 5,000 tenants": Measure("mnemoscope, 5,000 tenants", SINGLE, "tenants:ours_5000"),
+    "ours lambda": Measure("mnemoscope, 1 tenant, `is_error=lambda ...` in the block", SINGLE, "tenants:ours_lambda"),
+    "prometheus 1 tenant": Measure(
+        "prometheus_client, `with labels().time()`, 1 tenant", SINGLE, "tenants:prometheus_1"
+    ),
+    "prometheus 5,000 tenants": Measure("prometheus_client, 5,000 tenants, no cap", SINGLE, "tenants:prometheus_5000"),
     # Multi-process mode.
     "ours files": Measure("mnemoscope, multi-process, decorated", "ours, files", "ours:multiprocess_decorated"),
     "ours files inline": Measure(
@@ -141,6 +166,8 @@ MEASURES: Mapping[str, Measure] = {
     "prometheus dead": Measure(
         "prometheus_client, 800 dead workers", "prometheus, dead workers", "processes:prometheus_dead", MILLISECONDS
     ),
+    "ours idle": Measure("mnemoscope", "ours, files", "processes:our_idle", SECONDS_A_MINUTE),
+    "prometheus idle": Measure("prometheus_client", "prometheus, files", "processes:prometheus_idle", SECONDS_A_MINUTE),
     # Event loop.
     "idle loop": Measure("nothing asked of the server, wall clock", ALL_CPUS, "event_loop:idle_wall", MILLISECONDS),
     "ours loop wall": Measure("mnemoscope, asgi_app, wall clock", ALL_CPUS, "event_loop:ours_wall", MILLISECONDS),
@@ -155,14 +182,19 @@ MEASURES: Mapping[str, Measure] = {
     # Memory.
     "ours child": Measure("mnemoscope", SINGLE, "memory:ours", BYTES),
     "ours child rendered": Measure("mnemoscope, with kept text of its lines", SINGLE, "memory:ours_rendered", BYTES),
-    "ours child between": Measure(
-        "mnemoscope, 512 observations after a scrape", SINGLE, "memory:ours_between_scrapes", BYTES
-    ),
     "prometheus child": Measure("prometheus_client", SINGLE, "memory:prometheus", BYTES),
+    "ours series": Measure("mnemoscope, full journal", SINGLE, "memory:ours_under_traffic", BYTES),
+    "ours series rendered": Measure(
+        "mnemoscope, full journal, with kept text of its lines", SINGLE, "memory:ours_rendered_under_traffic", BYTES
+    ),
+    "prometheus series": Measure("prometheus_client", SINGLE, "memory:prometheus_under_traffic", BYTES),
     # Import.
     "ours import": Measure("import mnemoscope", INSTALLED, "imports:ours", MILLISECONDS),
     "ours import cpu": Measure("import mnemoscope, CPU time", INSTALLED, "imports:ours_cpu_time", MILLISECONDS),
     "prometheus import": Measure("import prometheus_client", INSTALLED, "imports:prometheus", MILLISECONDS),
+    "prometheus import cpu": Measure(
+        "import prometheus_client, CPU time", INSTALLED, "imports:prometheus_cpu_time", MILLISECONDS
+    ),
     "otel import": Measure("import opentelemetry.sdk.metrics", INSTALLED, "imports:opentelemetry", MILLISECONDS),
     "foreign modules": Measure(
         "modules that are neither ours nor the standard library's", INSTALLED, "imports:foreign_modules", MODULES

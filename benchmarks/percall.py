@@ -18,13 +18,13 @@ LOAD = float(os.environ.get(LOAD_VARIABLE, "1"))
 
 
 def scaled(amount: int) -> int:
-    """An amount of work; less of it in a run that only tries the harness, whose figures then mean nothing."""
+    """Return an amount of work; less of it in a run that only tries the harness, whose figures then mean nothing."""
     return max(1, int(amount * LOAD))
 
 
 SAMPLE_SECONDS = 0.01 * LOAD
 MINIMUM_CALLS = scaled(5_000)
-"""Enough that work put off to every 512th call, say, is paid for in each sample."""
+"""Enough that work put off to every hundredth call, say, is paid for in each sample."""
 CALLS_PER_THREAD = scaled(20_000)
 """Enough for threads to take turns: the interpreter switches every 5 ms."""
 NANOSECONDS = 1e9
@@ -39,15 +39,15 @@ _TEMPLATE = """
 
 
 def work() -> None:
-    """What every measured wrapper wraps."""
+    """Do nothing: what every measured wrapper wraps."""
 
 
 async def async_work() -> None:
-    """The same as a coroutine."""
+    """Do the same as a coroutine."""
 
 
 def per_call(statement: str, baseline: str = "work()", **names: Any) -> Sampler:
-    """Nanoseconds of CPU time that `statement` costs over `baseline`; `names` are what it refers to.
+    """Sample nanoseconds of CPU time that `statement` costs over `baseline`; `names` are what it refers to.
 
     CPU time, since it leaves out what other processes took of the machine meanwhile. The baseline is measured
     anew in each sample, right before the statement.
@@ -56,14 +56,14 @@ def per_call(statement: str, baseline: str = "work()", **names: Any) -> Sampler:
 
 
 def per_await(statement: str, baseline: str = "await async_work()", **names: Any) -> Sampler:
-    """The same for a statement with `await` in it; nothing in it may really wait."""
+    """Sample the same for a statement with `await` in it; nothing in it may really wait."""
     return _over(_async_loop(statement, names), _async_loop(baseline, names))
 
 
 def in_threads(
     count: int, statement: str, baseline: str = "work()", *, clock: Clock = time.process_time, **names: Any
 ) -> Sampler:
-    """Nanoseconds per call over the baseline, with `count` threads that call at once.
+    """Sample nanoseconds per call over the baseline, with `count` threads that call at once.
 
     The number of calls is the same whatever the number of threads. The CPU time is that of all threads, what they
     spend on waking each other included.
@@ -121,7 +121,7 @@ def _async_loop(statement: str, names: dict[str, Any]) -> Loop:
 
 
 def _together(loop: Loop, threads: int, calls: int, clock: Clock) -> float:
-    """Seconds from the moment at which all threads are there until the last one is done."""
+    """Return seconds from the moment at which all threads are there until the last one is done."""
     began: list[float] = []
     barrier = threading.Barrier(threads, action=lambda: began.append(clock()))
 

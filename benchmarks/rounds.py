@@ -23,19 +23,19 @@ class Result:
     failures: Mapping[str, str]
 
     def values(self, target: Target) -> list[float]:
-        """The figure or the ratio that a target bounds, round by round; empty if it could not be measured."""
+        """Return the figure or the ratio that a target bounds, round by round; empty if it could not be measured."""
         needed = [self.samples.get(name, []) for name in (target.measure, target.over) if name]
         if not all(needed):
             return []
         return paired_ratios(*needed) if target.over else needed[0]
 
     def summary(self, target: Target) -> Summary | None:
-        """The median and spread of that, or None."""
+        """Return the median and spread of that, or None."""
         values = self.values(target)
         return summarise(values) if values else None
 
     def reason(self, target: Target) -> str:
-        """Why a target could not be measured."""
+        """Return why a target could not be measured."""
         found = [self.failures[name] for name in (target.measure, target.over) if name in self.failures]
         return found[0] if found else "the cost drowned in noise in every round"
 
@@ -61,7 +61,7 @@ def measure(row: Row, rounds: int, interpreters: Mapping[str, Path]) -> Result:
 
 
 def rounds_of(row: Row, rounds: int) -> int:
-    """How many rounds a row gets of those that the run is told to make; costly ones get fewer."""
+    """Return how many rounds a row gets of those that the run is told to make; costly ones get fewer."""
     return max(1, round(rounds * row.share))
 
 

@@ -25,7 +25,7 @@ class Summary:
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Median and quartiles of the rounds.
+    """Return median and quartiles of the rounds.
 
     Raises:
         ValueError: there is no round.
@@ -42,7 +42,7 @@ def summarise(values: Sequence[float]) -> Summary:
 
 
 def paired_ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
-    """Each round's ratio: both of its values met the same state of the machine, so its noise cancels out.
+    """Return each round's ratio: both of its values met the same state of the machine, so its noise cancels out.
 
     A denominator at or below zero is a cost that drowned in noise; its round says nothing and is left out.
 

@@ -75,7 +75,7 @@ class WorkerProcess:
         self._ask({"prepare": name, "case": case})
 
     def sample(self, name: str) -> float:
-        """One value of a measurement that was prepared. Raises as `prepare` does."""
+        """Return one value of a measurement that was prepared. Raises as `prepare` does."""
         return float(self._ask({"sample": name})["value"])
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Crew:
         self._started: dict[str, WorkerProcess] = {}
 
     def at(self, place: str) -> WorkerProcess:
-        """The process of a place.
+        """Return the process of a place.
 
         Raises:
             NotMeasuredError: it cannot be started.

@@ -26,7 +26,7 @@ def main() -> None:
     assert insert("an episode") == 10
     server = scope.serve(port=0)
     try:
-        with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"{server.url}/metrics", timeout=60) as answer:
             text = answer.read().decode()
     finally:
         server.close()

@@ -9,5 +9,5 @@ from .prometheus import histogram
 
 
 def coroutine() -> Sampler:
-    """Labels are bound when the function is decorated; the outcome is not told apart."""
+    """Bind labels when the function is decorated; the outcome is not distinguished."""
     return per_await("await f()", f=time(histogram().labels("spatiotemporal", "ok"))(async_work))

@@ -47,7 +47,7 @@ for line in sys.stdin:
 
 
 def idle_wall() -> Sampler:
-    """With nothing asked of the server: what the machine alone does to the loop."""
+    """Ask nothing of the server: what remains is what the machine alone does to the loop."""
     return _longest_stall(*_ours(), fetch=False, clock=time.perf_counter)
 
 
@@ -122,7 +122,7 @@ def _longest_stall(
     encoding: str = "gzip",
     clock: Clock = time.process_time,
 ) -> Sampler:
-    """Milliseconds that the ticking task came too late at worst; each series has a new observation to be collected."""
+    """Return milliseconds that the ticking task came too late at worst; each series has a new observation."""
 
     def sample() -> float:
         record()

@@ -10,7 +10,7 @@ from ..percall import Sampler, async_work, in_threads, per_await, per_call, work
 
 
 def bare_call() -> Sampler:
-    """A call of an empty function; the one figure that is not over a bare call."""
+    """Call an empty function: the one figure that is not over a bare call."""
     return per_call("work()", baseline="pass")
 
 
@@ -19,7 +19,7 @@ def bare_await() -> Sampler:
 
 
 def decorated() -> Sampler:
-    return per_call("f()", f=_floor(work))
+    return per_call("f()", f=with_two_readings(work))
 
 
 def coroutine() -> Sampler:
@@ -33,22 +33,22 @@ def coroutine() -> Sampler:
 
 
 def one_thread() -> Sampler:
-    return in_threads(1, "f()", f=_floor(work))
+    return in_threads(1, "f()", f=with_two_readings(work))
 
 
 def eight_threads() -> Sampler:
-    return in_threads(8, "f()", f=_floor(work))
+    return in_threads(8, "f()", f=with_two_readings(work))
 
 
 def one_thread_wall() -> Sampler:
-    return in_threads(1, "f()", f=_floor(work), clock=perf_counter)
+    return in_threads(1, "f()", f=with_two_readings(work), clock=perf_counter)
 
 
 def eight_threads_wall() -> Sampler:
-    return in_threads(8, "f()", f=_floor(work), clock=perf_counter)
+    return in_threads(8, "f()", f=with_two_readings(work), clock=perf_counter)
 
 
-def _floor(target: Any) -> Any:
+def with_two_readings(target: Any) -> Any:
     @wraps(target)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         started = perf_counter()

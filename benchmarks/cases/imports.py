@@ -21,7 +21,7 @@ def ours() -> Sampler:
 
 
 def ours_cpu_time() -> Sampler:
-    """CPU time of the same, which other processes on the machine do not lengthen."""
+    """Measure CPU time of the same, which other processes on the machine do not lengthen."""
     return _over_bare("import mnemoscope", cpu_time=True)
 
 
@@ -29,12 +29,16 @@ def prometheus() -> Sampler:
     return _over_bare("import prometheus_client")
 
 
+def prometheus_cpu_time() -> Sampler:
+    return _over_bare("import prometheus_client", cpu_time=True)
+
+
 def opentelemetry() -> Sampler:
     return _over_bare("import opentelemetry.sdk.metrics")
 
 
 def foreign_modules() -> Sampler:
-    """How many top-level modules are neither ours nor the standard library's."""
+    """Count top-level modules that are neither ours nor the standard library's."""
 
     def sample() -> float:
         done = subprocess.run([*_python(_LIST_MODULES)], capture_output=True, text=True, check=True, cwd="/")

@@ -18,19 +18,19 @@ SAMPLES = HISTOGRAMS * (len(BOUNDS) + 3)  # and +Inf, count and sum
 
 
 def children(count: int = HISTOGRAMS) -> list[str]:
-    """The values of the one label."""
+    """Return the values of the one label."""
     return [f"shard-{number:04}" for number in range(count)]
 
 
 def spread_durations() -> Iterator[float]:
-    """Durations without end that fall into many buckets of an index write: their median is 20 ms, the spread wide."""
+    """Return durations without end that fall into many buckets of an index write: median 20 ms, the spread wide."""
     chance = random.Random(1)
     # More than a library can have learnt by heart when they come round again.
     return cycle([chance.lognormvariate(math.log(0.02), 1.0) for _ in range(20_000)])
 
 
 def our_metric(name: str, bounds: tuple[float, ...]) -> Any:
-    """A histogram of ours with these bounds and one open label, `shard`."""
+    """Return a histogram of ours with these bounds and one open label, `shard`."""
     from mnemoscope import catalog
 
     return catalog.Metric(
@@ -45,7 +45,7 @@ def our_metric(name: str, bounds: tuple[float, ...]) -> Any:
 
 
 def recorded(page: bytes, word: str) -> float:
-    """Observations that a page in the text format shows for the histograms with `word` in their names."""
+    """Count the observations that a page in the text format shows for the histograms with `word` in their names."""
     counts = (line.rsplit(b" ", 1) for line in page.splitlines() if b"_count{" in line and not line.startswith(b"#"))
     return sum(float(value) for series, value in counts if word.encode() in series.partition(b"{")[0])
 

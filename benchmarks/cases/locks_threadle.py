@@ -9,5 +9,5 @@ from .locks import CALLS, NAME
 
 
 def tracked_lock() -> Sampler:
-    """Its lock is no context manager."""
+    """Call its methods: its lock is no context manager."""
     return per_call(CALLS, lock=TrackedLock(NAME))

@@ -1,87 +1,109 @@
-"""Bytes that one more histogram of 15 buckets takes: what tracemalloc sees for 1,000 of them, by 1,000.
+"""Bytes that one more histogram of 15 buckets takes: what tracemalloc sees for many of them, by their number.
 
-The label values belong to the service and are made before. Each child has got one observation and one scrape.
+The label values belong to the service and are made before. Each histogram has got one observation and one scrape,
+and some of them traffic since.
 """
 
 from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..percall import Sampler, scaled
 from .load import BOUNDS, children, our_metric
 
 CHILDREN = scaled(1_000)
+BUSY = scaled(2_000)
 FINITE_BOUNDS = (*BOUNDS, 7.5, 10.0)  # and +Inf, so 15 buckets
+ROUNDS_OF_TRAFFIC = 7
+"""How often a journal of ours fills up."""
 
 
 def ours() -> Sampler:
-    """After a snapshot, which folds what was recorded into the buckets."""
-    return _per_child(lambda: _our_children(rendered=False))
+    """Measure after a snapshot, which folds what was recorded into the buckets."""
+    return _each(CHILDREN, _ours)
 
 
 def ours_rendered() -> Sampler:
-    """With what the text exporter keeps to render the next scrape faster."""
-    return _per_child(lambda: _our_children(rendered=True))
-
-
-def ours_between_scrapes() -> Sampler:
-    """At most: 512 recordings since the last fold, each a float of its own."""
-    return _per_child(lambda: _our_children(rendered=False, recordings=512))
+    """Measure with what the text exporter keeps to render the next scrape faster."""
+    return _each(CHILDREN, lambda names: _ours(names, rendered=True))
 
 
 def prometheus() -> Sampler:
-    return _per_child(_prometheus_children)
+    return _each(CHILDREN, _prometheus)
 
 
-def _per_child(make: Callable[[], Any]) -> Sampler:
+def ours_under_traffic() -> Sampler:
+    """Measure them at their largest: one recording more would be folded into the buckets with those that wait."""
+    return _each(BUSY, lambda names: _ours(names, recordings=traffic()))
+
+
+def ours_rendered_under_traffic() -> Sampler:
+    return _each(BUSY, lambda names: _ours(names, rendered=True, recordings=traffic()))
+
+
+def prometheus_under_traffic() -> Sampler:
+    return _each(BUSY, lambda names: _prometheus(names, recordings=traffic()))
+
+
+def traffic() -> int:
+    """Return several hundred recordings, the last of which fill a journal of ours up to its limit."""
+    from mnemoscope.instrumentation.journal import LIMIT
+
+    return ROUNDS_OF_TRAFFIC * LIMIT - 1
+
+
+def _each(count: int, make: Callable[[list[str]], Any]) -> Sampler:
+    names = children(count)
+
     def sample() -> float:
-        make()  # what is made once, whatever the number of children, is not theirs
+        make(names[:1])  # what is made once, whatever the number of histograms, is not theirs
         gc.collect()
         tracemalloc.start()
         try:
             before, _ = tracemalloc.get_traced_memory()
-            kept = make()
+            kept = make(names)
             gc.collect()
             after, _ = tracemalloc.get_traced_memory()
             del kept
         finally:
             tracemalloc.stop()
-        return (after - before) / CHILDREN
+        return (after - before) / count
 
     return sample
 
 
-_NAMES = children(CHILDREN)
-
-
-def _our_children(*, rendered: bool, recordings: int = 0) -> Any:
+def _ours(names: list[str], *, rendered: bool = False, recordings: int = 0) -> Any:
     from mnemoscope.instrumentation import Registry
     from mnemoscope.instrumentation.exporters.text import render_text
 
-    registry = Registry(max_label_sets=CHILDREN)
+    registry = Registry(max_label_sets=len(names))
     metric = our_metric("shard.duration", FINITE_BOUNDS)
-    for name in _NAMES:
-        registry.histogram(metric, shard=name).observe(0.02)
+    every = [registry.histogram(metric, shard=name) for name in names]
+    _record(every)
     snapshot = registry.snapshot()
     if rendered:
         for _ in render_text(snapshot):
             pass
-    for name in _NAMES:
-        series = registry.histogram(metric, shard=name)
-        for number in range(recordings):
-            series.observe(number * 0.001)
+    _record(every, recordings)
     return registry, metric
 
 
-def _prometheus_children() -> Any:
+def _prometheus(names: list[str], recordings: int = 0) -> Any:
     from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
     registry = CollectorRegistry()
     histogram = Histogram("shard_seconds", "Shards", ["shard"], buckets=FINITE_BOUNDS, registry=registry)
-    for name in _NAMES:
-        histogram.labels(name).observe(0.02)
+    every = [histogram.labels(name) for name in names]
+    _record(every)
     generate_latest(registry)
+    _record(every, recordings)
     return registry
+
+
+def _record(every: Sequence[Any], recordings: int = 1) -> None:
+    for series in every:
+        for number in range(recordings):
+            series.observe(0.02 + number * 0.001)  # a float of its own for each

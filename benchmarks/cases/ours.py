@@ -22,13 +22,28 @@ def coroutine() -> Sampler:
 
 
 def inline_block() -> Sampler:
-    """The probe is named where it is used, as services write it."""
+    """Name the probe where it is used, as services write it."""
     return per_call("with scope.index_write('spatiotemporal'): work()", scope=scope)
 
 
 def kept_block() -> Sampler:
-    """The probe is made once and entered again and again."""
+    """Make the probe once and enter it again and again."""
     return per_call("with probe: work()", probe=scope.index_write(INDEX))
+
+
+def nested_block() -> Sampler:
+    """Enter one kept probe again before it is left."""
+    both = per_call("with probe, probe: work()", probe=scope.index_write(INDEX))
+    return lambda: both() / 2
+
+
+def shared_block() -> Sampler:
+    return in_threads(8, "with probe: work()", probe=scope.index_write(INDEX))
+
+
+def storage_decorated() -> Sampler:
+    """Decorate with a probe that records more than a duration by outcome: its wrapper makes an operation each call."""
+    return per_call("f()", f=scope.storage("turso", "store_episode")(work))
 
 
 def observe() -> Sampler:
@@ -61,7 +76,7 @@ def counter_by_labels() -> Sampler:
 
 
 def in_flight() -> Sampler:
-    """In-flight count and its peak, with the duration and the outcome: all that `completion` records."""
+    """Record in-flight count, its peak, the duration and the outcome: all that `completion` records."""
     return per_call("f()", f=scope.completion()(work))
 
 

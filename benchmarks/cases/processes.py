@@ -1,4 +1,6 @@
-"""Scrapes over the files of several processes: eight at work with 700 histograms each, or 800 that have ended.
+"""Several processes that share files: scrapes over eight at work with 700 histograms each, or 800 that have ended.
+
+And what eight cost that have nothing to do.
 
 The recording processes are forked from the worker, whose environment names the directory, as a server that has
 loaded its application forks its own.
@@ -13,11 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..percall import Sampler, scaled
+from ..percall import LOAD, Sampler, scaled
 from .load import BOUNDS, HISTOGRAMS, children, our_metric, recorded, require_files
 
 LIVE_WORKERS = 8
 DEAD_WORKERS = scaled(800)
+IDLE_SECONDS = 5.0 * LOAD
 MILLISECONDS = 1e3
 _FORK = multiprocessing.get_context("fork")
 
@@ -32,14 +35,15 @@ class Workers:
         importlib.import_module(library.module)  # once, not in each of 800 processes
         self._library = library
         self._recorded = 0
-        # Whoever stays waits for the end of this pipe, which comes even if this process is killed.
+        # A process that stays waits for the end of this pipe, which comes even if this process is killed.
         self._wait, self._hold = os.pipe()
 
-    def stay(self, record: Record) -> None:
-        """A process that has recorded when this returns, and lives as long as this one."""
+    def stay(self, record: Record) -> int:
+        """Fork a process that has recorded when this returns, and lives as long as this one; return its id."""
         self._recorded += 1
         heard, tell = os.pipe()
-        if os.fork() == 0:
+        process = os.fork()
+        if process == 0:
             try:
                 os.close(self._hold)
                 record()
@@ -53,9 +57,10 @@ class Workers:
             if answer.read(1) != b"1":
                 raise RuntimeError("a recording process failed")
         require_files(self._library.variable)
+        return process
 
     def end(self, record: Record) -> None:
-        """A process that has recorded and ended when this returns; no hook of a server is told."""
+        """Fork a process that has recorded and ended when this returns; no hook of a server is told."""
         self._recorded += 1
         child = _FORK.Process(target=record)
         child.start()
@@ -64,7 +69,7 @@ class Workers:
             raise RuntimeError("a recording process failed")
 
     def scrape(self, word: str, each: int) -> Sampler:
-        """Milliseconds of CPU time for one page over all processes.
+        """Return milliseconds of CPU time for one page over all processes.
 
         The page must show the `each` observations of every process in the histograms with `word` in their names:
         a scrape that has lost some is fast for nothing.
@@ -109,7 +114,7 @@ def our_dead() -> Sampler:
 
 
 def our_first_after_dead() -> Sampler:
-    """The scrape that meets 800 more dead workers, and may clean up after them."""
+    """Time the scrape that meets 800 more dead workers, and may clean up after them."""
     workers = Workers(OURS)
     workers.stay(OURS.work)
     scrape = workers.scrape("index_write", 1)
@@ -128,6 +133,32 @@ def prometheus_none_dead() -> Sampler:
 
 def prometheus_dead() -> Sampler:
     return _after(DEAD_WORKERS, PROMETHEUS)
+
+
+def our_idle() -> Sampler:
+    return _idle(OURS)
+
+
+def prometheus_idle() -> Sampler:
+    return _idle(PROMETHEUS)
+
+
+def _idle(library: Library) -> Sampler:
+    """Return CPU seconds a minute of eight processes together, each of which has recorded once."""
+    workers = Workers(library)
+    processes = [workers.stay(library.work) for _ in range(LIVE_WORKERS)]
+
+    def sample() -> float:
+        before = sum(map(cpu_seconds, processes))
+        time.sleep(IDLE_SECONDS)
+        return (sum(map(cpu_seconds, processes)) - before) / IDLE_SECONDS * 60.0
+
+    return sample
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time that another process has used so far, by the clock of clock_getcpuclockid(3) on Linux."""
+    return time.clock_gettime(~process << 3 | 2)
 
 
 def _eight(library: Library) -> Sampler:

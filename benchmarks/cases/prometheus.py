@@ -13,14 +13,14 @@ BUCKETS = catalog.INDEX_WRITE.buckets
 
 
 def histogram() -> Histogram:
-    """As many labels and bounds as our index write has; what is observed here falls below the first bound."""
+    """Make one with the labels and bounds of our index write; what is observed here falls below the first bound."""
     return Histogram(
         "index_write_seconds", "Index writes", ["index", "outcome"], buckets=BUCKETS, registry=CollectorRegistry()
     )
 
 
 def labels_time() -> Sampler:
-    """`labels().time()` as a block: its cheapest form, without a call around it and without an outcome."""
+    """Use `labels().time()` as a block: its cheapest form, without a call around it and without an outcome."""
     return per_call("with h.labels('spatiotemporal', 'ok').time(): work()", h=histogram())
 
 

@@ -270,7 +270,7 @@ def test_contract_moves_a_board_to_the_root_when_the_folder_is_left_out(grafana:
     grafana.folders["f"] = "F"
     document = {"uid": "u", "title": "t", "version": 0}
     for body in ({"dashboard": document, "folderUid": "f"}, {"dashboard": document, "overwrite": True}):
-        assert httpx.post(f"{grafana.url}/api/dashboards/db", json=body, headers=headers).status_code == 200
+        assert httpx.post(f"{grafana.url}/api/dashboards/db", json=body, headers=headers, timeout=60).status_code == 200
     assert grafana.stored["u"].folder == ""
 
 

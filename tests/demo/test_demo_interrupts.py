@@ -24,7 +24,7 @@ with interrupts.as_exceptions():
         input()
         print("clean", flush=True)
 """
-SECONDS = 30
+SECONDS = 60
 
 
 @pytest.mark.parametrize(

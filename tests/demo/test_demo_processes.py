@@ -16,7 +16,7 @@ import pytest
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.examples.demo import processes
 
-SECONDS = 20.0
+SECONDS = 60.0
 FOREVER = [sys.executable, "-c", "import signal; signal.pause()"]
 
 

@@ -18,7 +18,7 @@ from mnemoscope.examples.demo.prometheus import PrometheusServer, Target, scrape
 
 pytestmark = pytest.mark.prometheus
 
-SECONDS = 30.0
+SECONDS = 60.0
 RULES = """
 groups:
   - name: example
@@ -55,7 +55,7 @@ def test_it_scrapes_evaluates_and_answers(prometheus_server: Callable[..., Prome
 
 def test_a_person_finds_its_pages(prometheus_server: Callable[..., PrometheusServer]) -> None:
     server = prometheus_server()
-    page = httpx.get(server.url, follow_redirects=True)
+    page = httpx.get(server.url, follow_redirects=True, timeout=60)
     assert page.status_code == 200
     assert "<title>Prometheus" in page.text
 

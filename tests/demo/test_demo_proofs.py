@@ -19,7 +19,7 @@ from mnemoscope.examples.episodic_memory.faults import Faults
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.settings import Settings
 
-SECONDS = 30.0
+SECONDS = 60.0
 SETTINGS = Settings(scrape_interval="1s", rate_window="15s")
 StartPrometheus = Callable[..., PrometheusServer]
 

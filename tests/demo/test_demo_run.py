@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
 
-SECONDS = 60
+SECONDS = 180
 COMMAND = [str(Path(sys.executable).with_name("mnemoscope")), "demo"]
 
 

@@ -267,7 +267,7 @@ def test_searches_at_once_share_the_index_and_find_what_each_alone_finds(concurr
     def search(number: int) -> list[Hit]:
         return index.search(embed(texts[number]), 3)
 
-    found = concurrently.threads(search, 50, within=5)
+    found = concurrently.threads(search, 50, within=60)
     assert [[hit.key for hit in hits] for hits in found] == [[hit.key for hit in hits] for hits in alone]
 
 

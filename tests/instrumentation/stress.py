@@ -1,7 +1,7 @@
 """Threads, a signal handler, finalisers, scrapes and forks, all recording at once: `python stress.py SECONDS`.
 
 It ends with the totals compared to what each recorder counted for itself, exit code 0 if all agree. A deadlock
-ends it too: after half a minute more, every thread's stack is printed and the exit code is 1.
+ends it too: after three minutes more, every thread's stack is printed and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SWITCH_SECONDS = 1e-6
 SIGNAL_SECONDS = 0.002
 FORK_SECONDS = 0.05
 CHILD_RECORDINGS = 2_000
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 180
 VALUE = 0.25  # its sums are exact, so that a torn read shows
 
 

@@ -19,7 +19,7 @@ from mnemoscope.instrumentation.locks.watchdog import watchdog
 a, b, c = Lock("a"), Lock("b"), Lock("c")
 
 def until(condition):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

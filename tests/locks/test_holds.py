@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from thread_samples import PATIENCE
 
 from mnemoscope.instrumentation.locks.holds import Holds
 
@@ -36,7 +37,8 @@ def test_holds_that_others_end_are_each_ended_once() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
     assert not failures
     assert len(ended) == THREADS * EACH
     assert min(ended) >= 0
@@ -62,7 +64,7 @@ def test_the_longest_hold_of_another_thread_is_the_one_that_is_ended() -> None:
     def hold() -> None:
         holds.begin()
         idents.append(threading.get_ident())
-        alive.wait(10)
+        alive.wait(PATIENCE)
 
     threads = [threading.Thread(target=hold) for _ in range(2)]
     for number, thread in enumerate(threads):

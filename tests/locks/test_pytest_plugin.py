@@ -270,7 +270,7 @@ def worker():
 @pytest.mark.parametrize("n", range(5))
 def test_beside_it(worker, n):
     taken.clear()
-    assert taken.wait(5)
+    assert taken.wait(60)
 """,
         "--lock-order",
     )

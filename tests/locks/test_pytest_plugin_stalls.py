@@ -13,7 +13,7 @@ OPTIONS = ("--lock-order", "--lock-stall=0.3")
 DEADLOCK = """
 def crosswise(first, second, ready):
     with first:
-        ready.wait(10)
+        ready.wait(60)
         with second:
             pass
 
@@ -73,19 +73,19 @@ def test_a_wait_that_is_only_long_fails_as_a_stall(run: Run) -> None:
     result = run(
         """
 def test_long():
-    taken = threading.Event()
+    taken, over = threading.Event(), threading.Event()
     def hold():
         with a:
             taken.set()
-            until(lambda: watchdog.incidents)
-            time.sleep(0.5)  # else the wait might end by itself at the moment in which it is ended
+            over.wait(60)
     thread = threading.Thread(target=hold, name="holder")
     thread.start()
-    taken.wait(10)
+    taken.wait(60)
     try:
         with a:
             pass
     finally:
+        over.set()
         thread.join()
 
 def test_short():
@@ -135,7 +135,7 @@ def busy():
     over = threading.Event()
     def hold():
         with a:
-            over.wait(20)
+            over.wait(60)
     threads = [threading.Thread(target=hold), threading.Thread(target=lambda: a.acquire() and a.release())]
     threads[0].start()
     until(a.locked)
@@ -225,7 +225,7 @@ def test_itself():
             until(lambda: watchdog.incidents)
     thread = threading.Thread(target=hold)
     thread.start()
-    taken.wait(10)
+    taken.wait(60)
     with a:
         thread.join()
 """,

@@ -8,39 +8,93 @@ import logging
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from thread_samples import PATIENCE, read, running, until, waiting
+from thread_samples import PATIENCE, blocked, read, running, until, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.watchdog import Watchdog, watchdog
+from mnemoscope.instrumentation.locks.interrupt import Interruptible
+from mnemoscope.instrumentation.locks.watchdog import Incident, Watchdog, watchdog
 from mnemoscope.instrumentation.registry import Registry
 
 
+class Enough(Exception):
+    """Ends a wait that would not end."""
+
+
 @pytest.fixture(autouse=True)
-def impatient() -> Iterator[None]:
-    """A watchdog that takes 50 ms for long; as it was before, afterwards."""
+def patient() -> Iterator[None]:
+    """A watchdog to which no wait is long before the test says so; as it was before, afterwards."""
     before = watchdog.limit
     watchdog.incidents.clear()
-    scope.configure_locks(stall_seconds=0.05)
+    scope.configure_locks(stall_seconds=3600)
     yield
     scope.configure_locks(stall_seconds=before)
     watchdog.incidents.clear()
 
 
-def cross(first: Any, second: Any, meeting: threading.Barrier, timeout: float) -> None:
-    """Take one, meet, and ask for the other for so long."""
+def lose_patience() -> None:
+    """From now on every wait under way is too long."""
+    scope.configure_locks(stall_seconds=0.001)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Waits until the watchdog has looked three more times."""
+    looked: list[None] = []
+    look = watchdog.look
+
+    def counted() -> list[Incident]:
+        found = look()
+        looked.append(None)
+        return found
+
+    def three_more() -> None:
+        goal = len(looked) + 3
+        until(lambda: len(looked) >= goal)
+
+    monkeypatch.setattr(watchdog, "look", counted)
+    return three_more
+
+
+@contextmanager
+def interrupted(registry: Registry, waits: int, found: Callable[[], object]) -> Iterator[None]:
+    """Let the main thread deadlock in the block: once so many wait, patience is lost, and after `found` it goes on."""
+    main = threading.get_ident()
+
+    def end() -> None:
+        try:
+            waiting(registry, waits)
+            lose_patience()
+            found()
+            until(lambda: blocked(main))
+        finally:
+            block.interrupt(Enough())
+
+    with running(end), pytest.raises(Enough), Interruptible() as block:
+        yield
+
+
+def cross(first: Any, second: Any, meeting: threading.Barrier) -> None:
+    """Take one, meet, and ask for the other."""
     with first:
         meeting.wait()
-        if second.acquire(timeout=timeout):
-            second.release()
+        with second:
+            pass
+
+
+def deadlocked(registry: Registry) -> bool:
+    return read(registry, catalog.LOCK_DEADLOCKS) == 1
 
 
 @pytest.mark.parametrize("kind", ["Lock", "RLock", "observed", "RWLock"])
-def test_two_threads_that_wait_for_each_other_are_one_deadlock(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_two_threads_that_wait_for_each_other_are_one_deadlock(
+    kind: str, caplog: pytest.LogCaptureFixture, looks: Callable[[], None]
+) -> None:
     registry = Registry()
 
     def make(name: str) -> Any:
@@ -52,21 +106,27 @@ def test_two_threads_that_wait_for_each_other_are_one_deadlock(kind: str, caplog
     a, b = make("a"), make("b")
     assert read(registry, catalog.LOCK_DEADLOCKS) == 0
     meeting = threading.Barrier(2, timeout=PATIENCE)
+
+    def found() -> None:
+        until(lambda: deadlocked(registry))
+        looks()
+
     with (
         caplog.at_level(logging.WARNING, "mnemoscope"),
-        running(lambda: cross(a, b, meeting, 1.0), lambda: cross(b, a, meeting, 1.0)),
+        running(lambda: cross(a, b, meeting)),
+        interrupted(registry, 2, found),
     ):
-        until(lambda: read(registry, catalog.LOCK_DEADLOCKS) == 1)
-        threading.Event().wait(0.2)  # several more looks of the watchdog
+        cross(b, a, meeting)
     assert read(registry, catalog.LOCK_DEADLOCKS) == 1
     assert read(registry, catalog.LOCK_STALLS) == 0
     (incident,) = watchdog.incidents
     assert incident.kind == "deadlock"
     assert {wait.lock for wait in incident.waits} == {"a", "b"}
+    assert {wait.by for wait in incident.waits} == {holder for wait in incident.waits for holder, _ in wait.holders}
     for wait in incident.waits:
         assert "cross" in wait.stack[-1]
         ((holder, stack),) = wait.holders
-        assert holder.startswith("thread Thread-")
+        assert holder.startswith(("thread Thread-", "thread MainThread"))
         assert "cross" in stack[-1]
     assert caplog.text.count("deadlock: ") == 1
 
@@ -74,12 +134,14 @@ def test_two_threads_that_wait_for_each_other_are_one_deadlock(kind: str, caplog
 def test_a_thread_that_waits_for_itself_is_a_deadlock() -> None:
     registry = Registry()
     lock = scope.Lock("episodes", registry=registry)
-    with running(lambda: (lock.acquire(), lock.acquire(timeout=0.5))):
-        until(lambda: read(registry, catalog.LOCK_DEADLOCKS) == 1)
+    with interrupted(registry, 1, lambda: until(lambda: deadlocked(registry))), lock:
+        lock.acquire()
     assert read(registry, catalog.LOCK_STALLS) == 0
 
 
-def test_a_long_hold_is_a_stall_for_each_who_waits_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_hold_is_a_stall_for_each_who_waits_and_is_logged_once(
+    caplog: pytest.LogCaptureFixture, looks: Callable[[], None]
+) -> None:
     registry = Registry()
     lock = scope.Lock("episodes", registry=registry)
 
@@ -90,11 +152,14 @@ def test_a_long_hold_is_a_stall_for_each_who_waits_and_is_logged_once(caplog: py
     with caplog.at_level(logging.WARNING, "mnemoscope"), running(use, use, use):
         pass
     lock.acquire()
-    with caplog.at_level(logging.WARNING, "mnemoscope"), running(use, use, use):
-        waiting(registry, 3)
-        until(lambda: read(registry, catalog.LOCK_STALLS, lock="episodes") == 3)
-        threading.Event().wait(0.2)  # several more looks of the watchdog
-        lock.release()
+    with caplog.at_level(logging.WARNING, "mnemoscope"), running(use):
+        waiting(registry, 1)
+        lose_patience()
+        until(lambda: read(registry, catalog.LOCK_STALLS, lock="episodes") == 1)
+        with running(use, use):
+            until(lambda: read(registry, catalog.LOCK_STALLS, lock="episodes") == 3)
+            looks()
+            lock.release()
     assert read(registry, catalog.LOCK_STALLS) == 3
     assert read(registry, catalog.LOCK_DEADLOCKS) == 0
     assert {incident.kind for incident in watchdog.incidents} == {"stall"}
@@ -108,10 +173,17 @@ def test_who_waits_behind_a_deadlock_stalls() -> None:
     registry = Registry()
     a, b = scope.Lock("a", registry=registry), scope.Lock("b", registry=registry)
     meeting = threading.Barrier(2, timeout=PATIENCE)
-    with running(lambda: cross(a, b, meeting, 1.0), lambda: cross(b, a, meeting, 1.0)):
-        until(lambda: read(registry, catalog.LOCK_DEADLOCKS) == 1)
-        with running(lambda: a.acquire(timeout=0.3)):
-            until(lambda: read(registry, catalog.LOCK_STALLS, lock="a") == 1)
+
+    def behind() -> None:
+        until(lambda: deadlocked(registry))
+        with a:
+            pass
+
+    with (
+        running(lambda: cross(a, b, meeting), behind),
+        interrupted(registry, 2, lambda: until(lambda: read(registry, catalog.LOCK_STALLS, lock="a") == 1)),
+    ):
+        cross(b, a, meeting)
     assert read(registry, catalog.LOCK_DEADLOCKS) == 1
 
 
@@ -119,22 +191,24 @@ def test_a_cycle_through_readers_and_a_writer_in_line_is_found() -> None:
     registry = Registry()
     index, lock = scope.RWLock("index", registry=registry), scope.Lock("episodes", registry=registry)
 
-    def reader_first() -> None:
-        with index.read():
-            until(lambda: lock.locked() and read(registry, catalog.LOCK_WAITERS, mode="write") == 1)
-            lock.acquire(timeout=1.0)
-
     def reader_last() -> None:
         with lock:
             until(lambda: read(registry, catalog.LOCK_WAITERS, mode="write") == 1)
-            index.acquire_read(timeout=1.0)
+            with index.read():
+                pass
 
     def writer() -> None:
         until(lambda: index.readers == 1)
-        index.acquire_write(timeout=1.0)
+        with index.write():
+            pass
 
-    with running(reader_first, reader_last, writer):
-        until(lambda: read(registry, catalog.LOCK_DEADLOCKS) == 1)
+    with (
+        running(reader_last, writer),
+        interrupted(registry, 3, lambda: until(lambda: deadlocked(registry))),
+        index.read(),
+    ):
+        until(lambda: lock.locked() and read(registry, catalog.LOCK_WAITERS, mode="write") == 1)
+        lock.acquire()
     (deadlock,) = [incident for incident in watchdog.incidents if incident.kind == "deadlock"]
     assert sorted((wait.lock, wait.mode) for wait in deadlock.waits) == [
         ("episodes", "exclusive"),
@@ -146,15 +220,18 @@ def test_a_cycle_through_readers_and_a_writer_in_line_is_found() -> None:
 def test_a_semaphore_that_nobody_gives_back_is_only_a_stall() -> None:
     registry = Registry()
     permits = scope.Semaphore(0, "connections", registry=registry)
-    with running(lambda: permits.acquire(timeout=0.5)):
+    with running(permits.acquire):
+        waiting(registry)
+        lose_patience()
         until(lambda: read(registry, catalog.LOCK_STALLS, lock="connections") == 1)
+        permits.release()
     assert read(registry, catalog.LOCK_DEADLOCKS) == 0
 
 
 def test_short_waits_are_no_incident() -> None:
     registry = Registry()
     lock = scope.Lock("episodes", registry=registry)
-    looking = Watchdog(limit=60.0)
+    looking = Watchdog(limit=3600.0)
     lock.acquire()
     with running(lambda: lock.acquire()):
         waiting(registry)
@@ -166,7 +243,7 @@ def test_short_waits_are_no_incident() -> None:
 def test_what_is_known_is_served_only_where_that_is_switched_on() -> None:
     registry = Registry()
     lock = scope.Lock("episodes", registry=registry)
-    with lock, running(lambda: lock.acquire(timeout=1.0) and lock.release()):
+    with lock, running(lambda: lock.acquire() and lock.release()) as threads:
         waiting(registry)
         with (
             scope.serve(0, registry=registry, debug_locks=True) as server,
@@ -178,6 +255,7 @@ def test_what_is_known_is_served_only_where_that_is_switched_on() -> None:
             urllib.request.urlopen(f"{closed.url}/debug/locks")
         (wait,) = document["waiting"]
         lock.release()
+        threads[0].join()
         lock.acquire()
     assert (wait["lock"], wait["blocked_by"]) == ("episodes", ["thread MainThread"])
     assert wait["seconds"] >= 0
@@ -191,9 +269,14 @@ def test_a_blocked_event_loop_is_seen_too() -> None:
     lock = scope.Lock("episodes", registry=registry)
 
     async def blocks() -> None:
-        lock.acquire(timeout=1.0)  # not awaited: the loop stands still meanwhile
+        with lock:  # not awaited: the loop stands still meanwhile
+            pass
 
-    with lock, running(lambda: asyncio.run(blocks())):
+    lock.acquire()
+    with running(lambda: asyncio.run(blocks())):
+        waiting(registry)
+        lose_patience()
         until(lambda: read(registry, catalog.LOCK_STALLS, lock="episodes") == 1)
+        lock.release()
     (wait,) = watchdog.incidents[-1].waits
     assert "blocks" in wait.stack[-1]

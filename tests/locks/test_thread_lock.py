@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -23,18 +24,23 @@ each_lock = pytest.mark.parametrize("make", LOCKS)
 
 
 @each_lock
-def test_a_lock_that_is_free_counts_a_wait_of_zero_and_a_hold(make: Callable[..., Any]) -> None:
+def test_a_lock_that_is_free_counts_a_wait_of_zero_and_a_hold(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(sys.modules[make.__module__], "perf_counter", lambda: now)
     registry = Registry()
     lock = make("episodes", registry=registry)
     for _ in range(3):
         with lock:
-            pass
+            now += 2.0**-20
     assert lock.acquire()
+    now += 0.5
     lock.release()
     assert read(registry, catalog.LOCK_WAIT, lock="episodes", mode="exclusive") == 4
     assert read(registry, catalog.LOCK_HOLD, lock="episodes", mode="exclusive") == 4
     assert seconds(registry, catalog.LOCK_WAIT) == 0
-    assert 0 < seconds(registry, catalog.LOCK_HOLD) < 1
+    assert seconds(registry, catalog.LOCK_HOLD) == 0.5 + 3 * 2.0**-20
     assert read(registry, catalog.LOCK_CONTENDED) == 0
 
 
@@ -65,12 +71,28 @@ def test_a_wait_is_seen_while_it_lasts_and_recorded_afterwards(make: Callable[..
 def test_the_peak_of_waiters_outlives_them(make: Callable[..., Any]) -> None:
     registry = Registry()
     lock = make("episodes", registry=registry)
+
+    def use() -> None:
+        with lock:
+            pass
+
     lock.acquire()
-    with running(*[lambda: lock.acquire(timeout=0.05)] * 3):
+    with running(use, use, use):
         waiting(registry, 3)
+        lock.release()
     assert read(registry, catalog.LOCK_WAITERS) == 0
     assert read(registry, catalog.LOCK_WAITERS_PEAK) == 3
-    assert read(registry, catalog.LOCK_TIMEOUTS) == 3
+
+
+@each_lock
+def test_a_wait_that_reaches_its_limit_is_a_timeout(make: Callable[..., Any]) -> None:
+    registry = Registry()
+    lock = make("episodes", registry=registry)
+    got: list[bool] = []
+    with lock, running(*[lambda: got.append(lock.acquire(timeout=0.01))] * 3):
+        pass
+    assert got == [False] * 3
+    assert read(registry, catalog.LOCK_TIMEOUTS) == read(registry, catalog.LOCK_CONTENDED) == 3
 
 
 @each_lock
@@ -289,7 +311,7 @@ def test_a_wait_that_a_signal_breaks_off_is_no_longer_counted_as_one() -> None:
 def test_a_forked_child_starts_with_no_waits_and_can_use_a_lock_that_was_free() -> None:
     registry = Registry()
     lock, busy = scope.Lock("free", registry=registry), scope.Lock("busy", registry=registry)
-    with busy, running(lambda: busy.acquire(timeout=5) and busy.release()):
+    with busy, running(lambda: busy.acquire() and busy.release()) as threads:
         waiting(registry)
         child = os.fork()
         if child == 0:
@@ -302,6 +324,7 @@ def test_a_forked_child_starts_with_no_waits_and_can_use_a_lock_that_was_free() 
             os._exit(0 if ok else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         busy.release()
+        threads[0].join()
         busy.acquire()
 
 

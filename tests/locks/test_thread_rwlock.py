@@ -122,17 +122,27 @@ def test_neither_side_starves_while_the_other_never_stops(first: str) -> None:
 
 def test_readers_behind_a_writer_that_gives_up_go_on() -> None:
     registry, lock = make()
-    done = threading.Event()
+    enough = threading.Event()
+    got: list[bool] = []
+
+    def write() -> None:
+        while not enough.is_set():
+            got.append(lock.acquire_write(timeout=0.05))
 
     def read_() -> None:
         with lock.read():
-            done.set()
+            pass
 
-    with lock.read(), running(lambda: lock.acquire_write(timeout=0.2)):
-        waiting(registry, 1)
+    def one_has_waited() -> bool:
         with running(read_):
-            assert done.wait(PATIENCE)
+            pass
+        return read(registry, catalog.LOCK_CONTENDED, mode="read") > 0
+
+    with lock.read(), running(write):
+        until(one_has_waited)
         assert lock.held() == "read"
+        enough.set()
+    assert not any(got)
 
 
 def test_taking_it_again_follows_the_rules() -> None:
@@ -221,9 +231,12 @@ def test_nobody_reads_what_is_half_written() -> None:
 def test_it_says_who_is_where() -> None:
     registry, lock = make()
     assert "unlocked" in repr(lock)
-    with lock.read(), running(lambda: lock.acquire_write(timeout=0.05)):
+    lock.acquire_read()
+    with running(lambda: (lock.acquire_write(), lock.release_write())):
         waiting(registry, 1)
         assert "read-locked" in repr(lock)
         assert "waiting=1" in repr(lock)
         assert lock.readers == 1
-    until(lambda: "waiting=0" in repr(lock))
+        lock.release_read()
+    assert "unlocked" in repr(lock)
+    assert "waiting=0" in repr(lock)

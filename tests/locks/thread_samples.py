@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mnemoscope import catalog
+from mnemoscope.instrumentation.locks import hooks
 from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import HistogramPoint
 
-PATIENCE = 10.0
-"""Seconds after which a test that waits for something has failed."""
+PATIENCE = 60.0
+"""Seconds after which a test that waits for something has failed, however busy the machine."""
 
 
 def read(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
@@ -45,6 +47,12 @@ def until(condition: Callable[[], bool]) -> None:
 def waiting(registry: Registry, number: int = 1) -> None:
     """Wait until so many wait for locks of this registry."""
     until(lambda: read(registry, catalog.LOCK_WAITERS) == number)
+
+
+def blocked(thread: int) -> bool:
+    """Return whether a thread is in the blocking call of a wait for a lock, and no longer on its way into it."""
+    waits = any(wait.owner.thread == thread for wait in list(hooks.waits.values()))
+    return waits and sys._current_frames()[thread].f_code.co_name in ("get", "acquire", "_wait")
 
 
 @contextmanager
