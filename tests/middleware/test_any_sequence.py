@@ -12,7 +12,7 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from request_helpers import Requests
 
@@ -51,6 +51,7 @@ ASGI_STEPS = st.lists(
 
 @settings(deadline=None)
 @given(ASGI_STEPS, st.sampled_from(["", *FAILURES]))
+@example([("start", 200), ("refused", 0), ("disconnect", 0)], "")
 def test_any_sequence_of_asgi_messages_ends_as_the_model_says(steps: list[Step], ending: str) -> None:
     if ending:
         steps = [*steps, (ending, 0)]

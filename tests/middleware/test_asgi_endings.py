@@ -140,6 +140,11 @@ async def test_the_time_runs_to_the_last_byte_of_a_stream(registry: Registry, re
 
 def test_a_request_is_in_flight_from_its_arrival_to_its_last_byte(registry: Registry, requests: Requests) -> None:
     go_on, after = threading.Event(), threading.Event()
+    seen_after: list[object] = []
+
+    def background() -> None:
+        seen_after.append(scope.current_request())
+        after.wait(30)
 
     def body() -> Iterator[bytes]:
         yield b"first"
@@ -147,7 +152,7 @@ def test_a_request_is_in_flight_from_its_arrival_to_its_last_byte(registry: Regi
         yield b"last"
 
     def handler(request: Request) -> Response:
-        return StreamingResponse(body(), background=BackgroundTask(after.wait, 30))
+        return StreamingResponse(body(), background=BackgroundTask(background))
 
     with uvicorn_serving(observed(handler, registry)) as port:
         clients = [Client(port, "/x") for _ in range(3)]
@@ -166,6 +171,7 @@ def test_a_request_is_in_flight_from_its_arrival_to_its_last_byte(registry: Regi
             client.read_all()
 
     assert requests.counts == {("/x", "ok"): 3}
+    assert seen_after == [None] * 3
 
 
 def endless(seen: threading.Event) -> Handler:
@@ -405,6 +411,32 @@ async def test_an_answer_that_the_server_refused_does_not_end_the_request(
     await scope.ASGIMiddleware(app, registry=registry)(http_scope(), send, send)
 
     assert requests.only == ("unmatched", "error")
+
+
+async def test_a_disconnect_that_comes_while_the_last_byte_is_sent_is_none(
+    registry: Registry, requests: Requests
+) -> None:
+    """A server that has the last byte reports one to whatever still listens, even while its `send` waits."""
+    taken = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        listening = asyncio.create_task(receive())
+        await send({"type": "http.response.body", "body": b"all"})
+        assert listening.done()
+
+    async def receive() -> Any:
+        await taken.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            taken.set()
+            await asyncio.sleep(0.01)
+
+    await scope.ASGIMiddleware(app, registry=registry)(http_scope(), receive, send)
+
+    assert requests.only == ("unmatched", "ok")
 
 
 async def test_messages_and_exceptions_pass_as_they_are(registry: Registry) -> None:

@@ -155,19 +155,29 @@ async def test_a_bare_router_is_known_too(registry: Registry, requests: Requests
     assert requests.only == ("/episodes/{id}", "ok")
 
 
-@pytest.mark.parametrize("around", [True, False])
-async def test_what_a_middleware_answers_before_the_router_has_the_route_it_was_meant_for(
-    registry: Registry, requests: Requests, around: bool
-) -> None:
-    async def refuse(request: Request, call_next: Any) -> Response:
-        return PlainTextResponse("later", 503)
+class Refusing:
+    """A middleware that answers everything itself."""
 
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("later", 503)(scope, receive, send)
+
+
+@pytest.mark.parametrize("where", ["around both", "around the application", "within"])
+async def test_what_a_middleware_answers_before_the_router_has_the_route_it_was_meant_for(
+    registry: Registry, requests: Requests, where: str
+) -> None:
     app: Any = Starlette(routes=[Mount("/api", routes=[Route("/episodes/{id}", answer)])])
-    app.add_middleware(BaseHTTPMiddleware, dispatch=refuse)
-    if around:
-        app = scope.ASGIMiddleware(app, registry=registry)
+    if where == "around both":
+        app = scope.ASGIMiddleware(Refusing(app), registry=registry)
     else:
-        app.add_middleware(scope.ASGIMiddleware, registry=registry)
+        app.add_middleware(Refusing)
+        if where == "within":
+            app.add_middleware(scope.ASGIMiddleware, registry=registry)
+        else:
+            app = scope.ASGIMiddleware(app, registry=registry)
 
     assert await send(app, "/api/episodes/7", "/none") == [503, 503]
 

@@ -379,15 +379,38 @@ class Closing(io.BytesIO):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_body_of_flask_is_closed_as_often_as_without_us(method: str) -> None:
+@pytest.mark.parametrize("read", [True, False])
+def test_a_body_of_flask_is_closed_as_often_as_without_us(method: str, read: bool) -> None:
     counts = []
     for observe in (lambda response: response, lambda response: at_end_of_body(response, Ended())):
-        body = Closing(b"a\nb\n")
+        body = Closing(b"a\nb\nc\n")
         app = Flask(__name__)
         app.add_url_rule("/", view_func=lambda body=body, observe=observe: observe(Response(body)), endpoint="x")
         answer = app.test_client().open("/", method=method)
-        assert answer.data == (b"a\nb\n" if method == "GET" else b"")
+        if read:
+            assert answer.data == (b"a\nb\nc\n" if method == "GET" else b"")
         answer.close()
         counts.append(body.times)
 
     assert counts[0] == counts[1]
+
+
+def test_a_file_is_left_to_the_server_and_ends_once_with_its_close() -> None:
+    ended = Ended()
+    with Flask(__name__).test_request_context():
+        flask = send_file(__file__)
+        sent = flask.response
+        assert at_end_of_body(flask, ended) is flask
+    assert flask.response is sent
+    flask.close()
+    flask.close()
+    assert ended == [None]
+
+    ended = Ended()
+    django = DjangoFile(Path(__file__).open("rb"))  # noqa: SIM115  # Django closes it
+    file = django.file_to_stream
+    assert at_end_of_body(django, ended) is django
+    assert django.file_to_stream is file
+    django.close()
+    assert file.closed
+    assert ended == [None]

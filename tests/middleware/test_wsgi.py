@@ -469,6 +469,17 @@ def test_a_file_is_left_to_the_server_and_ends_with_its_close(
     assert file.closed == (wrapper is FileWrapper)
 
 
+def test_a_file_that_no_server_closes_is_not_in_flight_for_ever(registry: Registry, requests: Requests) -> None:
+    more = {"wsgi.file_wrapper": FileWrapper}
+    answer = call(scope.WSGIMiddleware(answering(FileWrapper(io.BytesIO(b"abc"))), registry=registry), **more)
+    assert requests.in_flight == 1
+    del answer
+    gc.collect()
+
+    assert requests.in_flight == 0
+    assert requests.only == ("unmatched", "cancelled")
+
+
 def test_code_within_a_lazy_body_names_the_route_of_the_request(registry: Registry, requests: Requests) -> None:
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
         under_way = scope.current_request()
