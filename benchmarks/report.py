@@ -33,7 +33,7 @@ One sample of each is thrown away as a warm-up. The garbage collector runs befor
 all alike.
 
 Each of the `tenants` is met several times before the first sample. Memory is what tracemalloc sees; `series-memory`
-takes it at the worst moment for mnemoscope: one recording more would be folded into the buckets with 95 others.
+takes it at the worst moment for mnemoscope: one recording more would be folded with it.
 
 In multi-process mode both libraries' files are read by one more process. CPU time of threads that write them is in the
 figure. Each page is checked to show every observation of every process. `idle` is the CPU time of all threads of eight

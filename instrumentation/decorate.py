@@ -165,11 +165,28 @@ _WRAPPERS = {
 }
 
 # The usual probe records a duration by outcome and nothing else. For it, an operation object would cost more than the
-# two clock readings; these wrappers append to the journal themselves. Unpacking no keywords would copy a dictionary.
+# two clock readings; these wrappers append to the journal themselves. Unpacking no keywords would copy a dictionary,
+# and each variable of a closure costs at every call, so what is seldom needed is behind one.
+
+
+class _Plain:
+    """What a wrapper of the usual probe needs besides the journal of what ended well."""
+
+    __slots__ = ("failures", "fold", "is_error", "series")
+
+    def __init__(self, series: Any, is_error: Any) -> None:
+        self.series = series
+        self.is_error = is_error
+        self.fold = series.ok.fold
+        self.failures = series.error.journal
+
+    async def finished(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Await the coroutine that a plain wrapper gave, and record its run."""
+        return await _plain_coroutine(lambda: coroutine, self.series, self.is_error)()
 
 
 def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
-    journal, fold, failed, failures = series.ok.journal, series.ok.fold, series.failed, series.error.journal
+    journal, plain = series.ok.journal, _Plain(series, is_error)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         started = perf_counter()
@@ -177,16 +194,16 @@ def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
             result = target(*args, **kwargs) if kwargs else target(*args)
         except BaseException as error:
             try:
-                failed(perf_counter() - started, error, is_error)
+                plain.series.failed(perf_counter() - started, error, plain.is_error)
             except NOT_RECORDED:  # too little stack is left to ask what the error means
-                failures.append(perf_counter() - started)
+                plain.failures.append(perf_counter() - started)
             raise
         if type(result) is CoroutineType:
-            return _plainly_finished(result, series, is_error)
+            return plain.finished(result)
         journal.append(perf_counter() - started)
         if len(journal) > LIMIT:
             try:
-                fold()
+                plain.fold()
             except NOT_RECORDED:
                 pass
         return result
@@ -194,12 +211,8 @@ def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
     return wrapper
 
 
-async def _plainly_finished(coroutine: Coroutine[Any, Any, Any], series: Any, is_error: Any) -> Any:
-    return await _plain_coroutine(lambda: coroutine, series, is_error)()
-
-
 def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
-    journal, fold, failed, failures = series.ok.journal, series.ok.fold, series.failed, series.error.journal
+    journal, plain = series.ok.journal, _Plain(series, is_error)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         started = perf_counter()
@@ -207,14 +220,14 @@ def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
             result = await (target(*args, **kwargs) if kwargs else target(*args))
         except BaseException as error:
             try:
-                failed(perf_counter() - started, error, is_error)
-            except NOT_RECORDED:  # too little stack is left to ask what the error means
-                failures.append(perf_counter() - started)
+                plain.series.failed(perf_counter() - started, error, plain.is_error)
+            except NOT_RECORDED:
+                plain.failures.append(perf_counter() - started)
             raise
         journal.append(perf_counter() - started)
         if len(journal) > LIMIT:
             try:
-                fold()
+                plain.fold()
             except NOT_RECORDED:
                 pass
         return result

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import ref
 
-LIMIT = 96
+LIMIT = 64
 """Items after which the recording thread folds: they, and the series, stay below 4 kB."""
 
 

@@ -36,6 +36,8 @@ class Series(ABC, Generic[T]):
     """What counters, gauges and histograms share: the journal, and how it is folded into totals of type `T`."""
 
     __slots__ = ("__weakref__", "drop", "exemplars", "guard", "journal", "labels", "metric")
+    feed: Callable[[], tuple[int, float]] | None = None
+    """Where observations of the lowest bucket are counted first: gives their number and sum since the last call."""
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: Guard, drop: Drop) -> None:
         self.metric = metric
@@ -54,7 +56,7 @@ class Series(ABC, Generic[T]):
     def fold(self) -> bool:
         """Bring what was recorded into the totals; False if another fold is under way, which this one leaves to it."""
         journal = self.journal
-        if not self._pending():
+        if len(journal) == 1 and self.feed is None:
             return True
         guard, fold = self.guard, Fold()
         claim = ref(fold)
@@ -90,9 +92,6 @@ class Series(ABC, Generic[T]):
         self.guard = guard
         self.journal[:] = (self.zero(),)
         self.exemplars = None
-
-    def _pending(self) -> bool:
-        return len(self.journal) > 1
 
     @abstractmethod
     def zero(self) -> T:
@@ -240,8 +239,7 @@ class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: Guard, drop: Drop) -> None:
         super().__init__(metric, labels, guard, drop)
-        self.feed: Callable[[], tuple[int, float]] | None = None
-        """Where observations of the lowest bucket are counted first: gives their number and sum since the last call."""
+        self.feed = None
 
     def observe(self, value: float, exemplar: Mapping[str, object] | None = None) -> None:
         """Record one observation, in the metric's unit.
@@ -260,9 +258,6 @@ class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
         except NOT_RECORDED:
             pass
 
-    def _pending(self) -> bool:
-        return len(self.journal) > 1 or self.feed is not None
-
     def zero(self) -> tuple[tuple[int, ...], float, int]:
         return (0,) * (len(self.metric.buckets) + 1), 0.0, 0
 
@@ -278,7 +273,8 @@ class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
         bounds, below, end = self.metric.buckets, 0, len(recorded)
         while below < end:
             bucket = bisect_left(bounds, recorded[below])
-            upto = bisect_right(recorded, bounds[bucket], below) if bucket < len(bounds) else end
+            beyond = bucket == len(bounds) or recorded[-1] <= bounds[bucket]
+            upto = end if beyond else bisect_right(recorded, bounds[bucket], below)
             counts[bucket] += upto - below
             below = upto
         return tuple(counts), total, number
