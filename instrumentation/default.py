@@ -85,11 +85,11 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    for sharing in _sharings():
+        sharing.after_fork_in_child()
     # The child starts at zero, else both would report the parent's past.
     for registry in every_registry():
         registry.clear(keep_settings=True)
-    for sharing in _sharings():
-        sharing.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,6 +7,7 @@ can run in the middle of that, so a recording is always in exactly one place, wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
@@ -15,9 +16,14 @@ LIMIT = 64
 
 
 class Journal(list[Any]):
-    """The totals, then what was recorded since. Multi-process mode replaces `append`."""
+    """The totals, then what was recorded since.
 
-    __slots__ = ()
+    In multi-process mode, a journal becomes one of a subclass whose `append` does more; `pen` and `tell` are that one's.
+    """
+
+    __slots__ = ("pen", "tell")
+    pen: Any
+    tell: Callable[[], None]
 
 
 class Fold:
@@ -49,6 +55,11 @@ class Guard:
             claims = self._claims = claims.setdefault(_NEXT, {})
             holder = claims.setdefault(_HOLDER, claim)
         return holder is claim
+
+    def holder(self) -> Fold | None:
+        """Return the fold that is admitted now, if there is one."""
+        claim = self._claims.get(_HOLDER)
+        return None if claim is None else claim()
 
     def release(self, claim: ref[Fold]) -> None:
         """Give the guard back; do nothing if `claim` does not hold it."""

@@ -235,8 +235,11 @@ class Registry:
         asleep = self._expiry.find(family, key, self.drop) if self._expiry is not None else None
         if asleep is not None:
             return asleep
+        series = CLASSES[metric.kind](metric, key, family.guard, self.drop)
+        if self.sharing is not None:
+            self.sharing.take_in(series)
         # Two threads may both come here: setdefault lets one of them win.
-        return family.series.setdefault(key, CLASSES[metric.kind](metric, key, family.guard, self.drop))
+        return family.series.setdefault(key, series)
 
     @staticmethod
     def overflow(labels: tuple[catalog.Label, ...], key: tuple[str, ...]) -> tuple[str, ...]:
@@ -327,7 +330,7 @@ class Registry:
     def share(self, directory: str | os.PathLike[str]) -> bool:
         """Merge this registry with those of all processes that share `directory`; once, and for good.
 
-        What a process recorded reaches the others, and outlives it, within about 50 ms. Counters go on where an
+        What a process recorded outlives it, and reaches the others within about 50 ms. Counters go on where an
         earlier run left them, unless the directory is emptied between the two. False where the directory cannot be
         used: that is logged, and the process goes on showing itself alone.
         """
@@ -342,6 +345,8 @@ class Registry:
                     return False
                 self.declare(catalog.SELF_FILES_REJECTED)
                 self.sharing = join(self, directory)
+                if self.sharing is not None:
+                    self.sharing.begin()
         return self.sharing is not None
 
     def expire_idle(self, seconds: float) -> None:
@@ -368,6 +373,8 @@ class Registry:
         for tracker in list(self._in_flight.values()):
             tracker.clear()
         self._sharing_lock = Lock()  # a thread of a forked child's parent may have held it
+        if self.sharing is not None:
+            self.sharing.restart()
 
 
 def _environment_prefix() -> str:

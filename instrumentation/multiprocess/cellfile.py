@@ -10,11 +10,27 @@ from struct import Struct, error
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from ..catalog import Metric
+from ..catalog import Kind, Metric
 from ..snapshot import Exemplar
-from .layout import EXEMPLAR_BYTES, HEADER, RECORD, SLOT, Header, RejectedError, Type, defined, padded, value_layout
+from ..values import LARGEST
+from .layout import (
+    ENTRY,
+    EXEMPLAR_BYTES,
+    HEADER,
+    NO_FILE,
+    RECORD,
+    SLOT,
+    Header,
+    RejectedError,
+    Type,
+    defined,
+    padded,
+    split_key,
+    value_layout,
+)
 
 Key = tuple[Metric, tuple[str, ...]]
+Row = tuple[Any, ...]
 Resolve = Callable[[Metric], "Metric | None"]
 """The metric that all files share for what one file calls by that name; None where the two cannot be merged."""
 
@@ -34,6 +50,7 @@ class CellFile:
     Attributes:
         id: the file's own; empty before the first `parse`.
         started: Unix time from which it counts.
+        parent: id of the file of the process that forked its owner.
         swallowed: for an archive, the ids of the files that it has taken in.
         mismatched: metrics of the file that another process defines otherwise, and that are therefore left out.
     """
@@ -41,13 +58,17 @@ class CellFile:
     def __init__(self, resolve: Resolve) -> None:
         self.id = b""
         self.started = 0.0
+        self.parent = NO_FILE
         self.swallowed: frozenset[bytes] = frozenset()
         self.mismatched = 0
         self._resolve = resolve
-        self._parsed = HEADER.size
+        self._tail = slice(0)
+        self._parsed = 0
         self._families: list[tuple[Metric, bool]] = []
         self._series: list[Key | None] = []  # by number; None where the family is left out
         self._values: list[tuple[Key, _Slots]] = []
+        self._places: dict[int, int] = {}
+        """Where in the list of values a series stands, by its number."""
         self._exemplars: list[tuple[Key, int, _Slots]] = []
 
     def parse(self, data: bytes) -> None:
@@ -57,9 +78,11 @@ class CellFile:
             RejectedError: the file cannot be used.
         """
         header = Header.unpack(data)
-        if self.id not in (b"", header.id) or header.used < self._parsed:
+        if not self.id:
+            self.id, self.started, self.parent = header.id, header.started, header.parent
+            self._tail, self._parsed = slice(HEADER.size, header.records), header.records
+        if self.id != header.id or header.used < self._parsed:
             raise RejectedError("corrupt")
-        self.id, self.started = header.id, header.started
         with _checked():
             while self._parsed < header.used:
                 self._parsed += self._record(data, self._parsed, header.used)
@@ -86,6 +109,7 @@ class CellFile:
         self._series.append((metric, tuple(labels)) if usable else None)
         if usable:
             layout = value_layout(metric.kind, len(metric.buckets))
+            self._places[len(self._series) - 1] = len(self._values)
             self._values.append(((metric, tuple(labels)), _slots(at, layout)))
 
     def _exemplar(self, key: list[Any], at: int) -> None:
@@ -97,7 +121,7 @@ class CellFile:
     def _swallowed(self, ids: list[str], _at: int) -> None:
         self.swallowed = frozenset(map(bytes.fromhex, ids))
 
-    def values(self, data: bytes, lenient: bool) -> list[tuple[Key, tuple[Any, ...]]]:
+    def values(self, data: bytes, lenient: bool) -> list[tuple[Key, Row]]:
         """Every series' value now.
 
         Args:
@@ -120,6 +144,22 @@ class CellFile:
                     start = _other(data, at, start, size, lenient)
                 found.append((key, value.unpack_from(data, start + 16)))
         return found
+
+    def unpublished(self, data: bytes, values: list[tuple[Key, Row]]) -> Iterator[tuple[Key, float]]:
+        """Give every recording in the tail that is not part of these values, which were read from the same `data`.
+
+        Only of a process that has ended: a living one brings them into its values a moment later. What makes no sense
+        is left out.
+        """
+        tail = data[self._tail].rstrip(b"\0")  # slots are used from the first on
+        for value, key, value_again, key_again in ENTRY.iter_unpack(tail.ljust(_whole(len(tail)), b"\0")):
+            if key == key_again and value == value_again and 0.0 <= value <= LARGEST:
+                number, ordinal = split_key(key)
+                place = self._places.get(number)
+                if place is not None:
+                    series, row = values[place]
+                    if series[0].kind is not Kind.GAUGE and ordinal >= row[-1]:
+                        yield series, value
 
     def exemplars(self, data: bytes) -> list[tuple[Key, int, Exemplar]]:
         """Every exemplar; one that is just being written is left out.
@@ -149,6 +189,11 @@ _READERS: dict[Type, Callable[[CellFile, list[Any], int], None]] = {
     Type.EXEMPLAR: CellFile._exemplar,
     Type.SWALLOWED: CellFile._swallowed,
 }
+
+
+def _whole(size: int) -> int:
+    """Return `size`, up to the next multiple of an entry."""
+    return -(-size // ENTRY.size) * ENTRY.size
 
 
 def _slots(at: int, value: Struct) -> _Slots:

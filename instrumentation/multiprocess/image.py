@@ -10,7 +10,19 @@ from zlib import crc32
 
 from ..catalog import Metric
 from ..snapshot import Exemplar
-from .layout import EXEMPLAR_BYTES, HEADER, RECORD, SLOT, Header, Type, define, padded, to_json, value_layout
+from .layout import (
+    EXEMPLAR_BYTES,
+    HEADER,
+    NO_FILE,
+    RECORD,
+    SLOT,
+    Header,
+    Type,
+    define,
+    padded,
+    to_json,
+    value_layout,
+)
 
 
 class Cell:
@@ -37,17 +49,25 @@ _EXEMPLAR = Struct(f"<{EXEMPLAR_BYTES}s")
 class Image:
     """A file of cells in memory.
 
+    Args:
+        pid: the process that it is about.
+        started: Unix time from which that process counts.
+        parent: id of the file of the process that forked it.
+        tail: bytes for recordings, which are written by others; zeros here.
+
     Attributes:
-        data: the bytes as they should be on disk.
+        data: the bytes as they should be on disk, the tail's apart.
+        records: where the records begin.
         id: what tells this file from every other, also from one of the same process id.
         dirty: from where to where bytes below `saved` were changed since they were written to disk.
     """
 
-    def __init__(self, pid: int, started: float) -> None:
+    def __init__(self, pid: int, started: float, parent: bytes = NO_FILE, tail: int = 0) -> None:
         self.id = os.urandom(16)
-        self.data = bytearray(HEADER.size)
+        self.data = bytearray(HEADER.size + tail)
         self.dirty: tuple[int, int] | None = None
-        self._header = Header(pid, started, self.id, HEADER.size)
+        self.records = len(self.data)
+        self._header = Header(pid, started, self.id, parent, self.records, self.records)
         self._families: dict[str, int] = {}
         self._series = 0
         self._seal()

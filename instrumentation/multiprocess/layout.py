@@ -1,9 +1,13 @@
 """The format of a file of cells: what a process writes, what the archive is, what every reader checks.
 
-A header, then records, all in multiples of eight bytes, little-endian. A record is a key (JSON) and, for what
+A header, the tail, then records, all in multiples of eight bytes, little-endian. A record is a key (JSON) and, for what
 has a value, two slots. A slot holds a checksum, a sequence number and the value. The writer fills the slot that
 is not the newest; the newest one whose checksum is right is the value. So a process that is killed while it
 writes leaves the value before, and no reader ever takes half of one value and half of another.
+
+The tail holds single recordings that may not be part of the values yet, in any order; an archive has none. A value says
+how many recordings it is made of, and an entry of the tail which recording it is. So a reader knows, of a process that
+has ended, which entries to add.
 """
 
 from __future__ import annotations
@@ -18,15 +22,21 @@ from zlib import crc32
 from ..catalog import Across, Area, Kind, Label, Metric, Unit
 
 MAGIC = b"mnemcell"
-VERSION = 1
+VERSION = 2
 
-HEADER = Struct("<8sI4xQd16sQ4xI")
-"""Magic, version, process id, start (Unix time), id of the file, bytes in use, checksum of all before it."""
+HEADER = Struct("<8sI4xQd16s16sQQ4xI")
+"""Magic, version, process id, start (Unix time), id of the file, id of the file of the process that forked this one,
+where the records begin, bytes in use, checksum of all before it."""
+ENTRY = Struct("<dQdQ")
+"""One recording in the tail, its value and its key, twice: a damaged or half written one is not equal to itself."""
+TAIL_BYTES = 1000 * ENTRY.size
 RECORD = Struct("<IIII")
 """Length of the whole record, type, length of the key, checksum of key and fields before it."""
 SLOT = Struct("<I4xQ")
 """Checksum of all behind it, sequence number (0: never written); the value follows."""
 
+NO_FILE = bytes(16)
+"""In the place of a parent's id: the process was not forked by one that shares the directory."""
 EXEMPLAR_BYTES = 248
 """Room for one exemplar as JSON; OpenMetrics allows 128 characters of labels, which fit unless all are exotic."""
 SUM_PARTS = 3
@@ -56,11 +66,13 @@ class Header(NamedTuple):
     pid: int
     started: float
     id: bytes
+    parent: bytes
+    records: int
     used: int
 
     def pack(self) -> bytes:
         """The header's bytes."""
-        body = HEADER.pack(MAGIC, VERSION, self.pid, self.started, self.id, self.used, 0)[:-4]
+        body = HEADER.pack(MAGIC, VERSION, *self, 0)[:-4]
         return body + crc32(body).to_bytes(4, "little")
 
     @classmethod
@@ -76,14 +88,15 @@ class Header(NamedTuple):
             raise RejectedError("foreign")
         if len(data) < HEADER.size:
             raise RejectedError("truncated")
-        _, version, pid, started, file_id, used, checksum = HEADER.unpack_from(data)
+        _, version, *fields, checksum = HEADER.unpack_from(data)
         if version != VERSION:
             raise RejectedError("version")
         if crc32(data[: HEADER.size - 4]) != checksum:
             raise RejectedError("corrupt")
-        if used > len(data):
+        header = cls(*fields)
+        if header.used > len(data):
             raise RejectedError("truncated")
-        return cls(pid, started, file_id, used)
+        return header
 
 
 def padded(length: int) -> int:
@@ -96,13 +109,31 @@ def value_layout(kind: Kind, buckets: int) -> Struct:
     """How a series' value is packed.
 
     A counter is the parts of its total; a gauge its value (NaN: none now) and when it became that; a histogram
-    the count of each bucket and of what is above them, and the parts of the sum.
+    the count of each bucket and of what is above them, and the parts of the sum. What is behind a sum is how many
+    recordings of the process are in it.
     """
     if kind is Kind.COUNTER:
-        return Struct(f"<{SUM_PARTS}d")
+        return Struct(f"<{SUM_PARTS}dQ")
     if kind is Kind.GAUGE:
         return Struct("<2d")
-    return Struct(f"<{buckets + 1}Q{SUM_PARTS}d")
+    return Struct(f"<{buckets + 1}Q{SUM_PARTS}dQ")
+
+
+_ORDINAL_BITS = 44
+KEYS = 1 << _ORDINAL_BITS
+"""Room for the keys of one series: more recordings than a thread can make in two months that does nothing else."""
+MOST_SERIES = (1 << 63 - _ORDINAL_BITS) - 1
+"""Series of a file whose recordings can have keys."""
+
+
+def first_key(number: int) -> int:
+    """Return the key of the first recording of a series, by its number in the file; the others follow. None is 0."""
+    return (number + 1) << _ORDINAL_BITS
+
+
+def split_key(key: int) -> tuple[int, int]:
+    """Return which series a recording belongs to, and which of its recordings it is, both from 0."""
+    return (key >> _ORDINAL_BITS) - 1, key & (KEYS - 1)
 
 
 def to_json(value: Any) -> bytes:

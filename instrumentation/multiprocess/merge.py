@@ -1,29 +1,40 @@
-"""Several processes' values as one: counters and histograms are added up, gauges as their metric says."""
+"""Several processes' values as one: counters and histograms are added up, gauges as their metric says.
+
+The gauges of a process that has recorded nothing itself, such as the master of a server that loaded the application, are
+settings that the processes it has forked since have inherited, and show. They are not counted beside those.
+"""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import NamedTuple
 
 from ..catalog import Across, Kind, Metric
 from ..snapshot import Exemplar, Family, HistogramPoint, NumberPoint, ordered
-from .cellfile import CellFile, Key
+from .cellfile import CellFile, Key, Row
 from .image import Image
-from .layout import SUM_PARTS
-
-Row = tuple[Any, ...]
+from .layout import NO_FILE, SUM_PARTS
 
 
-def _latest(rows: list[Row]) -> float:
-    return float(max((when, value) for value, when in rows)[1])
+class _Said(NamedTuple):
+    """What one process said of a gauge, and when. It stands for `heirs` too, if they were forked later."""
+
+    value: float
+    when: float
+    heirs: bytes = NO_FILE
 
 
-_GAUGES: dict[Across, Callable[[list[Row]], float]] = {
-    Across.SUM: lambda rows: math.fsum(value for value, _ in rows),
-    Across.MAX: lambda rows: float(max(value for value, _ in rows)),
-    Across.MIN: lambda rows: float(min(value for value, _ in rows)),
+def _latest(said: list[_Said]) -> float:
+    return max(said, key=lambda one: (one.when, one.value)).value
+
+
+_GAUGES: dict[Across, Callable[[list[_Said]], float]] = {
+    Across.SUM: lambda said: math.fsum(one.value for one in said),
+    Across.MAX: lambda said: max(one.value for one in said),
+    Across.MIN: lambda said: min(one.value for one in said),
     Across.LATEST: _latest,
 }
 
@@ -54,6 +65,9 @@ class Merged:
     def __init__(self) -> None:
         self.started = math.inf
         self._rows: dict[Key, list[Row]] = {}
+        self._said: dict[Key, list[_Said]] = {}
+        self._forked: dict[bytes, float] = {}
+        """When each file's process has last forked one that is there; by the file's id."""
         self._exemplars: dict[Key, dict[int, Exemplar]] = {}
 
     def add(self, file: CellFile, data: bytes, *, alive: bool, lenient: bool) -> None:
@@ -65,38 +79,56 @@ class Merged:
         values = file.values(data, lenient)
         exemplars = file.exemplars(data)
         self.started = min(self.started, file.started)
-        rows = self._rows
+        if alive:
+            self._forked[file.parent] = max(file.started, self._forked.get(file.parent, 0.0))
+        rows, gauges, recorded = self._rows, [], 0
         for key, row in values:
-            metric = key[0]
-            if metric.kind is Kind.GAUGE and not (row[0] == row[0] and (alive or metric.across is Across.LATEST)):
-                continue  # NaN: the process has no value now; or the gauge went with its process
+            if key[0].kind is Kind.GAUGE:
+                gauges.append((key, row))
+                continue
+            recorded += row[-1]
             present = rows.get(key)
             if present is None:
                 rows[key] = [row]
             else:
                 present.append(row)
+        for (metric, labels), (value, when) in gauges:
+            # NaN: the process has no value now. Most gauges go with their process.
+            if value == value and (alive or metric.across is Across.LATEST):
+                said = _Said(value, when, NO_FILE if recorded else file.id)
+                self._said.setdefault((metric, labels), []).append(said)
+        if not alive:
+            for key, value in file.unpublished(data, values):
+                rows[key].append(_row(key[0], value))
         for key, bucket, exemplar in exemplars:
             kept = self._exemplars.setdefault(key, {})
             if bucket not in kept or kept[bucket].timestamp <= exemplar.timestamp:
                 kept[bucket] = exemplar
+
+    def _gauges(self) -> Iterator[tuple[Key, list[_Said]]]:
+        """What counts of each gauge, now that all files are known."""
+        for key, all_said in self._said.items():
+            said = [one for one in all_said if one.heirs is NO_FILE or one.when > self._forked.get(one.heirs, 0.0)]
+            if said:
+                yield key, said
 
     def families(self) -> tuple[Family, ...]:
         """Everything as a snapshot shows it."""
         points: dict[Metric, list[NumberPoint | HistogramPoint]] = {}
         for key, rows in self._rows.items():
             points.setdefault(key[0], []).append(self._point(key, rows))
+        for (metric, labels), said in self._gauges():
+            points.setdefault(metric, []).append(NumberPoint(labels, _GAUGES[metric.across](said)))
         return ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items())
 
     def _point(self, key: Key, rows: list[Row]) -> NumberPoint | HistogramPoint:
         metric, labels = key
         kept = self._exemplars.get(key)
-        if metric.kind is Kind.GAUGE:
-            return NumberPoint(labels, _GAUGES[metric.across](rows))
         if metric.kind is Kind.COUNTER:
-            return NumberPoint(labels, math.fsum(chain.from_iterable(rows)), kept[0] if kept else None)
-        counts, parts = _columns(rows)
+            return NumberPoint(labels, math.fsum(_parts(rows)), kept[0] if kept else None)
+        counts = _counts(rows)
         exemplars = tuple(kept.get(i) for i in range(len(counts))) if kept else ()
-        return HistogramPoint(labels, counts, math.fsum(parts), exemplars)
+        return HistogramPoint(labels, counts, math.fsum(_parts(rows)), exemplars)
 
     def write(self, image: Image, admit: Callable[[Metric, tuple[str, ...]], tuple[str, ...]]) -> None:
         """Put everything that outlives a process into `image`.
@@ -105,26 +137,36 @@ class Merged:
         """
         kept: dict[Key, tuple[list[Row], dict[int, Exemplar]]] = {}
         for (metric, labels), rows in self._rows.items():
-            key = (metric, admit(metric, labels))
-            together, exemplars = kept.setdefault(key, ([], {}))
+            together, exemplars = kept.setdefault((metric, admit(metric, labels)), ([], {}))
             together += rows
             exemplars.update(self._exemplars.get((metric, labels), {}))
         for (metric, labels), (rows, exemplars) in kept.items():
             cell = image.series(metric, labels)
-            image.set(cell, _archived(metric, rows))
+            counts = () if metric.kind is Kind.COUNTER else _counts(rows)
+            image.set(cell, (*counts, *exact(list(_parts(rows))), 0))
             image.set_exemplars(cell, exemplars)
+        settings: dict[Key, list[_Said]] = {}
+        for (metric, labels), said in self._gauges():
+            settings.setdefault((metric, admit(metric, labels)), []).extend(said)
+        for (metric, labels), said in settings.items():
+            image.set(image.series(metric, labels), (_latest(said), max(one.when for one in said)))
 
 
-def _columns(rows: list[Row]) -> tuple[tuple[int, ...], Iterator[float]]:
-    """The counts of each bucket, added up, and the parts of all sums."""
-    columns = list(zip(*rows, strict=True))
-    return tuple(map(sum, columns[:-SUM_PARTS])), chain.from_iterable(columns[-SUM_PARTS:])
+def _parts(rows: list[Row]) -> Iterator[float]:
+    """The parts of all sums."""
+    return chain.from_iterable(row[-1 - SUM_PARTS : -1] for row in rows)
 
 
-def _archived(metric: Metric, rows: list[Row]) -> Row:
+def _counts(rows: list[Row]) -> tuple[int, ...]:
+    """The counts of each bucket, added up."""
+    return tuple(map(sum, list(zip(*rows, strict=True))[: -1 - SUM_PARTS]))
+
+
+def _row(metric: Metric, value: float) -> Row:
+    """One recording, as if it were all that a process has recorded."""
+    sums = (value, *(0.0,) * (SUM_PARTS - 1), 1)
     if metric.kind is Kind.COUNTER:
-        return exact(list(chain.from_iterable(rows)))
-    if metric.kind is Kind.HISTOGRAM:
-        counts, parts = _columns(rows)
-        return (*counts, *exact(list(parts)))
-    return _latest(rows), max(when for _, when in rows)
+        return sums
+    counts = [0] * (len(metric.buckets) + 1)
+    counts[bisect_left(metric.buckets, value)] = 1
+    return (*counts, *sums)

@@ -3,16 +3,18 @@
 The owner's lock is what tells the living from the dead. The kernel releases it whatever the process dies of, so
 no server has to say when a worker is gone, and a process id that is used again elsewhere confuses nobody.
 
-The cells are written with `pwrite`, in one call for all that changed, not through a mapping: storing into the
-mapping of a file that somebody has truncated, or whose disk is full, kills the process with SIGBUS, and a store
-that waits for the disk does so with the interpreter's lock held. A write fails with an error instead, and waits
-without the lock; readers see the same pages either way.
+The cells are written with `pwrite`, in one call for all that changed, which waits for the disk without the
+interpreter's lock, and fails with an error where the disk is full. Only the tail is mapped: a recording has to be there
+at once, and a call into the system for each would cost too much. Storing into a mapping kills the process (SIGBUS)
+where there is nothing behind it, so the tail is written in full before it is mapped, and the file is read-only for
+everybody from then on: only root, or a deliberate chmod, can still cut it in place. Removing or replacing it is harmless.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+from mmap import mmap
 from pathlib import Path
 
 from .image import Image
@@ -44,43 +46,50 @@ def write_all(fd: int, data: memoryview, at: int) -> None:
 
 
 class OwnFile:
-    """The file of this process."""
+    """The file of this process.
+
+    Attributes:
+        directory: where it is.
+        name: its name there.
+        tail: header and tail, mapped; None while there is no file, or where it cannot be mapped.
+        unmapped: why it could not be.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._path: Path | None = None
-        self._fd = -1
+        self.directory = directory
+        self.name = f"{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
+        self.tail: mmap | None = None
+        self.unmapped: Exception | None = None
+        self._path = directory / self.name
+        self._fds: list[int] = []
+        """The file, open and locked, last; before it, one that it has just replaced."""
+        self._id = b""
         self._inode = 0
         self._saved = 0
 
-    @property
-    def name(self) -> str:
-        """Its name in the directory; empty while there is none."""
-        return self._path.name if self._path else ""
-
     def save(self, image: Image) -> None:
-        """Bring what changed to disk; all of it, in a new file, where the old one was set aside, cut or removed.
+        """Bring what changed to disk.
+
+        All of it, in a new file, where it is another image, or the old file was set aside, cut or removed.
 
         Raises:
             OSError: it cannot be written; the next call tries again.
         """
-        if not self._is_intact():
+        if image.id != self._id or not self._is_intact():
             self._make(image)
             return
-        end = len(image.data)
+        fd, end = self._fds[-1], len(image.data)
         with memoryview(image.data) as data:
             if end > self._saved:
                 # What is new first, then the header that says how much there is.
-                write_all(self._fd, data[self._saved :], self._saved)
-                write_all(self._fd, data[: HEADER.size], 0)
+                write_all(fd, data[self._saved :], self._saved)
+                write_all(fd, data[: HEADER.size], 0)
             if image.dirty is not None and image.dirty[0] < self._saved:
                 low, high = image.dirty[0], min(image.dirty[1], self._saved)
-                write_all(self._fd, data[low:high], low)
+                write_all(fd, data[low:high], low)
         self._saved, image.dirty = end, None
 
     def _is_intact(self) -> bool:
-        if self._path is None:
-            return False
         try:
             found = os.stat(self._path)  # noqa: PTH116  # Path.stat says the same, slower, twenty times a second
         except FileNotFoundError:
@@ -88,27 +97,45 @@ class OwnFile:
         return found.st_ino == self._inode and found.st_size >= self._saved
 
     def _make(self, image: Image) -> None:
-        self.close()
-        self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._directory / f"{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
-        new = path.with_suffix(NEW_SUFFIX)
-        self._fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        self._id = b""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        new = self._path.with_suffix(NEW_SUFFIX)
+        new.unlink(missing_ok=True)
+        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        self._fds.append(fd)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with memoryview(image.data) as data:
-                write_all(self._fd, data, 0)
-            new.rename(path)
-        except BaseException:
-            self.close()
+                write_all(fd, data, 0)
+            tail = self._mapped(new, image)
+            found = os.fstat(fd)
+            os.fchmod(fd, found.st_mode & 0o444)
+            new.rename(self._path)
+        except OSError:
+            self._fds.remove(fd)
+            os.close(fd)
             new.unlink(missing_ok=True)
             raise
-        self._path, self._inode = path, os.fstat(self._fd).st_ino
+        self._id, self._inode, self.tail = image.id, found.st_ino, tail
         self._saved, image.dirty = len(image.data), None
+        # Only now: without its lock, the old file would have been taken for that of a process that has ended.
+        self._close(self._fds[:-1])
+
+    def _mapped(self, path: Path, image: Image) -> mmap | None:
+        # A mapping keeps its file open, and a forked child keeps the mapping: it must not be the file with our lock.
+        fd = os.open(path, os.O_RDWR)
+        try:
+            return mmap(fd, image.records)
+        except (OSError, ValueError) as error:
+            self.unmapped = error
+            return None
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Give up the lock: who reads the directory takes the process for dead. Its counts stay."""
-        if self._fd >= 0:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        for fd in self._fds:
+            fcntl.flock(fd, fcntl.LOCK_UN)
         self.abandon()
 
     def abandon(self) -> None:
@@ -116,6 +143,10 @@ class OwnFile:
 
         The lock stays the parent's. Held through the child's copy, it would let the parent live after its death.
         """
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._path, self._fd, self._saved = None, -1, 0
+        self._close(self._fds[:])
+        self._id = b""
+
+    def _close(self, fds: list[int]) -> None:
+        for fd in fds:
+            self._fds.remove(fd)
+            os.close(fd)

@@ -1,4 +1,4 @@
-"""Bring a registry's series into the process' file. Recorders know nothing of it: it looks what has changed.
+"""Bring a registry's series into the process' file.
 
 A series replaces its totals as a whole when a journal is folded, so whether something changed is one comparison
 of identities. A pass over series that are idle costs about a tenth of a microsecond each.
@@ -9,22 +9,29 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from threading import Lock
-from typing import Any, Protocol
+from threading import get_ident
+from typing import Any, Protocol, cast
+from weakref import ref
 
 from ..catalog import Kind
 from ..family import AnySeries
+from ..journal import Fold, Guard, Journal
 from ..series import Counter, Gauge
 from .directory import Own
 from .image import Cell, Image
-from .layout import SUM_PARTS
+from .layout import NO_FILE, SUM_PARTS, TAIL_BYTES
 from .owner import OwnFile
+from .writethrough import SharedJournal, Tail, catch_up, write_through
 
-_PATIENCE = 1.0  # seconds; only a pass that interrupted another of its own thread waits this long
+_PATIENCE = 1.0  # seconds
+_POLL = 0.0002
 _NO_MORE_PARTS = (0.0,) * (SUM_PARTS - 1)
 _NEVER = object()
+
+Settings = Mapping[AnySeries, tuple[float, ...]]
+"""What gauges are set to, and since when."""
 
 
 class Published(Protocol):
@@ -54,34 +61,63 @@ class _Kept:
         self.exemplars: dict[int, Any] = {}
 
 
+class _Turn(Fold):
+    """A thread's use of the image and the file, which lives as long as the frame that has it; see `Guard`."""
+
+    __slots__ = ("thread",)
+
+    def __init__(self) -> None:
+        self.thread = get_ident()
+
+
 class Publisher:
     """Writes a registry's series to the file of this process.
 
     Args:
         registry: whose series.
         directory: where the file goes.
-        inherited: in a forked child, what its parent had published: a setting that the child only inherited is
+        make_room: see `Tail`.
+        parent: in a forked child, id of its parent's file.
+        inherited: in a forked child, what its parent's gauges were set to: a setting that the child only inherited is
             as old there as in the parent.
+
+    Attributes:
+        changed: whether the last pass over all series found something new.
+        error: what kept the last pass from the disk.
     """
 
-    def __init__(self, registry: Published, directory: Path, inherited: Publisher | None = None) -> None:
+    def __init__(
+        self,
+        registry: Published,
+        directory: Path,
+        make_room: Callable[[], None],
+        parent: bytes = NO_FILE,
+        inherited: Settings | None = None,
+    ) -> None:
         self._registry = registry
-        self._lock = Lock()
-        self._inherited = inherited._kept if inherited else {}
-        self._kept: dict[AnySeries, _Kept] = {}
+        self._guard = Guard()
+        self._paused: _Turn | None = None
+        self._parent = parent
+        self._inherited = inherited or {}
         self._given: dict[AnySeries, float | None] = {}
-        self._image = Image(os.getpid(), registry.started)
         self._file = OwnFile(directory)
-        self._supervises = False
+        self._make_room = make_room
         self._closed = False
+        self.changed = False
+        self.error: OSError | None = None
+        self._begin()
 
-    def supervise(self) -> None:
-        """Take this process for a supervisor of others until it records something, or is scraped, itself.
+    def _begin(self) -> None:
+        self._image: Image | None = None
+        self._whole = False
+        self._kept: dict[AnySeries, _Kept] = {}
+        self._unsaved: list[tuple[Journal, int]] = []
+        self._tail = Tail(self._make_room)
 
-        What a supervisor's gauges say (a limit that was set at import, readiness) is nobody's work: its children
-        have inherited the settings and say the same. So its gauges are withdrawn meanwhile.
-        """
-        self._supervises = True
+    @property
+    def unmapped(self) -> Exception | None:
+        """Why the file's tail could not be mapped."""
+        return self._file.unmapped
 
     def evaluate(self) -> None:
         """Ask the functions of gauges for their values."""
@@ -92,106 +128,184 @@ class Publisher:
                 given[series] = None if point is None else point.value
         self._given = given
 
-    def publish(self, *, settle: bool = False) -> OSError | None:
-        """Write what has changed; the error that kept it from the disk, if one did.
+    def publish(
+        self,
+        only: AnySeries | None = None,
+        *,
+        settle: bool = False,
+        keep_shut: bool = False,
+        patience: float = _PATIENCE,
+    ) -> bool:
+        """Write what has changed; whether that is done.
 
         Args:
+            only: the series to look at, instead of all.
             settle: for a scrape: wait a little for a journal that somebody else is folding.
+            keep_shut: leave the slots of the tail that are in use as they are; see `shut`.
+            patience: seconds to wait for another thread that publishes.
         """
-        if not self._lock.acquire(timeout=_PATIENCE):
-            return None
+        turn = _Turn()
+        claim = ref(turn)
+        if not self._admits(claim, patience):
+            return False
         try:
             if not self._closed:
-                self._supervises = self._supervises and not settle
-                self._collect(settle)
-                self._file.save(self._image)
+                self._pass(only, settle, keep_shut)
+            return True
         except OSError as error:
-            return error
+            self.error = error
+            return False
         finally:
-            self._lock.release()
-        return None
+            self._guard.release(claim)
+
+    def shut(self) -> None:
+        """Let no slot of the tail be free, so that the next recording asks for room: for a process that is idle."""
+        self._tail.free.clear()
+
+    def restart(self) -> None:
+        """Forget what was published: the registry has begun again at zero. The next pass replaces the file."""
+        turn = _Turn()
+        claim = ref(turn)
+        if self._admits(claim, _PATIENCE):
+            self._begin()
+            self._guard.release(claim)
 
     def own(self) -> Own:
         """What this process has published, for a reader in the same process."""
-        with self._lock:
-            return Own(self._file.name, bytes(self._image.data))
+        turn = _Turn()
+        claim = ref(turn)
+        self._admits(claim, _PATIENCE)  # if not: an image can be read at any time, but one pass is not the whole of it
+        data = bytes((self._image or self._new_image()).data)
+        self._guard.release(claim)
+        return Own(self._file.name, data)
 
-    def _collect(self, settle: bool) -> None:
-        gauges: list[tuple[Gauge, _Kept]] = []
-        for series in self._registry.series():
-            series.settle() if settle else series.fold()
-            kept = self._kept.get(series) or self._new(series)
+    def _admits(self, claim: ref[_Turn], patience: float) -> bool:
+        """Wait for other threads' passes to end; False if one does not, or this thread's own was interrupted by us."""
+        deadline = time.monotonic() + patience
+        while not self._guard.admits(claim):
+            holder = self._guard.holder()
+            if isinstance(holder, _Turn) and holder.thread == get_ident() or time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL)
+        return True
+
+    def _new_image(self) -> Image:
+        return Image(os.getpid(), self._registry.started, self._parent, TAIL_BYTES)
+
+    def _pass(self, only: AnySeries | None, settle: bool, keep_shut: bool) -> None:
+        if not self._whole:  # the first pass, or the last one was interrupted: nothing is certain about its image
+            self._begin()
+            self._image, only = self._new_image(), None
+        self._whole, image = False, cast("Image", self._image)
+        used = () if keep_shut or only is not None else self._tail.used()
+        changed, folded = self._collect(image, self._registry.series() if only is None else (only,), settle)
+        self._whole = True
+        self._file.save(image)
+        if self._tail.area is not self._file.tail:
+            self._tail.moved(self._file.tail)
+        elif folded:
+            self._tail.free.extend(used)
+        while self._unsaved:
+            journal, number = self._unsaved[-1]
+            write_through(journal, number, self._tail)
+            self._unsaved.pop()
+        if only is None:
+            self.changed = changed
+        self.error = None
+
+    def _collect(self, image: Image, every: Iterable[AnySeries], settle: bool) -> tuple[bool, bool]:
+        """Bring series into the image; whether there was something new, and whether nobody else was folding one."""
+        changed, folded = False, True
+        for series in every:
+            if not series.fold():
+                folded = False
+                if settle:
+                    series.settle()
+            kept = self._kept.get(series) or self._new(image, series)
             state = series.totals
             if kept.seen is not state:
-                if kept.seen is not _NEVER:
-                    self._supervises = False
-                kept.seen = state
+                changed = True
                 if not isinstance(series, Gauge):
-                    self._image.set(kept.cell, _totals(series, state))
+                    if series.journal.__class__ is SharedJournal:
+                        catch_up(series.journal, state[-1])
+                    image.set(kept.cell, _totals(series, state))
+                kept.seen = state
             if series.exemplars:
-                self._set_exemplars(kept, dict(series.exemplars))
+                self._set_exemplars(image, kept, dict(series.exemplars))
             if isinstance(series, Gauge):
-                gauges.append((series, kept))
-        for gauge, kept in gauges:  # after all others: only now is it certain whether this process supervises
-            self._set_gauge(gauge, kept)
+                self._set_gauge(image, series, kept)
+        return changed, folded
 
-    def _set_gauge(self, gauge: Gauge, kept: _Kept) -> None:
+    def _set_gauge(self, image: Image, gauge: Gauge, kept: _Kept) -> None:
         shown, value = self._gauge(gauge)
         if kept.shown is shown:
             return
         kept.shown = shown
         before = self._inherited.get(gauge)
-        if kept.values is None and before is not None and before.values is not None and before.values[0] == value:
-            kept.values = before.values
+        if kept.values is None and before is not None and before[0] == value:
+            kept.values = before
         else:
             kept.values = (value, time.time())
-        self._image.set(kept.cell, kept.values)
+        image.set(kept.cell, kept.values)
 
     def _gauge(self, gauge: Gauge) -> tuple[object, float]:
         """What is to be shown of a gauge, as an object that is new when it changes, and as a number."""
-        if self._supervises:
-            return None, math.nan
         if gauge.function is None:
             state = gauge.totals
             return state, sum(state)
         given = self._given.get(gauge)
         return given, math.nan if given is None else given
 
-    def _set_exemplars(self, kept: _Kept, exemplars: dict[int, Any]) -> None:
+    def _set_exemplars(self, image: Image, kept: _Kept, exemplars: dict[int, Any]) -> None:
         new = {bucket: found for bucket, found in exemplars.items() if kept.exemplars.get(bucket) is not found}
         if new:
+            image.set_exemplars(kept.cell, new)
             kept.exemplars = exemplars
-            self._image.set_exemplars(kept.cell, new)
 
-    def _new(self, series: AnySeries) -> _Kept:
-        kept = self._kept[series] = _Kept(self._image.series(series.metric, series.labels))
+    def _new(self, image: Image, series: AnySeries) -> _Kept:
+        kept = self._kept[series] = _Kept(image.series(series.metric, series.labels))
+        if not isinstance(series, Gauge):
+            self._unsaved.append((series.journal, kept.cell.number))
         return kept
 
     # Around a fork, and at the end ----------------------------------------------------------------
 
-    def pause(self) -> bool:
-        """Keep the file from being made or written until `resume`; False where that cannot be waited for."""
-        return self._lock.acquire(timeout=_PATIENCE)
+    def pause(self) -> None:
+        """Write what has changed, and then nothing until `resume`.
+
+        A child inherits its parent's settings, and since when they hold. It could not close a file half made.
+        """
+        self.publish()
+        turn = _Turn()
+        if self._admits(ref(turn), _PATIENCE):
+            self._paused = turn
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        self._lock.release()
+        turn, self._paused = self._paused, None
+        if turn is not None:
+            self._guard.release(ref(turn))
 
-    def abandon(self) -> None:
-        """Leave the parent's file to the parent."""
+    def forked(self) -> Publisher:
+        """Return the publisher of this forked child, and leave the parent's file to the parent."""
         self._file.abandon()
+        settings = {series: kept.values for series, kept in self._kept.items() if kept.values is not None}
+        parent = self._image.id if self._image is not None else self._parent
+        return Publisher(self._registry, self._file.directory, self._make_room, parent, {**self._inherited, **settings})
 
     def close(self) -> None:
         """Publish for the last time and give up the file's lock."""
         self.publish(settle=True)
-        if self._lock.acquire(timeout=_PATIENCE):
+        turn = _Turn()
+        claim = ref(turn)
+        if self._admits(claim, _PATIENCE):
             self._closed = True
             self._file.close()
-            self._lock.release()
+            self._guard.release(claim)
 
 
 def _totals(series: AnySeries, state: Any) -> tuple[float, ...]:
     if isinstance(series, Counter):
-        return (state[0], *_NO_MORE_PARTS)
-    counts, total, _ = state
-    return (*counts, total, *_NO_MORE_PARTS)
+        return (state[0], *_NO_MORE_PARTS, state[1])
+    counts, total, recorded = state
+    return (*counts, total, *_NO_MORE_PARTS, recorded)

@@ -1,9 +1,12 @@
 """A registry that shares a directory with those of other processes: when it publishes, reads, forks and ends.
 
-Every 50 ms a daemon thread publishes what was recorded; every second another asks the functions of gauges, which
-may block as they like without keeping counts from being published. So a scrape in another process lags by at most
-that, and a process that is killed loses at most that. Where there is so much to publish, or the interpreter so
-busy, that a pass takes longer, the pause between two grows with it.
+What is recorded is stored in the process' file at once, and so outlives the process. Other processes see it within about
+50 ms: so often a thread publishes while something is recorded. After a second without, it looks only once a second,
+and leaves no slot of the tail free, so that the next recording comes to ask for one, and wakes it. Where there is so much
+to publish, or the interpreter so busy, that a pass takes longer, the pause between two grows with it. Another thread asks
+the functions of gauges every second; they may block as they like.
+
+A forked child has neither file nor threads until it records something, makes a series, or is scraped.
 """
 
 from __future__ import annotations
@@ -13,53 +16,80 @@ import logging
 import os
 import time
 import weakref
+from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock, current_thread
 from typing import TYPE_CHECKING
 
 from .. import catalog
-from ..catalog import Metric
+from ..catalog import Across, Kind, Metric
+from ..family import AnySeries
 from ..snapshot import Snapshot
 from .directory import Directory, Own
 from .merge import Merged
 from .publisher import Publisher
+from .writethrough import tell
 
 if TYPE_CHECKING:
     from ..registry import Registry
 
 PUBLISH_SECONDS = 0.05
+IDLE_SECONDS = 1.0
+IDLE_PASSES = 20
+"""After so many passes that found nothing new, a process is idle."""
 EVALUATE_SECONDS = 1.0
 _IDLE_SHARE = 10
 """A pass is followed by a pause of at least so many times its own length."""
 _SCRAPE_SECONDS = 10.0
+_RECORDER_SECONDS = 0.1
+"""How long a thread that records waits for a pass under way. If in vain, it leaves publishing to the threads of ours."""
 
 _log = logging.getLogger("mnemoscope")
 
 
 class _Ticker:
-    """Calls `work` at an interval from a daemon thread until it is stopped."""
+    """Calls `work`, which says how long to wait then, from a thread of its own until it is stopped.
 
-    def __init__(self, name: str, interval: float, work: Callable[[], None]) -> None:
-        self._interval = interval
+    Not a `threading.Thread`: to start one waits for locks, and the thread that records first may have interrupted, as a
+    signal handler or a finaliser, the one that holds them.
+    """
+
+    def __init__(self, name: str, work: Callable[[bool], float]) -> None:
+        self._name = name
         self._work = work
-        self._stopped = Event()
-        Thread(target=self._run, name=name, daemon=True).start()
+        self._wake = allocate_lock()
+        self._stopped = False
+        self._wake.acquire()
+        start_new_thread(self._run, ())
 
     def _run(self) -> None:
+        current_thread().name = self._name
         pause = 0.0
-        while not self._stopped.wait(pause):
+        while True:
+            woken = self._wake.acquire(timeout=pause)
+            if self._stopped:
+                return
             started = time.perf_counter()
             try:
-                self._work()
+                pause = self._work(woken)
             except Exception:
                 _log.exception("multi-process mode: a pass failed")
-            pause = max(self._interval, _IDLE_SHARE * (time.perf_counter() - started))
+                pause = IDLE_SECONDS
+            pause = max(pause, _IDLE_SHARE * (time.perf_counter() - started))
+
+    def wake(self) -> None:
+        """Call `work` now."""
+        with suppress(RuntimeError):  # somebody else was faster
+            self._wake.release()
 
     def stop(self) -> None:
         """End after the call under way."""
-        self._stopped.set()
+        self._stopped = True
+        self.wake()
 
 
 class Sharing:
@@ -73,30 +103,98 @@ class Sharing:
     def __init__(self, registry: Registry, directory: Path) -> None:
         self._registry = registry
         self._path = directory
-        self._publisher = Publisher(registry, directory)
+        self._publisher = Publisher(registry, directory, self._make_room)
         self._shared: dict[str, Metric] = {}
-        self._paused = False
-        self._begin()
+        self._prepare()
         # A forked child of multiprocessing ends without atexit, and forgets finalizers it has inherited.
         atexit.register(_close, weakref.ref(self))
         multiprocessing_util.register_after_fork(self, Sharing._finalize_in_multiprocessing)
         self._finalize_in_multiprocessing()
 
-    def _begin(self) -> None:
+    def _prepare(self) -> None:
         self._reading = Lock()
         self._directory = Directory(self._path, self._resolve, self._rejected)
         self._complaints: set[str] = set()
-        self._tickers = (
-            _Ticker("mnemoscope-publish", PUBLISH_SECONDS, self._publish),
-            _Ticker("mnemoscope-gauges", EVALUATE_SECONDS, self._publisher.evaluate),
-        )
+        self._unbegun = [True]
+        self._tickers: list[_Ticker] = []
+        self._quiet = 0
+        self._in_vain = False
 
     def _finalize_in_multiprocessing(self) -> None:
         multiprocessing_util.Finalize(None, _close, (weakref.ref(self),), exitpriority=0)
 
-    def _publish(self, *, settle: bool = False) -> None:
-        error = self._publisher.publish(settle=settle)
-        self._complain("other processes see nothing new of this one", error)
+    def begin(self) -> bool:
+        """Make the file, and start the threads; whether that was to be done."""
+        try:
+            self._unbegun.pop()  # of several threads, one does it
+        except IndexError:
+            return False
+        try:
+            self._publish_for_recorder()
+            self._tickers.append(_Ticker("mnemoscope-publish", self._tick))
+            self._tickers.append(_Ticker("mnemoscope-gauges", self._evaluate))
+        except RuntimeError as error:  # too many threads, or the interpreter is about to end
+            self._complain("other processes see what this one records only when it is scraped", error)
+        except BaseException:  # out of a signal handler
+            self._unbegun.append(True)
+            raise
+        return True
+
+    # While the service records --------------------------------------------------------------------
+
+    def take_in(self, series: AnySeries) -> None:
+        """Take note of a new series, to which no thread has recorded yet."""
+        self._adopt(series)
+        self.begin()
+
+    def _adopt(self, series: AnySeries) -> None:
+        at_once = series.metric.kind is not Kind.GAUGE or series.metric.across is Across.LATEST
+        tell(series.journal, partial(self._publish_first, series) if at_once else self._stir)
+
+    def _publish_first(self, series: AnySeries) -> None:
+        """Publish a series that has no place in the file yet, or a setting that outlives the process."""
+        if not self.begin():
+            self._publish_for_recorder(series)
+
+    def _make_room(self) -> None:
+        self._publish_for_recorder()
+        self._wake()
+
+    def _stir(self) -> None:
+        """Have a gauge's change published soon."""
+        if not self.begin() and self._quiet >= IDLE_PASSES:
+            self._wake()
+
+    def _publish_for_recorder(self, only: AnySeries | None = None) -> None:
+        """Publish in the thread that records, which is the service's: waiting little, and with nothing raised."""
+        if self._in_vain:
+            return
+        with suppress(RecursionError, MemoryError):
+            self._in_vain = not self._publisher.publish(only, patience=_RECORDER_SECONDS)
+
+    # In threads of its own ------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        for ticker in self._tickers[:1]:
+            ticker.wake()
+
+    def _tick(self, woken: bool) -> float:
+        idle = self._quiet > IDLE_PASSES
+        self._publish(keep_shut=self._quiet >= IDLE_PASSES)
+        self._quiet = 0 if woken or self._publisher.changed else self._quiet + 1
+        if self._quiet == IDLE_PASSES:
+            self._publisher.shut()
+        # What was recorded while the tail was being shut is seen by one more pass.
+        return IDLE_SECONDS if idle and self._quiet else PUBLISH_SECONDS
+
+    def _evaluate(self, _woken: bool) -> float:
+        self._publisher.evaluate()
+        return EVALUATE_SECONDS
+
+    def _publish(self, *, settle: bool = False, keep_shut: bool = False) -> None:
+        self._in_vain = not self._publisher.publish(settle=settle, keep_shut=keep_shut)
+        self._complain("other processes see nothing new of this one", self._publisher.error)
+        self._complain("what is recorded can be lost with the process for 50 ms", self._publisher.unmapped)
 
     def _complain(self, what: str, error: Exception | None) -> None:
         """Log an error when it begins, and not again before it has ended."""
@@ -105,6 +203,8 @@ class Sharing:
             self._complaints.add(what)
         elif error is None:
             self._complaints.discard(what)
+
+    # Reading --------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """What all processes have recorded so far, this one up to now.
@@ -115,6 +215,7 @@ class Sharing:
             TimeoutError: other readers or another process keep the directory to themselves for seconds.
             OSError: the directory cannot be read. A part would look as if counters had begun again.
         """
+        self.begin()
         self._publisher.evaluate()
         self._publish(settle=True)
         if not self._reading.acquire(timeout=_SCRAPE_SECONDS):
@@ -159,28 +260,38 @@ class Sharing:
 
         return admit
 
+    # Around a fork, and at the end ----------------------------------------------------------------
+
     def before_fork(self) -> None:
-        """Let no other thread be in the middle of making the file: the child could not close what it half has."""
-        self._paused = self._publisher.pause()
+        """Let no other thread be in the middle of a pass."""
+        if not self._unbegun:
+            self._publisher.pause()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        if self._paused:
-            self._publisher.resume()
-        self._publisher.supervise()
+        self._publisher.resume()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew, with a file of the child's own."""
-        self._publisher.abandon()
+        """Begin anew; the file comes later."""
         self._directory.abandon()
-        self._publisher = Publisher(self._registry, self._path, inherited=self._publisher)
-        self._begin()
+        self._publisher = self._publisher.forked()
+        self._prepare()
+        for series in self._registry.series():
+            self._adopt(series)
+
+    def restart(self) -> None:
+        """Have other processes see that the registry has begun again at zero."""
+        self._publisher.restart()
+        if not self._unbegun:
+            self._publish()
 
     def close(self) -> None:
         """Publish for the last time; from then on this process is one of those that have ended."""
         for ticker in self._tickers:
             ticker.stop()
-        self._publisher.close()
+        if not self._unbegun:
+            self._publisher.close()
+        self._unbegun.clear()
 
 
 def _close(reference: weakref.ref[Sharing]) -> None:
@@ -190,7 +301,10 @@ def _close(reference: weakref.ref[Sharing]) -> None:
 
 
 def join(registry: Registry, directory: str | os.PathLike[str]) -> Sharing | None:
-    """Share `directory`, which is made if it is missing; None, after one line in the log, where that is impossible."""
+    """Share `directory`, which is made if it is missing; None, after one line in the log, where that is impossible.
+
+    Call `begin` then.
+    """
     path = Path(directory).absolute()
     try:
         Directory(path, lambda metric: metric, lambda reason: None).check()

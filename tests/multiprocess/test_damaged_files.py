@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,10 +28,10 @@ def image_of(count: float = 5, exemplar: bool = True) -> Image:
     """A file with a counter, a gauge and a histogram."""
     image = Image(1, 1.0)
     stale = image.series(catalog.CACHE_STALE, ("a",))
-    image.set(stale, (count, 0.0, 0.0))
+    image.set(stale, (count, 0.0, 0.0, 1))
     image.set(image.series(catalog.LOCK_WAITERS, ("x", "read")), (1.0, 2.0))
     wait = image.series(catalog.LOCK_WAIT, ("x", "read"))
-    image.set(wait, (*range(len(catalog.LOCK_WAIT.buckets) + 1), 1.5, 0.0, 0.0))
+    image.set(wait, (*range(len(catalog.LOCK_WAIT.buckets) + 1), 1.5, 0.0, 0.0, 3))
     if exemplar:
         image.set_exemplars(wait, {3: Exemplar((("trace_id", "abc"),), 0.1, 5.0)})
     return image
@@ -93,20 +95,39 @@ def test_a_damaged_archive_costs_the_dead_and_nothing_else(member: Member, direc
 
 
 @pytest.mark.parametrize("how", ["cut", "emptied", "overwritten", "removed"])
-def test_a_living_process_mends_its_file_and_is_not_hurt(how: str, member: Member, directory: Path) -> None:
+def test_a_living_process_makes_its_file_anew_when_it_publishes(how: str, member: Member, directory: Path) -> None:
     worker, reader = member(), member()
     worker.counter(catalog.CACHE_STALE, cache="a").inc(2)
     worker.snapshot()
-    (path,) = [p for p in directory.glob("*.cells") if sharing(worker)._publisher._file.name == p.name]
+    path = directory / sharing(worker)._publisher._file.name
+    path.chmod(0o600)
     if how == "removed":
         path.unlink()
     elif how == "overwritten":
         path.write_bytes(b"x" * path.stat().st_size)
     else:
         os.truncate(path, 100 if how == "cut" else 0)
+    worker.snapshot()
     worker.counter(catalog.CACHE_STALE, cache="a").inc(3)
 
     assert until(lambda: value(reader, catalog.CACHE_STALE, "a") == 5, "all its counts are there again")
+
+
+def test_nobody_cuts_a_file_in_place_by_mistake(member: Member, directory: Path) -> None:
+    # The process would be killed when it next records: behind its mapping there would be nothing.
+    worker = member()
+    worker.snapshot()
+    (path,) = directory.glob("*.cells")
+
+    assert path.stat().st_mode & 0o777 == 0o444
+    done = subprocess.run(
+        [sys.executable, "-c", "import os, sys; os.getuid() or os.setuid(65534); os.truncate(sys.argv[1], 0)", path],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+    )
+    assert "PermissionError" in done.stderr
 
 
 def test_a_value_whose_writer_was_killed_in_the_middle_is_the_value_before() -> None:
@@ -114,9 +135,9 @@ def test_a_value_whose_writer_was_killed_in_the_middle_is_the_value_before() -> 
     file = CellFile(lambda metric: metric)
     file.parse(bytes(image.data))
     stale = image.series(catalog.CACHE_STALE, ("b",))
-    image.set(stale, (1.0, 0.0, 0.0))
+    image.set(stale, (1.0, 0.0, 0.0, 1))
     before = bytes(image.data)
-    image.set(stale, (2.0, 0.0, 0.0))
+    image.set(stale, (2.0, 0.0, 0.0, 2))
     after = bytes(image.data)
     low, high = image.dirty or (0, 0)
     assert high > low

@@ -63,7 +63,7 @@ COMPACT = (
     + SHARE
     + """
 import time
-while not registry._sharing._publisher._file.name:  # the first passes of its threads
+while not registry.sharing._publisher._file.name:  # the first passes of its threads
     time.sleep(0.001)
 time.sleep(0.05)
 arm()
@@ -75,14 +75,14 @@ PUBLISH = (
     + SHARE
     + textwrap.dedent("""
 import time
-while not registry._sharing._publisher._file.name:
+while not registry.sharing._publisher._file.name:
     time.sleep(0.001)
 time.sleep(0.05)
 arm()
 for i in range(4):
     for cache in ("a", f"new-{i}"):
         registry.counter(catalog.CACHE_STALE, cache=cache).inc()
-    registry._sharing._publish()
+    registry.sharing._publish()
     print(i, flush=True)
 """)
 )

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -30,12 +29,6 @@ SERVERS = {
         *("--log-level", "warning"),
     ),
 }
-LOST_AT_MOST_SECONDS = 1.0
-"""Publishing takes 50 ms; a test on a machine that does other things as well allows more."""
-ONE_PUBLICATION_SECONDS = 0.1
-"""Far longer than it takes to write all series once."""
-
-
 @dataclass
 class Service:
     port: int
@@ -113,10 +106,10 @@ def start(tmp_path: Path, free_port: int) -> Start:
 
 @dataclass
 class Load:
-    """Requests from several threads, each answer with its time and the process that gave it."""
+    """Requests from several threads, and the process that gave each answer."""
 
     service: Service
-    answers: list[tuple[float, int]] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
     asked: int = 0
@@ -132,9 +125,9 @@ class Load:
         for thread in self.threads:
             thread.join()
 
-    def of_age(self) -> set[int]:
-        """Workers with several answers that are old enough to have been published."""
-        pids = [pid for at, pid in list(self.answers) if at < time.monotonic() - LOST_AT_MOST_SECONDS]
+    def at_work(self) -> set[int]:
+        """Workers with several answers."""
+        pids = list(self.answers)
         return {pid for pid in pids if pids.count(pid) > 20}
 
     def _run(self) -> None:
@@ -142,34 +135,30 @@ class Load:
             self.asked += 1
             answer = self.service.try_get("/work")
             if answer:
-                self.answers.append((time.monotonic(), int(answer)))
+                self.answers.append(int(answer))
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_no_counter_goes_back_when_workers_are_killed_under_load(server: str, start: Start) -> None:
     with start(server) as service:
-        killed: dict[int, float] = {}
+        killed: set[int] = set()
         seen: list[dict[str, float]] = []
         with Load(service) as load:
             for _ in range(3):
-                victim = until(lambda: load.of_age() - set(killed), "a worker whose work must be there by now").pop()
+                victim = until(lambda: load.at_work() - killed, "a worker that has worked").pop()
                 for _ in range(10):
                     seen.append(service.samples())
                 os.kill(victim, signal.SIGKILL)
-                killed[victim] = time.monotonic()
+                killed.add(victim)
                 until(lambda gone=victim: gone not in service.workers(), "the worker is gone")
         seen.append(service.samples())
 
         for name in (DONE, OBSERVED):
             values = [sample[name] for sample in seen if name in sample]
             assert values == sorted(values)
-        aged = [pid for at, pid in load.answers if at < killed.get(pid, 0) - LOST_AT_MOST_SECONDS]
-        assert {pid: aged.count(pid) > 20 for pid in killed} == dict.fromkeys(killed, True)
-        kept = len(aged) + sum(pid not in killed for _, pid in load.answers)
-        assert kept <= seen[-1][DONE] <= load.asked + 3
-        # A kill in the midst of a publication leaves one series ahead of the other by a few requests.
-        last = sum(at >= killed.get(pid, at + 1) - ONE_PUBLICATION_SECONDS for at, pid in load.answers)
-        until(lambda: abs((now := service.samples())[DONE] - now[OBSERVED]) <= last, "both show the same requests")
+            # What was answered was recorded before. What was not: one request of each thread of ours at each kill.
+            until(lambda name=name: service.samples()[name] >= len(load.answers), "no answered request is lost")
+            assert service.samples()[name] <= load.asked + len(load.threads)
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -204,7 +193,12 @@ def test_in_flight_work_goes_with_its_worker(start: Start) -> None:
 def test_a_master_that_loaded_the_application_counts_in_no_gauge(start: Start, tmp_path: Path) -> None:
     with start("gunicorn --preload") as service:
         assert service.get("/who").split()[1] == str(service.process.pid), "the master made the application"
-        until(lambda: len(list((tmp_path / "cells").glob("*.cells"))) == 4, "master and workers have published")
+
+        def all_have_worked() -> bool:
+            service.get("/work")
+            return len(list((tmp_path / "cells").glob("*.cells"))) == 4
+
+        until(all_have_worked, "master and workers have published")
 
         until(lambda: service.samples()[LIMIT] == 60, "three workers with a limit of 20 each")
 

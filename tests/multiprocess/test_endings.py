@@ -1,0 +1,146 @@
+"""Processes that end in every way directly after their work: nothing that they recorded is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mp_helpers import histogram, value
+
+from mnemoscope.instrumentation import catalog
+from mnemoscope.instrumentation.registry import Registry
+
+Member = Callable[..., Registry]
+Run = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+HEAD = """
+import concurrent.futures, ctypes, multiprocessing, os, signal, sys, time
+import mnemoscope as scope
+from mnemoscope import catalog
+from mp_tasks import task
+"""
+METHODS = ("fork", "spawn", "forkserver")
+
+
+@pytest.fixture
+def run(directory: Path) -> Run:
+    """Runs a script whose processes share the directory."""
+
+    def program(script: str) -> subprocess.CompletedProcess[str]:
+        here = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+        return subprocess.run(
+            [sys.executable, "-c", HEAD + textwrap.dedent(script)],
+            env={**os.environ, "MNEMOSCOPE_MULTIPROC_DIR": str(directory), "PYTHONPATH": here},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return program
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pool_that_is_terminated_after_short_tasks_loses_none(method: str, run: Run, member: Member) -> None:
+    done = run(f"""
+    scope.counter(catalog.CACHE_STALE, cache="parent").inc()
+    for _ in range(5):
+        with multiprocessing.get_context({method!r}).Pool(3) as pool:
+            assert sorted(pool.imap_unordered(task, range(100))) == list(range(100))
+    """)
+    assert not done.stderr
+
+    reader = member()
+    assert value(reader, catalog.CACHE_STALE, "a") == 500
+    found = histogram(reader, catalog.LOCK_WAIT, "x", "read")
+    assert (found.observations, found.sum) == (500, 5 * sum(range(100)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pool_that_replaces_its_workers_after_each_task_loses_none(method: str, run: Run, member: Member) -> None:
+    done = run(f"""
+    with multiprocessing.get_context({method!r}).Pool(3, maxtasksperchild=1) as pool:
+        assert pool.map(task, range(15), chunksize=1) == list(range(15))
+    """)
+    assert not done.stderr
+
+    assert value(member(), catalog.CACHE_STALE, "a") == 15
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_executor_of_processes_loses_nothing(method: str, run: Run, member: Member) -> None:
+    done = run(f"""
+    context = multiprocessing.get_context({method!r})
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
+        assert list(executor.map(task, range(20))) == list(range(20))
+    """)
+    assert not done.stderr
+
+    assert value(member(), catalog.CACHE_STALE, "a") == 20
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "os._exit(0)",
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "os.abort()",
+        "ctypes.string_at(0)",
+        "os.execv('/bin/true', ['true'])",
+        "sys.exit()",
+        "raise ValueError",
+    ],
+)
+@pytest.mark.parametrize("forked", [True, False])
+def test_a_process_may_end_in_any_way_directly_after_its_work(
+    ending: str, forked: bool, run: Run, member: Member
+) -> None:
+    run(f"""
+    scope.counter(catalog.CACHE_STALE, cache="a")
+    if {forked} and os.fork():
+        os.wait()
+        os._exit(0)
+    for number in range(2500):
+        task(number)
+    scope.counter(catalog.CACHE_STALE, cache="b").inc(7)
+    {ending}
+    """)
+
+    reader = member()
+    assert value(reader, catalog.CACHE_STALE, "a") == 2500
+    assert value(reader, catalog.CACHE_STALE, "b") == 7
+    found = histogram(reader, catalog.LOCK_WAIT, "x", "read")
+    assert (found.observations, found.sum) == (2500, sum(range(2500)))
+    assert value(reader, catalog.CACHE_STALE, "a") == 2500, "also out of the archive"
+
+
+def test_a_setting_that_outlives_its_process_is_there_at_once(run: Run, member: Member) -> None:
+    run("""
+    task(1)
+    for rate in (0.5, 0.25):
+        scope.gauge(catalog.COHORT_RATE).set(rate)
+    os._exit(0)
+    """)
+
+    assert value(member(), catalog.COHORT_RATE) == 0.25
+
+
+def test_work_that_comes_after_a_pause_is_there_at_once(run: Run, member: Member) -> None:
+    done = run("""
+    from mnemoscope.instrumentation.multiprocess import sharing
+    task(1)
+    shared = scope.default_registry().sharing
+    while shared._publisher._tail.free:  # until it is idle
+        time.sleep(0.01)
+    task(2)
+    os._exit(0)
+    """)
+    assert not done.stderr
+
+    assert value(member(), catalog.CACHE_STALE, "a") == 2
