@@ -184,7 +184,7 @@ class Publisher:
         deadline = time.monotonic() + patience
         while not self._guard.admits(claim):
             holder = self._guard.holder()
-            if isinstance(holder, _Turn) and holder.thread == get_ident() or time.monotonic() >= deadline:
+            if (isinstance(holder, _Turn) and holder.thread == get_ident()) or time.monotonic() >= deadline:
                 return False
             time.sleep(_POLL)
         return True

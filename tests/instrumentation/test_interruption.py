@@ -167,6 +167,18 @@ def test_a_guard_whose_fold_is_gone_is_taken_over_by_exactly_one(registry: scope
     assert counter.point().value == 1
 
 
+def near_the_end(room: int, function: Callable[[], Any]) -> Any:
+    """Call `function` where the stack has room for so many frames, about."""
+
+    def deep(depth: int) -> Any:
+        return function() if depth <= 0 else deep(depth - 1)
+
+    frame, depth = sys._getframe(), 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+    return deep(sys.getrecursionlimit() - depth - room - 3)
+
+
 @pytest.mark.parametrize("room", range(1, 12))
 def test_near_the_end_of_the_stack_nothing_that_was_recorded_before_is_lost_and_the_result_comes_back(
     registry: scope.Registry, room: int
@@ -183,21 +195,13 @@ def test_near_the_end_of_the_stack_nothing_that_was_recorded_before_is_lost_and_
         """Need two frames more, as a wrapper and what it wraps do."""
         (lambda: (lambda: None)())()
 
-    def deep(function: Callable[[], Any], depth: int) -> Any:
-        return function() if depth <= 0 else deep(function, depth - 1)
-
-    frame, depth = sys._getframe(), 0
-    while frame is not None:
-        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
-    down = sys.getrecursionlimit() - depth - room - 3
-
     for _ in range(LIMIT // 2):
         histogram.observe(0.25)
     try:
-        deep(lambda: bare(), down)
+        near_the_end(room, lambda: bare())
     except RecursionError:
         return  # not even the function without a probe has the room
-    results = deep(use, down)
+    results = near_the_end(room, use)
     assert results == ["result"] * 3 * LIMIT
     assert histogram.point().observations == LIMIT // 2 + 3 * LIMIT
     assert sum(outcomes(registry)) == 3 * LIMIT
@@ -218,19 +222,12 @@ def test_near_the_end_of_the_stack_no_probe_raises_into_what_it_is_put_around(
     ]
     decorated = [probe(lambda: "result") for probe in probes]
 
-    def deep(function: Callable[[], Any], depth: int) -> Any:
-        return function() if depth <= 0 else deep(function, depth - 1)
-
-    frame, depth = sys._getframe(), 0
-    while frame is not None:
-        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
-    down = sys.getrecursionlimit() - depth - room - 3
     for function in decorated:
         try:
-            deep(lambda: with_two_frames(lambda: None), down)
+            near_the_end(room, lambda: with_two_frames(lambda: None))
         except RecursionError:
             continue  # not even a wrapper without a probe has the room
-        assert deep(lambda: function(), down) == "result"  # noqa: B023
+        assert near_the_end(room, lambda: function()) == "result"  # noqa: B023
     assert value(registry, m.COMPLETIONS_IN_FLIGHT) == 0
 
 

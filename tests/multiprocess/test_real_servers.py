@@ -29,6 +29,8 @@ SERVERS = {
         *("--log-level", "warning"),
     ),
 }
+
+
 @dataclass
 class Service:
     port: int

@@ -1,0 +1,33 @@
+"""The probes of an agent-memory service, by the names a service author types.
+
+Each is a decorator and a context manager, for functions, coroutines, generators, async generators and methods.
+None raises into the service and none waits for another thread.
+"""
+
+from .cache import CacheLookup, cache_lookup
+from .memory import Consolidation, Recall, consolidation, recall
+from .requests import RequestOperation, request
+from .storage import StorageOperation, storage
+from .timed import index_write, lock_hold, timed, vector_search
+from .under_way import InFlightOperation, completion, in_flight, lock_wait
+
+__all__ = [
+    "CacheLookup",
+    "Consolidation",
+    "InFlightOperation",
+    "Recall",
+    "RequestOperation",
+    "StorageOperation",
+    "cache_lookup",
+    "completion",
+    "consolidation",
+    "in_flight",
+    "index_write",
+    "lock_hold",
+    "lock_wait",
+    "recall",
+    "request",
+    "storage",
+    "timed",
+    "vector_search",
+]
