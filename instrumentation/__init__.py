@@ -25,7 +25,7 @@ from .locks import (
     debug_locks,
     observe_lock,
 )
-from .middleware import ASGIMiddleware, RequestRecording, WSGIMiddleware, current_request
+from .middleware.current import current_request
 from .operation import Operation, Probe
 from .percall import PerCall, per_call
 from .probes import (
@@ -55,7 +55,6 @@ from .shortcuts import counter, declare, gauge, histogram, snapshot
 from .snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 __all__ = [
-    "ASGIMiddleware",
     "BoundedSemaphore",
     "CacheLookup",
     "Condition",
@@ -85,11 +84,9 @@ __all__ = [
     "RecordingError",
     "Registry",
     "RequestOperation",
-    "RequestRecording",
     "Semaphore",
     "Snapshot",
     "StorageOperation",
-    "WSGIMiddleware",
     "asgi_app",
     "cache_lookup",
     "catalog",
@@ -127,8 +124,8 @@ __all__ = [
     "wsgi_app",
 ]
 
-# Imported when first asked for: locks of tasks need asyncio, and the exporters what a service that only records has no
-# use for.
+# Imported when first asked for: locks of tasks need asyncio, a service has one kind of middleware or none, and one that
+# only records has no use for an exporter.
 if TYPE_CHECKING:
     from .exporters.otlp import OtlpPusher as OtlpPusher
     from .exporters.prometheus_bridge import SnapshotCollector as SnapshotCollector
@@ -138,17 +135,23 @@ if TYPE_CHECKING:
     from .locks.aio import AsyncLock as AsyncLock
     from .locks.aio import AsyncSemaphore as AsyncSemaphore
     from .locks.aio_rwlock import AsyncRWLock as AsyncRWLock
+    from .middleware.asgi import ASGIMiddleware as ASGIMiddleware
+    from .middleware.recording import RequestRecording as RequestRecording
+    from .middleware.wsgi import WSGIMiddleware as WSGIMiddleware
 
 else:  # out of sight of type checkers, to which a module with `__getattr__` has every name
     _LATE = {
+        "ASGIMiddleware": ".middleware.asgi",
         "AsyncBoundedSemaphore": ".locks.aio",
         "AsyncCondition": ".locks.aio",
         "AsyncLock": ".locks.aio",
         "AsyncRWLock": ".locks.aio_rwlock",
         "AsyncSemaphore": ".locks.aio",
         "OtlpPusher": ".exporters.otlp",
+        "RequestRecording": ".middleware.recording",
         "Server": ".exporters.server",
         "SnapshotCollector": ".exporters.prometheus_bridge",
+        "WSGIMiddleware": ".middleware.wsgi",
     }
 
     def __getattr__(name: str) -> object:

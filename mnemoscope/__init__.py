@@ -21,13 +21,16 @@ __version__ = "0.1.0"
 
 # These are imported when first asked for.
 if TYPE_CHECKING:
+    from mnemoscope.instrumentation import ASGIMiddleware as ASGIMiddleware
     from mnemoscope.instrumentation import AsyncBoundedSemaphore as AsyncBoundedSemaphore
     from mnemoscope.instrumentation import AsyncCondition as AsyncCondition
     from mnemoscope.instrumentation import AsyncLock as AsyncLock
     from mnemoscope.instrumentation import AsyncRWLock as AsyncRWLock
     from mnemoscope.instrumentation import AsyncSemaphore as AsyncSemaphore
     from mnemoscope.instrumentation import OtlpPusher as OtlpPusher
+    from mnemoscope.instrumentation import RequestRecording as RequestRecording
     from mnemoscope.instrumentation import Server as Server
     from mnemoscope.instrumentation import SnapshotCollector as SnapshotCollector
+    from mnemoscope.instrumentation import WSGIMiddleware as WSGIMiddleware
 else:
     from mnemoscope.instrumentation import __getattr__ as __getattr__

@@ -41,7 +41,7 @@ def status_of_exception(error: BaseException) -> int | None:
 
 
 def status_of_response(result: object) -> int | None:
-    """Return the status of a response that a handler returned; None if it is none, and the status so the usual one.
+    """Return the status of a response that a handler returned; None for what the framework makes one of itself.
 
     What has no headers is no response, even if it has a status: an episode may have one. A tuple is one to Flask only.
 
@@ -71,7 +71,7 @@ def _of_tuple(result: tuple[Any, ...]) -> int | None:
 
 
 def status_code(value: object) -> int | None:
-    """Return the status that is written as a number, a `HTTPStatus` or text such as `404 Not Found`; else None.
+    """Return the status that is written as a number, an `HTTPStatus` or text such as `404 Not Found`; else None.
 
     >>> status_code("503 Service Unavailable")
     503

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..registry import Registry
 from . import routes
-from .recording import OWN_PATHS, Requests, RouteOf, Within
+from .current import Within
+from .recording import OWN_PATHS, Requests, RouteOf
 
 if TYPE_CHECKING:
     from ..exporters.asgi import ASGIApplication, Message, Receive, Scope, Send

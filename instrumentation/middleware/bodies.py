@@ -108,7 +108,7 @@ def _async_iterated(body: AsyncIterable[Any], end: _End) -> AsyncGenerator[Any, 
 
 
 def _watched(generator: G, end: _End) -> G:
-    """The generator; if nobody ever begins it, its end is when it is thrown away."""
+    """The generator; one that is never begun ends when it is thrown away."""
 
     def thrown_away(gone: ref[G]) -> None:
         _unbegun.discard(gone)

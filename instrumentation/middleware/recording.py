@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
-from contextlib import suppress
-from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
@@ -22,18 +20,6 @@ OWN_PATHS = ("/health", "/ready", "/metrics", "/metrics.json")
 
 RouteOf = Callable[[Any], str | None]
 Template = Callable[[], str]
-
-_current: ContextVar[RequestRecording | None] = ContextVar("mnemoscope_request", default=None)
-
-
-def current_request() -> RequestRecording | None:
-    """Return the request that a middleware records around this code; None outside one, and after its last byte.
-
-    if (request := scope.current_request()) is not None:
-        request.route = "/episodes/{id}"  # for a framework that the middleware cannot ask
-    """
-    recording = _current.get()
-    return None if recording is None or recording.ended else recording
 
 
 class RequestRecording:
@@ -113,7 +99,7 @@ class Requests:
             raise TypeError(f"exclude={exclude!r}: give a sequence of paths, such as [{exclude!r}]")
         self._excluded = frozenset(exclude)
         for path in self._excluded:
-            if not path.startswith("/"):
+            if not isinstance(path, str) or not path.startswith("/"):
                 raise ValueError(f"exclude: {path!r} is no path; begin it with a slash")
         self._below = tuple(path.rstrip("/") + "/" for path in self._excluded if path != "/")
         self._route = route
@@ -153,19 +139,3 @@ class Requests:
             self._declared.add(route)
             self.registry.declare(catalog.REQUEST_DURATION, route=route)
         self.registry.histogram(catalog.REQUEST_DURATION, route=route, outcome=outcome).observe(seconds)
-
-
-class Within:
-    """A block whose code `current_request` shows the recording to."""
-
-    __slots__ = ("_recording", "_token")
-
-    def __init__(self, recording: RequestRecording) -> None:
-        self._recording = recording
-
-    def __enter__(self) -> None:
-        self._token = _current.set(self._recording)
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(ValueError):  # the garbage collector ends an abandoned coroutine in a context of its own
-            _current.reset(self._token)

@@ -9,7 +9,8 @@ from ..registry import Registry
 from . import routes
 from .answers import status_code
 from .bodies import after_close
-from .recording import OWN_PATHS, RequestRecording, Requests, RouteOf, Template, Within
+from .current import Within
+from .recording import OWN_PATHS, RequestRecording, Requests, RouteOf, Template
 
 if TYPE_CHECKING:
     from ..exporters.wsgi import WSGIApplication

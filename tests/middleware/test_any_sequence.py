@@ -1,6 +1,6 @@
 """Whatever an application and its client do, in whatever order: one record, nothing in flight, nothing changed.
 
-Each sequence is played against a model that is told in words: a client that leaves before the last byte has cancelled
+Each sequence is played against a model: a client that leaves before the last byte has cancelled
 the request; else an exception or a missing end is an error; else the status decides.
 """
 

@@ -353,7 +353,7 @@ async def test_a_task_that_is_cancelled_is_no_error_and_stays_cancelled(registry
     assert requests.in_flight == 0
 
 
-def test_a_request_that_is_thrown_away_with_its_loop_is_not_in_flight_for_ever(
+def test_a_request_that_is_thrown_away_with_its_loop_does_not_stay_in_flight(
     registry: Registry, requests: Requests
 ) -> None:
     @types.coroutine

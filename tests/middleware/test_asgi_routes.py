@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -326,6 +328,7 @@ async def test_an_excluded_path_excludes_what_is_below_it(
     [
         ({"exclude": "/health"}, "give a sequence of paths, such as ['/health']"),
         ({"exclude": ["health"]}, "'health' is no path; begin it with a slash"),
+        ({"exclude": [404]}, "404 is no path; begin it with a slash"),
         ({"route": "/episodes"}, "give a function that returns a route template"),
     ],
 )
@@ -391,3 +394,20 @@ def test_a_middleware_without_a_registry_records_in_the_default_one() -> None:
     after = Requests(scope.default_registry()).counts
     assert after.get(("/default/{registry}", "ok"), 0) == before.get(("/default/{registry}", "ok"), 0) + 1
     assert scope.gauge(catalog.REQUESTS_IN_FLIGHT).point() is not None
+
+
+def test_neither_middleware_is_loaded_before_it_is_asked_for_and_no_framework_or_event_loop_even_then() -> None:
+    script = (
+        "import sys, mnemoscope as scope\n"
+        "loaded = lambda: {name.rpartition('.')[2] for name in sys.modules if 'middleware' in name}\n"
+        "print(sorted(loaded()))\n"
+        "scope.ASGIMiddleware(None); scope.WSGIMiddleware(None)\n"
+        "print(sorted(loaded()))\n"
+        "print(sorted({'asyncio', 'starlette', 'fastapi', 'flask', 'werkzeug', 'django'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    before, after, foreign = done.stdout.splitlines()
+    assert before == "['answers', 'bodies', 'current', 'middleware']"  # of which `request` has need
+    assert after == "['answers', 'asgi', 'bodies', 'current', 'middleware', 'recording', 'routes', 'wsgi']"
+    assert foreign == "[]"

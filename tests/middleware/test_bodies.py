@@ -321,7 +321,7 @@ def test_a_generator_that_is_abandoned_says_so_once(how: str) -> None:
     assert inner.gi_frame is None  # type: ignore[attr-defined]
 
 
-def test_a_generator_that_nobody_wants_has_ended_well() -> None:
+def test_a_generator_that_is_never_begun_has_ended_well() -> None:
     ended = Ended()
     generator = at_end_of_body(endless(), ended)
     assert ended == []

@@ -469,7 +469,7 @@ def test_a_file_is_left_to_the_server_and_ends_with_its_close(
     assert file.closed == (wrapper is FileWrapper)
 
 
-def test_a_file_that_no_server_closes_is_not_in_flight_for_ever(registry: Registry, requests: Requests) -> None:
+def test_a_file_that_no_server_closes_does_not_stay_in_flight(registry: Registry, requests: Requests) -> None:
     more = {"wsgi.file_wrapper": FileWrapper}
     answer = call(scope.WSGIMiddleware(answering(FileWrapper(io.BytesIO(b"abc"))), registry=registry), **more)
     assert requests.in_flight == 1
