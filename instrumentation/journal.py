@@ -18,7 +18,7 @@ LIMIT = 64
 class Journal(list[Any]):
     """The totals, then what was recorded since.
 
-    In multi-process mode, a journal becomes one of a subclass whose `append` does more; `pen` and `tell` are that one's.
+    In multi-process mode, a journal becomes one of a subclass whose `append` does more; `pen` and `tell` are its own.
     """
 
     __slots__ = ("pen", "tell")
@@ -47,7 +47,7 @@ class Guard:
     def __init__(self) -> None:
         self._claims: dict[str, Any] = {}
 
-    def admits(self, claim: ref[Fold]) -> bool:
+    def admits(self, claim: ref[Any]) -> bool:
         """Return whether `claim` may fold now; if so, `release` it afterwards."""
         claims = self._claims
         holder = claims.setdefault(_HOLDER, claim)  # atomic: of several threads, one gets its own claim back
@@ -61,7 +61,7 @@ class Guard:
         claim = self._claims.get(_HOLDER)
         return None if claim is None else claim()
 
-    def release(self, claim: ref[Fold]) -> None:
+    def release(self, claim: ref[Any]) -> None:
         """Give the guard back; do nothing if `claim` does not hold it."""
         if self._claims.get(_HOLDER) is claim:
             del self._claims[_HOLDER]

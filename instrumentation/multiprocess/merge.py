@@ -1,7 +1,7 @@
 """Several processes' values as one: counters and histograms are added up, gauges as their metric says.
 
-The gauges of a process that has recorded nothing itself, such as the master of a server that loaded the application, are
-settings that the processes it has forked since have inherited, and show. They are not counted beside those.
+The gauges of a process that has recorded nothing itself, such as the master of a server that loaded the application,
+are settings that the processes it has forked since have inherited, and show. They are not counted beside those.
 """
 
 from __future__ import annotations

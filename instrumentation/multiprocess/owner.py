@@ -6,8 +6,8 @@ no server has to say when a worker is gone, and a process id that is used again 
 The cells are written with `pwrite`, in one call for all that changed, which waits for the disk without the
 interpreter's lock, and fails with an error where the disk is full. Only the tail is mapped: a recording has to be there
 at once, and a call into the system for each would cost too much. Storing into a mapping kills the process (SIGBUS)
-where there is nothing behind it, so the tail is written in full before it is mapped, and the file is read-only for
-everybody from then on: only root, or a deliberate chmod, can still cut it in place. Removing or replacing it is harmless.
+where there is nothing behind it, so the tail is written in full before it is mapped, and the file is read-only from
+then on: only root, or a deliberate chmod, can still cut it in place. Removing or replacing it is harmless.
 """
 
 from __future__ import annotations

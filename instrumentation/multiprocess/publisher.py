@@ -227,7 +227,7 @@ class Publisher:
                 changed = True
                 if not isinstance(series, Gauge):
                     if series.journal.__class__ is SharedJournal:
-                        catch_up(series.journal, state[-1])
+                        catch_up(series.journal, int(state[-1]))
                     image.set(kept.cell, _totals(series, state))
                 kept.seen = state
             if series.exemplars:

@@ -1,10 +1,10 @@
 """A registry that shares a directory with those of other processes: when it publishes, reads, forks and ends.
 
-What is recorded is stored in the process' file at once, and so outlives the process. Other processes see it within about
-50 ms: so often a thread publishes while something is recorded. After a second without, it looks only once a second,
-and leaves no slot of the tail free, so that the next recording comes to ask for one, and wakes it. Where there is so much
-to publish, or the interpreter so busy, that a pass takes longer, the pause between two grows with it. Another thread asks
-the functions of gauges every second; they may block as they like.
+What is recorded is stored in the process' file at once, and so outlives the process. Other processes see it within
+about 50 ms: so often a thread publishes while something is recorded. After a second without, it looks only once a
+second, and leaves no slot of the tail free, so that the next recording asks for one, and wakes it. Where there is so
+much to publish, or the interpreter so busy, that a pass takes longer, the pause between two grows with it. Another
+thread asks the functions of gauges every second; they may block as they like.
 
 A forked child has neither file nor threads until it records something, makes a series, or is scraped.
 """
@@ -46,7 +46,7 @@ _IDLE_SHARE = 10
 """A pass is followed by a pause of at least so many times its own length."""
 _SCRAPE_SECONDS = 10.0
 _RECORDER_SECONDS = 0.1
-"""How long a thread that records waits for a pass under way. If in vain, it leaves publishing to the threads of ours."""
+"""How long a recording thread waits for a pass under way. After that, it leaves publishing to our own threads."""
 
 _log = logging.getLogger("mnemoscope")
 

@@ -46,7 +46,9 @@ class Tail:
         """Store a recording for which there was no slot."""
         self._make_room()
         with suppress(IndexError):
-            _store(self.area, self.free.pop(), value, key, value, key)
+            slot = self.free.pop()
+            if self.area is not None:
+                _store(self.area, slot, value, key, value, key)
 
     def used(self) -> Collection[int]:
         """The slots that are free again once everything is published; none while most of them are free anyway."""

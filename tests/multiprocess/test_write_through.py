@@ -200,7 +200,7 @@ def test_a_signal_handler_may_raise_anywhere(step: str, member: Member) -> None:
         prepare(process)
         first = memory(process)
 
-        def interrupt(frame: FrameType) -> None:
+        def interrupt(frame: FrameType, at: int = at) -> None:
             nonlocal passed, interrupted
             passed += frame.f_lasti in calls_end(frame.f_code)
             if passed == at and not interrupted:
