@@ -313,7 +313,7 @@ def test_it_speaks_tls_with_a_certificate(certificate: tuple[Path, Path]) -> Non
 
 def test_a_client_that_never_ends_its_handshake_keeps_nobody_out_and_is_cut(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
-    with serve(app(), port=0, certfile=cert, keyfile=key, timeout=1.0) as running, connect(running) as silent:
+    with serve(app(), port=0, certfile=cert, keyfile=key, timeout=5.0) as running, connect(running) as silent:
         trust = ssl.create_default_context(cafile=str(cert))
         assert httpx.get(f"{running.url}/health", verify=trust).status_code == 200
         assert read_all(silent) == b""

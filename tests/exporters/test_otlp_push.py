@@ -54,7 +54,7 @@ def push(receiver: Receiver, protocol: str) -> Iterator[Push]:
     started: list[OtlpPusher] = []
 
     def start(snapshot_function: Callable[[], Snapshot], **options: Any) -> OtlpPusher:
-        given = {"endpoint": receiver.endpoint, "protocol": protocol, "interval": NEVER, "timeout": 2.0, **options}
+        given = {"endpoint": receiver.endpoint, "protocol": protocol, "interval": NEVER, "timeout": 20.0, **options}
         started.append(OtlpPusher(snapshot_function, **given))
         return started[-1]
 
