@@ -50,11 +50,12 @@ class Guard:
     def admits(self, claim: ref[Any]) -> bool:
         """Return whether `claim` may fold now; if so, `release` it afterwards."""
         claims = self._claims
-        holder = claims.setdefault(_HOLDER, claim)  # atomic: of several threads, one gets its own claim back
-        while holder is not claim and holder() is None:
-            claims = self._claims = claims.setdefault(_NEXT, {})
-            holder = claims.setdefault(_HOLDER, claim)
-        return holder is claim
+        while True:
+            holder = claims.setdefault(_HOLDER, claim)  # atomic: of several threads, one gets its own claim back
+            if holder is claim or holder() is not None:
+                return holder is claim
+            if claims.get(_HOLDER) is holder:  # else it was given back before its fold ended, and may be another's now
+                claims = self._claims = claims.setdefault(_NEXT, {})
 
     def holder(self) -> Fold | None:
         """Return the fold that is admitted now, if there is one."""

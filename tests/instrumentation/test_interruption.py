@@ -7,6 +7,7 @@ import itertools
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from recorded import outcomes, value
 import mnemoscope as scope
 from mnemoscope import catalog as m
 from mnemoscope.instrumentation.in_flight import Peak
-from mnemoscope.instrumentation.journal import LIMIT
+from mnemoscope.instrumentation.journal import LIMIT, Fold, Guard
 
 
 @pytest.fixture
@@ -140,10 +141,6 @@ def test_a_guard_whose_fold_is_gone_is_taken_over_by_exactly_one(registry: scope
     counter = registry.counter(m.CACHE_STALE, cache="redb")
     guard = counter.guard
     for _ in range(50):
-        import weakref
-
-        from mnemoscope.instrumentation.journal import Fold
-
         lost = Fold()
         assert guard.admits(weakref.ref(lost))
         del lost  # its frame ended without giving the guard back
@@ -177,6 +174,29 @@ def near_the_end(room: int, function: Callable[[], Any]) -> Any:
     while frame is not None:
         frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
     return deep(sys.getrecursionlimit() - depth - room - 3)
+
+
+def test_a_guard_that_is_given_back_while_another_fold_asks_for_it_admits_one_fold() -> None:
+    guard = Guard()
+    folds = {name: Fold() for name in ("first", "asking", "next")}
+    meanwhile: list[Callable[[], object]] = []
+
+    class Claims(dict[str, Any]):
+        def setdefault(self, key: str, value: Any = None) -> Any:
+            found = super().setdefault(key, value)
+            if meanwhile:
+                meanwhile.pop()()
+            return found
+
+    def change_hands() -> None:
+        guard.release(weakref.ref(folds["first"]))
+        del folds["first"]
+        assert guard.admits(weakref.ref(folds["next"]))
+
+    guard._claims = Claims()
+    assert guard.admits(weakref.ref(folds["first"]))
+    meanwhile.append(change_hands)
+    assert not guard.admits(weakref.ref(folds["asking"]))
 
 
 @pytest.mark.parametrize("room", range(1, 12))
