@@ -256,7 +256,7 @@ def test_a_peak_that_was_noted_is_seen_whoever_else_reads() -> None:
     done.set()
     for reader in readers:
         reader.join()
-    assert seen == list(range(5_000))
+    assert [level for level, peak_then in enumerate(seen) if peak_then != level] == []
 
 
 def test_a_peak_is_seen_by_every_scrape_for_at_least_its_window_and_then_forgotten() -> None:
