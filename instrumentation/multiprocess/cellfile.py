@@ -16,7 +16,7 @@ from ..values import LARGEST
 from .layout import (
     ENTRY,
     EXEMPLAR_BYTES,
-    HEADER,
+    HEADER_BYTES,
     NO_FILE,
     RECORD,
     SLOT,
@@ -80,7 +80,7 @@ class CellFile:
         header = Header.unpack(data)
         if not self.id:
             self.id, self.started, self.parent = header.id, header.started, header.parent
-            self._tail, self._parsed = slice(HEADER.size, header.records), header.records
+            self._tail, self._parsed = slice(HEADER_BYTES, header.records), header.records
         if self.id != header.id or header.used < self._parsed:
             raise RejectedError("corrupt")
         with _checked():

@@ -1,4 +1,4 @@
-"""The bytes of a file of cells, made and changed in memory; `owner` and `directory` bring them to disk."""
+"""The bytes of a file of cells, made and changed in memory; `owner` and `directory` bring them into files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from ..catalog import Metric
 from ..snapshot import Exemplar
 from .layout import (
     EXEMPLAR_BYTES,
-    HEADER,
+    HEADER_BYTES,
     NO_FILE,
     RECORD,
     SLOT,
+    USED,
     Header,
     Type,
     define,
     padded,
     to_json,
+    used,
     value_layout,
 )
 
@@ -56,21 +58,20 @@ class Image:
         tail: bytes for recordings, which are written by others; zeros here.
 
     Attributes:
-        data: the bytes as they should be on disk, the tail's apart.
+        data: the bytes as they should be in the file, the tail's apart.
         records: where the records begin.
         id: what tells this file from every other, also from one of the same process id.
-        dirty: from where to where bytes below `saved` were changed since they were written to disk.
+        changed: which values were changed since they were stored in the file.
     """
 
     def __init__(self, pid: int, started: float, parent: bytes = NO_FILE, tail: int = 0) -> None:
         self.id = os.urandom(16)
-        self.data = bytearray(HEADER.size + tail)
-        self.dirty: tuple[int, int] | None = None
+        self.data = bytearray(HEADER_BYTES + tail)
+        self.changed: list[slice] = []
         self.records = len(self.data)
-        self._header = Header(pid, started, self.id, parent, self.records, self.records)
+        self.data[:HEADER_BYTES] = Header(pid, started, self.id, parent, self.records, self.records).pack()
         self._families: dict[str, int] = {}
         self._series = 0
-        self._seal()
 
     def series(self, metric: Metric, labels: tuple[str, ...]) -> Cell:
         """A new cell for a series; set it before the image is saved."""
@@ -112,7 +113,7 @@ class Image:
         head = RECORD.pack(length, type_, len(text), 0)[:-4]
         self.data += head + crc32(text, crc32(head)).to_bytes(4, "little")
         self.data += text.ljust(padded(len(text)), b"\0") + bytes(slots)
-        self._seal()
+        self.data[USED] = used(len(self.data))
         return at
 
     def _write(self, cell: Cell, payload: bytes) -> None:
@@ -120,10 +121,6 @@ class Image:
         body = cell.sequence.to_bytes(8, "little") + payload
         size = SLOT.size + len(payload)
         start = cell.at + (cell.sequence & 1) * size
-        self.data[start : start + size] = SLOT.pack(crc32(body), 0)[:8] + body
-        low, high = self.dirty or (start, start)
-        self.dirty = (min(low, start), max(high, start + size))
-
-    def _seal(self) -> None:
-        self._header = self._header._replace(used=len(self.data))
-        self.data[: HEADER.size] = self._header.pack()
+        place = slice(start, start + size)
+        self.data[place] = SLOT.pack(crc32(body), 0)[:8] + body
+        self.changed.append(place)

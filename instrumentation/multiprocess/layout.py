@@ -24,12 +24,16 @@ from ..catalog import Across, Area, Kind, Label, Metric, Unit
 MAGIC = b"mnemcell"
 VERSION = 2
 
-HEADER = Struct("<8sI4xQd16s16sQQ4xI")
+_HEADER = Struct("<8sI4xQd16s16sQ4xI")
 """Magic, version, process id, start (Unix time), id of the file, id of the file of the process that forked this one,
-where the records begin, bytes in use, checksum of all before it."""
+where the records begin, checksum of all before it."""
+_USED = Struct("<II")
+"""How much of the file is in use, and the same with all bits turned: eight bytes that are stored at once."""
+USED = slice(_HEADER.size, _HEADER.size + _USED.size)
+HEADER_BYTES = USED.stop
 ENTRY = Struct("<dQdQ")
 """One recording in the tail, its value and its key, twice: a damaged or half written one is not equal to itself."""
-TAIL_BYTES = 1000 * ENTRY.size
+TAIL_BYTES = 2000 * ENTRY.size
 RECORD = Struct("<IIII")
 """Length of the whole record, type, length of the key, checksum of key and fields before it."""
 SLOT = Struct("<I4xQ")
@@ -61,7 +65,7 @@ class RejectedError(Exception):
 
 
 class Header(NamedTuple):
-    """Who wrote a file, when it began to count, and how far the file is in use."""
+    """Who wrote a file, when it began to count, and where its parts are."""
 
     pid: int
     started: float
@@ -72,8 +76,8 @@ class Header(NamedTuple):
 
     def pack(self) -> bytes:
         """The header's bytes."""
-        body = HEADER.pack(MAGIC, VERSION, *self, 0)[:-4]
-        return body + crc32(body).to_bytes(4, "little")
+        body = _HEADER.pack(MAGIC, VERSION, *self[:-1], 0)[:-4]
+        return body + crc32(body).to_bytes(4, "little") + used(self.used)
 
     @classmethod
     def unpack(cls, data: bytes) -> Header:
@@ -86,17 +90,25 @@ class Header(NamedTuple):
             raise RejectedError("empty")
         if not data.startswith(MAGIC):
             raise RejectedError("foreign")
-        if len(data) < HEADER.size:
+        if len(data) < HEADER_BYTES:
             raise RejectedError("truncated")
-        _, version, *fields, checksum = HEADER.unpack_from(data)
+        _, version, pid, started, file_id, parent, records, checksum = _HEADER.unpack_from(data)
+        end, turned = _USED.unpack_from(data, USED.start)
         if version != VERSION:
             raise RejectedError("version")
-        if crc32(data[: HEADER.size - 4]) != checksum:
+        if crc32(data[: USED.start - 4]) != checksum or end != turned ^ _ALL_BITS:
             raise RejectedError("corrupt")
-        header = cls(*fields)
-        if header.used > len(data):
+        if end > len(data):
             raise RejectedError("truncated")
-        return header
+        return cls(pid, started, file_id, parent, records, end)
+
+
+_ALL_BITS = 0xFFFFFFFF
+
+
+def used(end: int) -> bytes:
+    """The part of the header that changes, for a file of which so much is in use."""
+    return _USED.pack(end, end ^ _ALL_BITS)
 
 
 def padded(length: int) -> int:

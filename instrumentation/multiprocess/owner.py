@@ -3,11 +3,11 @@
 The owner's lock is what tells the living from the dead. The kernel releases it whatever the process dies of, so
 no server has to say when a worker is gone, and a process id that is used again elsewhere confuses nobody.
 
-The cells are written with `pwrite`, in one call for all that changed, which waits for the disk without the
-interpreter's lock, and fails with an error where the disk is full. Only the tail is mapped: a recording has to be there
-at once, and a call into the system for each would cost too much. Storing into a mapping kills the process (SIGBUS)
-where there is nothing behind it, so the tail is written in full before it is mapped, and the file is read-only from
-then on: only root, or a deliberate chmod, can still cut it in place. Removing or replacing it is harmless.
+The file is mapped: storing into it takes no call into the system, which a recording thread could not afford, and
+which would have another thread wait for the interpreter's lock. Such a store kills the process (SIGBUS) where there is
+nothing behind the mapping. So what is mapped is written first, with zeros, and fails with an error where the disk is
+full; and the file is read-only from then on: only root, or a deliberate chmod, can still cut it in place. Removing or
+replacing it is harmless. A copy-on-write file system that is full (btrfs) cannot store either: use a tmpfs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmap import mmap
 from pathlib import Path
 
 from .image import Image
-from .layout import HEADER
+from .layout import USED
 
 SUFFIX = ".cells"
 NEW_SUFFIX = ".new"
@@ -45,56 +45,83 @@ def write_all(fd: int, data: memoryview, at: int) -> None:
         data, at = data[written:], at + written
 
 
+_STEP = 1 << 15
+"""Bytes by which a file grows: it is mapped anew each time."""
+
+
+def _rounded(size: int) -> int:
+    return -(-size // _STEP) * _STEP
+
+
 class OwnFile:
     """The file of this process.
 
     Attributes:
         directory: where it is.
         name: its name there.
-        tail: header and tail, mapped; None while there is no file, or where it cannot be mapped.
+        area: the file, mapped; None while there is none, or where it cannot be mapped.
         unmapped: why it could not be.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.name = f"{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
-        self.tail: mmap | None = None
+        self.area: mmap | None = None
         self.unmapped: Exception | None = None
         self._path = directory / self.name
         self._fds: list[int] = []
         """The file, open and locked, last; before it, one that it has just replaced."""
+        self._map_fd = -1
         self._id = b""
         self._inode = 0
+        self._size = 0
         self._saved = 0
 
-    def save(self, image: Image) -> None:
-        """Bring what changed to disk.
+    def save(self, image: Image, look: bool) -> None:
+        """Bring what changed into the file.
 
-        All of it, in a new file, where it is another image, or the old file was set aside, cut or removed.
+        All of it, in a new file, where it is another image, or the old file was set aside, cut or removed: if told to
+        `look`, which is one more call into the system.
 
         Raises:
             OSError: it cannot be written; the next call tries again.
         """
-        if image.id != self._id or not self._is_intact():
+        if image.id != self._id or (look and not self._is_intact()):
             self._make(image)
             return
-        fd, end = self._fds[-1], len(image.data)
         with memoryview(image.data) as data:
+            while image.changed:
+                place = image.changed[-1]
+                if place.start < self._saved:
+                    self._store(place, data)
+                image.changed.pop()
+            end = len(data)
+            if end > self._size:
+                self._grow(end)
             if end > self._saved:
-                # What is new first, then the header that says how much there is.
-                write_all(fd, data[self._saved :], self._saved)
-                write_all(fd, data[: HEADER.size], 0)
-            if image.dirty is not None and image.dirty[0] < self._saved:
-                low, high = image.dirty[0], min(image.dirty[1], self._saved)
-                write_all(fd, data[low:high], low)
-        self._saved, image.dirty = end, None
+                # What is new first, then how much there is.
+                self._store(slice(self._saved, end), data)
+                self._store(USED, data)
+        self._saved = end
+
+    def _store(self, place: slice, data: memoryview) -> None:
+        if self.area is not None:
+            self.area[place] = data[place]
+        else:
+            write_all(self._fds[-1], data[place], place.start)
+
+    def _grow(self, end: int) -> None:
+        size = _rounded(end)
+        with memoryview(bytes(size - self._size)) as zeros:
+            write_all(self._fds[-1], zeros, self._size)
+        self.area, self._size = self._mapped(size), size
 
     def _is_intact(self) -> bool:
         try:
             found = os.stat(self._path)  # noqa: PTH116  # Path.stat says the same, slower, twenty times a second
         except FileNotFoundError:
             return False
-        return found.st_ino == self._inode and found.st_size >= self._saved
+        return found.st_ino == self._inode and found.st_size >= self._size
 
     def _make(self, image: Image) -> None:
         self._id = b""
@@ -103,12 +130,13 @@ class OwnFile:
         new.unlink(missing_ok=True)
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self._fds.append(fd)
+        size = _rounded(len(image.data))
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with memoryview(image.data) as data:
+            with memoryview(image.data.ljust(size, b"\0")) as data:
                 write_all(fd, data, 0)
-            tail = self._mapped(new, image)
-            found = os.fstat(fd)
+            self._open_to_map(new)
+            area, found, saved = self._mapped(size), os.fstat(fd), len(image.data)
             os.fchmod(fd, found.st_mode & 0o444)
             new.rename(self._path)
         except OSError:
@@ -116,21 +144,28 @@ class OwnFile:
             os.close(fd)
             new.unlink(missing_ok=True)
             raise
-        self._id, self._inode, self.tail = image.id, found.st_ino, tail
-        self._saved, image.dirty = len(image.data), None
+        image.changed.clear()
+        self.area, self._size, self._saved, self._inode, self._id = area, size, saved, found.st_ino, image.id
         # Only now: without its lock, the old file would have been taken for that of a process that has ended.
         self._close(self._fds[:-1])
 
-    def _mapped(self, path: Path, image: Image) -> mmap | None:
+    def _open_to_map(self, path: Path) -> None:
         # A mapping keeps its file open, and a forked child keeps the mapping: it must not be the file with our lock.
-        fd = os.open(path, os.O_RDWR)
+        self._close_mapped()
+        self._map_fd = os.open(path, os.O_RDWR)
+
+    def _close_mapped(self) -> None:
+        fd, self._map_fd = self._map_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _mapped(self, size: int) -> mmap | None:
+        self.unmapped = None
         try:
-            return mmap(fd, image.records)
+            return mmap(self._map_fd, size)
         except (OSError, ValueError) as error:
             self.unmapped = error
             return None
-        finally:
-            os.close(fd)
 
     def close(self) -> None:
         """Give up the lock: who reads the directory takes the process for dead. Its counts stay."""
@@ -144,6 +179,7 @@ class OwnFile:
         The lock stays the parent's. Held through the child's copy, it would let the parent live after its death.
         """
         self._close(self._fds[:])
+        self._close_mapped()
         self._id = b""
 
     def _close(self, fds: list[int]) -> None:

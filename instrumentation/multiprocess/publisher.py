@@ -90,7 +90,7 @@ class Publisher:
         self,
         registry: Published,
         directory: Path,
-        make_room: Callable[[], None],
+        make_room: Callable[[bool], None],
         parent: bytes = NO_FILE,
         inherited: Settings | None = None,
     ) -> None:
@@ -116,7 +116,7 @@ class Publisher:
 
     @property
     def unmapped(self) -> Exception | None:
-        """Why the file's tail could not be mapped."""
+        """Why the file could not be mapped."""
         return self._file.unmapped
 
     def evaluate(self) -> None:
@@ -128,29 +128,38 @@ class Publisher:
                 given[series] = None if point is None else point.value
         self._given = given
 
-    def publish(
-        self,
-        only: AnySeries | None = None,
-        *,
-        settle: bool = False,
-        keep_shut: bool = False,
-        patience: float = _PATIENCE,
-    ) -> bool:
+    def publish(self, *, settle: bool = False, keep_shut: bool = False) -> bool:
         """Write what has changed; whether that is done.
 
         Args:
-            only: the series to look at, instead of all.
             settle: for a scrape: wait a little for a journal that somebody else is folding.
             keep_shut: leave the slots of the tail that are in use as they are; see `shut`.
-            patience: seconds to wait for another thread that publishes.
         """
+        return self._publish(None, _PATIENCE, settle=settle, keep_shut=keep_shut, look=True)
+
+    def publish_one(self, series: AnySeries, patience: float) -> bool:
+        """Write what has changed of one series, in a thread that records; whether that is done."""
+        return self._publish(series, patience)
+
+    def make_room(self, patience: float) -> bool:
+        """Publish in a thread that records, so that slots of the tail become free; whether some are."""
+        return self._publish(None, patience, enough=lambda: bool(self._tail.free)) or bool(self._tail.free)
+
+    def _publish(
+        self,
+        only: AnySeries | None,
+        patience: float,
+        *,
+        enough: Callable[[], bool] = lambda: False,
+        **how: bool,
+    ) -> bool:
         turn = _Turn()
         claim = ref(turn)
-        if not self._admits(claim, patience):
+        if not self._admits(claim, patience, enough):
             return False
         try:
             if not self._closed:
-                self._pass(only, settle, keep_shut)
+                self._pass(only, **how)
             return True
         except OSError as error:
             self.error = error
@@ -160,7 +169,7 @@ class Publisher:
 
     def shut(self) -> None:
         """Let no slot of the tail be free, so that the next recording asks for room: for a process that is idle."""
-        self._tail.free.clear()
+        self._tail.shut()
 
     def restart(self) -> None:
         """Forget what was published: the registry has begun again at zero. The next pass replaces the file."""
@@ -179,12 +188,17 @@ class Publisher:
         self._guard.release(claim)
         return Own(self._file.name, data)
 
-    def _admits(self, claim: ref[_Turn], patience: float) -> bool:
-        """Wait for other threads' passes to end; False if one does not, or this thread's own was interrupted by us."""
+    def _admits(self, claim: ref[_Turn], patience: float, enough: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for other threads' passes to end, or until it is `enough`.
+
+        False if that takes longer, or if a signal handler or finaliser has interrupted a pass of this thread.
+        """
         deadline = time.monotonic() + patience
         while not self._guard.admits(claim):
             holder = self._guard.holder()
-            if (isinstance(holder, _Turn) and holder.thread == get_ident()) or time.monotonic() >= deadline:
+            if isinstance(holder, _Turn) and holder.thread == get_ident():
+                return False
+            if enough() or time.monotonic() >= deadline:
                 return False
             time.sleep(_POLL)
         return True
@@ -192,19 +206,20 @@ class Publisher:
     def _new_image(self) -> Image:
         return Image(os.getpid(), self._registry.started, self._parent, TAIL_BYTES)
 
-    def _pass(self, only: AnySeries | None, settle: bool, keep_shut: bool) -> None:
+    def _pass(
+        self, only: AnySeries | None, *, settle: bool = False, keep_shut: bool = False, look: bool = False
+    ) -> None:
         if not self._whole:  # the first pass, or the last one was interrupted: nothing is certain about its image
             self._begin()
             self._image, only = self._new_image(), None
         self._whole, image = False, cast("Image", self._image)
-        used = () if keep_shut or only is not None else self._tail.used()
+        filled = 0 if keep_shut or only is not None else len(self._tail.filled)
         changed, folded = self._collect(image, self._registry.series() if only is None else (only,), settle)
         self._whole = True
-        self._file.save(image)
-        if self._tail.area is not self._file.tail:
-            self._tail.moved(self._file.tail)
-        elif folded:
-            self._tail.free.extend(used)
+        self._file.save(image, look)
+        self._tail.use(self._file.area)
+        if folded:
+            self._tail.release(filled)
         while self._unsaved:
             journal, number = self._unsaved[-1]
             write_through(journal, number, self._tail)
@@ -218,7 +233,8 @@ class Publisher:
         changed, folded = False, True
         for series in every:
             if not series.fold():
-                folded = False
+                time.sleep(_POLL)  # so that the thread that is folding it can go on
+                folded &= series.fold()
                 if settle:
                     series.settle()
             kept = self._kept.get(series) or self._new(image, series)
@@ -227,7 +243,7 @@ class Publisher:
                 changed = True
                 if not isinstance(series, Gauge):
                     if series.journal.__class__ is SharedJournal:
-                        catch_up(series.journal, int(state[-1]))
+                        catch_up(series.journal)
                     image.set(kept.cell, _totals(series, state))
                 kept.seen = state
             if series.exemplars:

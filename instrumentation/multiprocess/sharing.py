@@ -3,8 +3,8 @@
 What is recorded is stored in the process' file at once, and so outlives the process. Other processes see it within
 about 50 ms: so often a thread publishes while something is recorded. After a second without, it looks only once a
 second, and leaves no slot of the tail free, so that the next recording asks for one, and wakes it. Where there is so
-much to publish, or the interpreter so busy, that a pass takes longer, the pause between two grows with it. Another
-thread asks the functions of gauges every second; they may block as they like.
+much to publish that a pass takes longer, the pause between two grows with it. Another thread asks the functions of
+gauges every second; they may block as they like.
 
 A forked child has neither file nor threads until it records something, makes a series, or is scraped.
 """
@@ -43,10 +43,10 @@ IDLE_PASSES = 20
 """After so many passes that found nothing new, a process is idle."""
 EVALUATE_SECONDS = 1.0
 _IDLE_SHARE = 10
-"""A pass is followed by a pause of at least so many times its own length."""
+"""A pass is followed by a pause of at least so many times the processor time that it took."""
 _SCRAPE_SECONDS = 10.0
 _RECORDER_SECONDS = 0.1
-"""How long a recording thread waits for a pass under way. After that, it leaves publishing to our own threads."""
+"""How long a recording thread waits for a pass under way. After that, none waits until one succeeds."""
 
 _log = logging.getLogger("mnemoscope")
 
@@ -73,13 +73,13 @@ class _Ticker:
             woken = self._wake.acquire(timeout=pause)
             if self._stopped:
                 return
-            started = time.perf_counter()
+            started = time.thread_time()
             try:
                 pause = self._work(woken)
             except Exception:
                 _log.exception("multi-process mode: a pass failed")
                 pause = IDLE_SECONDS
-            pause = max(pause, _IDLE_SHARE * (time.perf_counter() - started))
+            pause = max(pause, _IDLE_SHARE * (time.thread_time() - started))
 
     def wake(self) -> None:
         """Call `work` now."""
@@ -130,7 +130,7 @@ class Sharing:
         except IndexError:
             return False
         try:
-            self._publish_for_recorder()
+            self._for_recorder(self._publisher.make_room)
             self._tickers.append(_Ticker("mnemoscope-publish", self._tick))
             self._tickers.append(_Ticker("mnemoscope-gauges", self._evaluate))
         except RuntimeError as error:  # too many threads, or the interpreter is about to end
@@ -154,29 +154,28 @@ class Sharing:
     def _publish_first(self, series: AnySeries) -> None:
         """Publish a series that has no place in the file yet, or a setting that outlives the process."""
         if not self.begin():
-            self._publish_for_recorder(series)
+            self._for_recorder(partial(self._publisher.publish_one, series))
 
-    def _make_room(self) -> None:
-        self._publish_for_recorder()
-        self._wake()
+    def _make_room(self, helps: bool) -> None:
+        """Publish so that slots of the tail become free, and go on publishing."""
+        if helps:
+            self._for_recorder(self._publisher.make_room)
+        self._stir()
 
     def _stir(self) -> None:
-        """Have a gauge's change published soon."""
+        """Have what was just recorded published soon."""
         if not self.begin() and self._quiet >= IDLE_PASSES:
-            self._wake()
+            for ticker in self._tickers[:1]:
+                ticker.wake()
 
-    def _publish_for_recorder(self, only: AnySeries | None = None) -> None:
+    def _for_recorder(self, publish: Callable[[float], bool]) -> None:
         """Publish in the thread that records, which is the service's: waiting little, and with nothing raised."""
-        if self._in_vain:
-            return
+        if self._publisher.error is not None:
+            return  # the disk is full, say: that is left to our own thread
         with suppress(RecursionError, MemoryError):
-            self._in_vain = not self._publisher.publish(only, patience=_RECORDER_SECONDS)
+            self._in_vain = not publish(0.0 if self._in_vain else _RECORDER_SECONDS)
 
     # In threads of its own ------------------------------------------------------------------------
-
-    def _wake(self) -> None:
-        for ticker in self._tickers[:1]:
-            ticker.wake()
 
     def _tick(self, woken: bool) -> float:
         idle = self._quiet > IDLE_PASSES
@@ -192,7 +191,7 @@ class Sharing:
         return EVALUATE_SECONDS
 
     def _publish(self, *, settle: bool = False, keep_shut: bool = False) -> None:
-        self._in_vain = not self._publisher.publish(settle=settle, keep_shut=keep_shut)
+        self._publisher.publish(settle=settle, keep_shut=keep_shut)
         self._complain("other processes see nothing new of this one", self._publisher.error)
         self._complain("what is recorded can be lost with the process for 50 ms", self._publisher.unmapped)
 

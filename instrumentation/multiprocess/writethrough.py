@@ -1,4 +1,4 @@
-"""Recordings that outlive their process at once: each is stored in the file's tail before it is in its journal.
+"""Recordings that outlive their process at once: each is stored in the file's tail when it is appended to its journal.
 
 That is a store to memory which the process shares with the file, and no call into the system: it survives whatever the
 process dies of. The publisher brings recordings into the file's values later, and then gives their slots back.
@@ -6,15 +6,15 @@ process dies of. The publisher brings recordings into the file's values later, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from mmap import mmap
 from typing import Any
 
 from ..journal import Journal
-from .layout import ENTRY, HEADER, KEYS, MOST_SERIES, TAIL_BYTES, first_key
+from .layout import ENTRY, HEADER_BYTES, KEYS, MOST_SERIES, TAIL_BYTES, first_key
 
-_SLOTS = list(range(HEADER.size + TAIL_BYTES - ENTRY.size, HEADER.size - 1, -ENTRY.size))
+_SLOTS = list(range(HEADER_BYTES + TAIL_BYTES - ENTRY.size, HEADER_BYTES - 1, -ENTRY.size))
 _store = ENTRY.pack_into
 _append = list.append
 
@@ -23,38 +23,50 @@ class Tail:
     """The slots for recordings in the file of this process.
 
     Args:
-        make_room: called where no slot is free: has what was recorded so far published.
+        make_room: called where no slot is free, with whether it would help to publish what was recorded so far.
 
     Attributes:
         area: the mapped file; no slot is free while there is none.
         free: offsets of the slots that hold nothing, or what is published; the next one is the last.
+        filled: offsets of the slots whose recordings are in their journals.
     """
 
-    __slots__ = ("_make_room", "area", "free")
+    __slots__ = ("_make_room", "area", "filled", "free")
 
-    def __init__(self, make_room: Callable[[], None]) -> None:
+    def __init__(self, make_room: Callable[[bool], None]) -> None:
         self._make_room = make_room
         self.area: mmap | None = None
         self.free: list[int] = []
+        self.filled: list[int] = []
 
-    def moved(self, area: mmap | None) -> None:
-        """Use `area` from now on, which holds nothing yet."""
-        self.area = area
-        self.free[:] = _SLOTS if area is not None else ()
+    def use(self, area: mmap | None) -> None:
+        """Store in `area` from now on; not at all until one is given."""
+        if area is not None:
+            if self.area is None:
+                self.free[:] = _SLOTS
+            self.area = area
 
-    def store_late(self, value: float, key: int) -> None:
-        """Store a recording for which there was no slot."""
-        self._make_room()
+    def slot(self) -> int | None:
+        """Return a slot where none was free: after a publication, if that was possible."""
+        self._make_room(self.area is not None)
+        try:
+            return self.free.pop()
+        except IndexError:
+            return None
+
+    def release(self, count: int) -> None:
+        """Free the first of the filled slots: what they hold is published."""
+        # Without a call between the two, so that no signal handler's exception leaves one done.
+        end = len(self.free)
+        self.free[end:], self.filled[:count] = self.filled[:count], ()
+        if self.area is not None and not self.free and not self.filled:
+            self.free[:] = _SLOTS  # each was in the hands of a thread that a signal handler's exception has interrupted
+
+    def shut(self) -> None:
+        """Leave no slot free until the next `release`."""
         with suppress(IndexError):
-            slot = self.free.pop()
-            if self.area is not None:
-                _store(self.area, slot, value, key, value, key)
-
-    def used(self) -> Collection[int]:
-        """The slots that are free again once everything is published; none while most of them are free anyway."""
-        if self.area is None or len(self.free) > len(_SLOTS) // 2:
-            return ()
-        return set(_SLOTS).difference(self.free) if self.free else _SLOTS
+            while True:
+                self.filled.append(self.free.pop())
 
 
 class SharedJournal(Journal):
@@ -63,17 +75,21 @@ class SharedJournal(Journal):
     __slots__ = ()
 
     def append(self, value: float, /) -> None:
-        """Store a recording in the tail, and append it."""
+        """Append a recording, and store it in the tail."""
+        journal, added = self, [value]
         keys, tail = self.pen
-        # Nothing interrupts us between `try` and the first call, nor between `finally` and the last: so the keys that
-        # are taken are as many as the recordings that are appended.
+        # Without a call between the two, so that no other thread and no signal handler comes between: keys are in the
+        # order of the journal, and as many.
+        for key in keys:  # noqa: B007
+            journal += added
+            break
         try:
-            key = next(keys)
-            _store(tail.area, tail.free.pop(), value, key, value, key)
+            slot = tail.free.pop()
         except IndexError:
-            tail.store_late(value, key)
-        finally:
-            _append(self, value)
+            slot = tail.slot()
+        if slot is not None:
+            _store(tail.area, slot, value, key, value, key)
+            tail.filled.append(slot)
 
 
 class TellingJournal(Journal):
@@ -87,7 +103,7 @@ class TellingJournal(Journal):
         self.tell()
 
 
-_NO_PEN = iter(range(KEYS)), Tail(lambda: None)
+_NO_PEN = iter(range(KEYS)), Tail(lambda _: None)
 
 
 def tell(journal: Journal, told: Callable[[], None]) -> None:
@@ -102,14 +118,20 @@ def write_through(journal: Journal, number: int, tail: Tail) -> None:
     if number >= MOST_SERIES:
         journal.__class__ = Journal
         return
-    so_far = journal[:]
     first = first_key(number)
-    journal.pen = iter(range(first + so_far[0][-1] + len(so_far) - 1, first + KEYS)), tail
+    journal.pen = iter(range(first + _appended(journal), first + KEYS)), tail
     journal.__class__ = SharedJournal
 
 
-def catch_up(journal: Journal, recorded: int) -> None:
+def catch_up(journal: Journal) -> None:
     """Skip the keys of recordings that a thread has appended without one just when `write_through` was called."""
+    appended = _appended(journal)
     keys = journal.pen[0]
-    for _ in range(recorded - (KEYS - keys.__length_hint__())):
+    for _ in range(appended - (KEYS - keys.__length_hint__())):
         next(keys)
+
+
+def _appended(journal: Journal) -> int:
+    """Return how many recordings the journal has ever taken."""
+    totals, *recorded = journal[:]
+    return int(totals[-1]) + len(recorded)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import random
+import struct
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mp_helpers import histogram, value
+from mp_helpers import histogram, point, until, value
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.snapshot import HistogramPoint
 
 Member = Callable[..., Registry]
 Run = Callable[[str], "subprocess.CompletedProcess[str]"]
@@ -144,3 +148,51 @@ def test_work_that_comes_after_a_pause_is_there_at_once(run: Run, member: Member
     assert not done.stderr
 
     assert value(member(), catalog.CACHE_STALE, "a") == 2
+
+
+WORKERS = """
+import mmap, struct, threading
+sys.setswitchinterval(1e-5)
+done = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 32)
+counter, times = scope.counter(catalog.CACHE_STALE, cache="a"), scope.histogram(catalog.STEP_FLUSH, outcome="ok")
+def work(number):
+    count = 0
+    while True:
+        sum(range(5000))  # as many recordings as a busy service makes, not as many as are possible
+        counter.inc()
+        times.observe(0.25)
+        scope.counter(catalog.CACHE_STALE, cache=f"{number}-{count % 50}").inc()
+        count += 1
+        struct.pack_into("<Q", done, 8 * number, count)
+for number in range(4):
+    threading.Thread(target=work, args=(number,)).start()
+"""
+
+
+def test_threads_in_the_midst_of_recording_lose_only_what_is_under_way(
+    directory: Path, member: Member, tmp_path: Path
+) -> None:
+    reader = member()
+    progress = tmp_path / "progress"
+    finished, chance = 0, random.Random(5)
+    for kill in range(12):
+        progress.write_bytes(bytes(32))
+        with subprocess.Popen(
+            [sys.executable, "-c", HEAD + WORKERS, str(progress)],
+            env={**os.environ, "MNEMOSCOPE_MULTIPROC_DIR": str(directory), "PYTHONPATH": str(Path(__file__).parent)},
+        ) as process:
+            until(lambda: all(struct.unpack("<4Q", progress.read_bytes())), "every thread is at work")
+            time.sleep(chance.random() / 5)
+            process.kill()
+        finished += sum(struct.unpack("<4Q", progress.read_bytes()))
+
+        shown = reader.snapshot()
+        counted, times = value(shown, catalog.CACHE_STALE, "a"), point(shown, catalog.STEP_FLUSH, "ok")
+        assert counted is not None
+        assert isinstance(times, HistogramPoint)
+        assert finished <= counted <= finished + 4 * (kill + 1)
+        assert finished <= times.observations <= finished + 4 * (kill + 1)
+        assert times.sum == 0.25 * times.observations
+        (family,) = [family for family in shown.families if family.metric is catalog.CACHE_STALE]
+        others = sum(found.value for found in family.points if "-" in found.labels[0])
+        assert finished <= others <= finished + 4 * (kill + 1)
