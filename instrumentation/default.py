@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING
 
 from . import catalog
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _made: dict[str, Registry] = {}
 _unread = ["MNEMOSCOPE_MULTIPROC_DIR"]
+_held: dict[int, list[Lock]] = {}
+"""What each thread that forks holds meanwhile."""
+_FORK_SECONDS = 1.0
 
 
 def default_registry() -> Registry:
@@ -75,6 +79,12 @@ def _sharings() -> list[Sharing]:
 
 
 def _before_fork() -> None:
+    # A registry that another thread is just sharing would not be shared in the child, nor ever be.
+    held = _held[get_ident()] = []
+    for registry in every_registry():
+        lock = registry.sharing_lock
+        if lock.acquire(timeout=_FORK_SECONDS):
+            held.append(lock)
     for sharing in _sharings():
         sharing.before_fork()
 
@@ -82,9 +92,12 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for sharing in _sharings():
         sharing.after_fork_in_parent()
+    for lock in _held.pop(get_ident(), ()):
+        lock.release()
 
 
 def _after_fork_in_child() -> None:
+    _held.clear()
     for sharing in _sharings():
         sharing.after_fork_in_child()
     # The child starts at zero, else both would report the parent's past.

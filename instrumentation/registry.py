@@ -106,7 +106,7 @@ class Registry:
         self._notices = Notices()
         self._expiry = Expiry(expire_idle) if expire_idle is not None else None
         self.sharing: Sharing | None = None
-        self._sharing_lock = Lock()
+        self.sharing_lock = Lock()
         self.started = time.time()
         self._monotonic = time.monotonic()
         self.gauge(catalog.UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
@@ -334,7 +334,7 @@ class Registry:
         earlier run left them, unless the directory is emptied between the two. False where the directory cannot be
         used: that is logged, and the process goes on showing itself alone.
         """
-        with self._sharing_lock:
+        with self.sharing_lock:
             if self.sharing is None:
                 try:
                     from .multiprocess import join
@@ -372,7 +372,7 @@ class Registry:
             self._expiry.clear()
         for tracker in list(self._in_flight.values()):
             tracker.clear()
-        self._sharing_lock = Lock()  # a thread of a forked child's parent may have held it
+        self.sharing_lock = Lock()  # a thread of a forked child's parent may have held it
         if self.sharing is not None:
             self.sharing.restart()
 

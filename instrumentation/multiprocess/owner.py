@@ -3,11 +3,11 @@
 The owner's lock is what tells the living from the dead. The kernel releases it whatever the process dies of, so
 no server has to say when a worker is gone, and a process id that is used again elsewhere confuses nobody.
 
-The file is mapped: storing into it takes no call into the system, which a recording thread could not afford, and
-which would have another thread wait for the interpreter's lock. Such a store kills the process (SIGBUS) where there is
-nothing behind the mapping. So what is mapped is written first, with zeros, and fails with an error where the disk is
-full; and the file is read-only from then on: only root, or a deliberate chmod, can still cut it in place. Removing or
-replacing it is harmless. A copy-on-write file system that is full (btrfs) cannot store either: use a tmpfs.
+The file is mapped: storing into it takes no call into the system, which a thread that records could not afford, and
+after which it would have to wait for the interpreter's lock. Such a store kills the process (SIGBUS) where nothing is
+behind the mapping. So what is mapped is written first, with zeros, and that fails with an error where the disk is full;
+and from then on the file is read-only for everybody: only root, or a deliberate chmod, can still cut it in place.
+Removing or replacing it is harmless. A full file system of the kind that copies on writing (btrfs) is not.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class OwnFile:
         self._fds: list[int] = []
         """The file, open and locked, last; before it, one that it has just replaced."""
         self._map_fd = -1
+        self._abandoned = False
         self._id = b""
         self._inode = 0
         self._size = 0
@@ -86,6 +87,8 @@ class OwnFile:
         Raises:
             OSError: it cannot be written; the next call tries again.
         """
+        if self._abandoned:
+            return
         if image.id != self._id or (look and not self._is_intact()):
             self._make(image)
             return
@@ -107,7 +110,7 @@ class OwnFile:
     def _store(self, place: slice, data: memoryview) -> None:
         if self.area is not None:
             self.area[place] = data[place]
-        else:
+        elif self._fds:
             write_all(self._fds[-1], data[place], place.start)
 
     def _grow(self, end: int) -> None:
@@ -178,9 +181,9 @@ class OwnFile:
 
         The lock stays the parent's. Held through the child's copy, it would let the parent live after its death.
         """
+        self._abandoned, self.area = True, None  # also for a pass that the fork has interrupted
         self._close(self._fds[:])
         self._close_mapped()
-        self._id = b""
 
     def _close(self, fds: list[int]) -> None:
         for fd in fds:

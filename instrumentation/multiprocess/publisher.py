@@ -154,7 +154,7 @@ class Publisher:
         **how: bool,
     ) -> bool:
         turn = _Turn()
-        claim = ref(turn)
+        claim: ref[Fold] = ref(turn)
         if not self._admits(claim, patience, enough):
             return False
         try:
@@ -174,7 +174,7 @@ class Publisher:
     def restart(self) -> None:
         """Forget what was published: the registry has begun again at zero. The next pass replaces the file."""
         turn = _Turn()
-        claim = ref(turn)
+        claim: ref[Fold] = ref(turn)
         if self._admits(claim, _PATIENCE):
             self._begin()
             self._guard.release(claim)
@@ -182,13 +182,13 @@ class Publisher:
     def own(self) -> Own:
         """What this process has published, for a reader in the same process."""
         turn = _Turn()
-        claim = ref(turn)
+        claim: ref[Fold] = ref(turn)
         self._admits(claim, _PATIENCE)  # if not: an image can be read at any time, but one pass is not the whole of it
         data = bytes((self._image or self._new_image()).data)
         self._guard.release(claim)
         return Own(self._file.name, data)
 
-    def _admits(self, claim: ref[_Turn], patience: float, enough: Callable[[], bool] = lambda: False) -> bool:
+    def _admits(self, claim: ref[Fold], patience: float, enough: Callable[[], bool] = lambda: False) -> bool:
         """Wait for other threads' passes to end, or until it is `enough`.
 
         False if that takes longer, or if a signal handler or finaliser has interrupted a pass of this thread.
@@ -313,7 +313,7 @@ class Publisher:
         """Publish for the last time and give up the file's lock."""
         self.publish(settle=True)
         turn = _Turn()
-        claim = ref(turn)
+        claim: ref[Fold] = ref(turn)
         if self._admits(claim, _PATIENCE):
             self._closed = True
             self._file.close()

@@ -2,9 +2,9 @@
 
 What is recorded is stored in the process' file at once, and so outlives the process. Other processes see it within
 about 50 ms: so often a thread publishes while something is recorded. After a second without, it looks only once a
-second, and leaves no slot of the tail free, so that the next recording asks for one, and wakes it. Where there is so
-much to publish that a pass takes longer, the pause between two grows with it. Another thread asks the functions of
-gauges every second; they may block as they like.
+second, and leaves no slot of the tail free, so that the next recording comes to ask for one, and wakes it. Where there
+is so much to publish that a pass takes longer, the pause between two grows with it. Another thread asks the functions
+of gauges every second; they may block as they like.
 
 A forked child has neither file nor threads until it records something, makes a series, or is scraped.
 """
@@ -46,7 +46,7 @@ _IDLE_SHARE = 10
 """A pass is followed by a pause of at least so many times the processor time that it took."""
 _SCRAPE_SECONDS = 10.0
 _RECORDER_SECONDS = 0.1
-"""How long a recording thread waits for a pass under way. After that, none waits until one succeeds."""
+"""How long a thread that records waits for a pass under way; after one did so in vain, none does until one gets it."""
 
 _log = logging.getLogger("mnemoscope")
 
@@ -114,9 +114,10 @@ class Sharing:
     def _prepare(self) -> None:
         self._reading = Lock()
         self._directory = Directory(self._path, self._resolve, self._rejected)
-        self._complaints: set[str] = set()
+        self._complaints: dict[str, object] = {}
         self._unbegun = [True]
         self._tickers: list[_Ticker] = []
+        self._work = (("mnemoscope-publish", self._tick), ("mnemoscope-gauges", self._evaluate))
         self._quiet = 0
         self._in_vain = False
 
@@ -131,8 +132,8 @@ class Sharing:
             return False
         try:
             self._for_recorder(self._publisher.make_room)
-            self._tickers.append(_Ticker("mnemoscope-publish", self._tick))
-            self._tickers.append(_Ticker("mnemoscope-gauges", self._evaluate))
+            for name, work in self._work[len(self._tickers) :]:
+                self._tickers.append(_Ticker(name, work))
         except RuntimeError as error:  # too many threads, or the interpreter is about to end
             self._complain("other processes see what this one records only when it is scraped", error)
         except BaseException:  # out of a signal handler
@@ -169,11 +170,10 @@ class Sharing:
                 ticker.wake()
 
     def _for_recorder(self, publish: Callable[[float], bool]) -> None:
-        """Publish in the thread that records, which is the service's: waiting little, and with nothing raised."""
+        """Publish in the thread that records, which is the service's, and so must not wait for long."""
         if self._publisher.error is not None:
             return  # the disk is full, say: that is left to our own thread
-        with suppress(RecursionError, MemoryError):
-            self._in_vain = not publish(0.0 if self._in_vain else _RECORDER_SECONDS)
+        self._in_vain = not publish(0.0 if self._in_vain else _RECORDER_SECONDS)
 
     # In threads of its own ------------------------------------------------------------------------
 
@@ -197,11 +197,12 @@ class Sharing:
 
     def _complain(self, what: str, error: Exception | None) -> None:
         """Log an error when it begins, and not again before it has ended."""
-        if error is not None and what not in self._complaints:
+        if error is None:
+            self._complaints.pop(what, None)
+            return
+        mine = object()
+        if self._complaints.setdefault(what, mine) is mine:  # of several threads, one logs it
             _log.warning("multi-process mode: %s: %s", what, error)
-            self._complaints.add(what)
-        elif error is None:
-            self._complaints.discard(what)
 
     # Reading --------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from .layout import ENTRY, HEADER_BYTES, KEYS, MOST_SERIES, TAIL_BYTES, first_ke
 _SLOTS = list(range(HEADER_BYTES + TAIL_BYTES - ENTRY.size, HEADER_BYTES - 1, -ENTRY.size))
 _store = ENTRY.pack_into
 _append = list.append
+_TOO_LITTLE = (RecursionError, MemoryError)
+"""What must not reach the code that records: there is too little stack or memory left to publish."""
 
 
 class Tail:
@@ -56,8 +58,8 @@ class Tail:
 
     def release(self, count: int) -> None:
         """Free the first of the filled slots: what they hold is published."""
-        # Without a call between the two, so that no signal handler's exception leaves one done.
         end = len(self.free)
+        # No call stands between the two, so no signal handler's exception leaves one of them undone.
         self.free[end:], self.filled[:count] = self.filled[:count], ()
         if self.area is not None and not self.free and not self.filled:
             self.free[:] = _SLOTS  # each was in the hands of a thread that a signal handler's exception has interrupted
@@ -78,15 +80,18 @@ class SharedJournal(Journal):
         """Append a recording, and store it in the tail."""
         journal, added = self, [value]
         keys, tail = self.pen
-        # Without a call between the two, so that no other thread and no signal handler comes between: keys are in the
+        # No call stands between the two, so no other thread and no signal handler comes between: the keys are in the
         # order of the journal, and as many.
-        for key in keys:  # noqa: B007
+        for key in keys:  # noqa: B007  # used below
             journal += added
             break
         try:
             slot = tail.free.pop()
         except IndexError:
-            slot = tail.slot()
+            try:
+                slot = tail.slot()
+            except _TOO_LITTLE:
+                return
         if slot is not None:
             _store(tail.area, slot, value, key, value, key)
             tail.filled.append(slot)
@@ -100,7 +105,10 @@ class TellingJournal(Journal):
     def append(self, entry: Any, /) -> None:
         """Append, then tell."""
         _append(self, entry)
-        self.tell()
+        try:
+            self.tell()
+        except _TOO_LITTLE:
+            return
 
 
 _NO_PEN = iter(range(KEYS)), Tail(lambda _: None)

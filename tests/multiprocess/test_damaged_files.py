@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import struct
@@ -11,14 +12,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mp_helpers import end, histogram, sharing, until, value
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mp_helpers import end, histogram, points, sharing, until, value
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.multiprocess import owner
 from mnemoscope.instrumentation.multiprocess.cellfile import CellFile
 from mnemoscope.instrumentation.multiprocess.image import Image
-from mnemoscope.instrumentation.multiprocess.layout import HEADER_BYTES, SLOT, Header, RejectedError
-from mnemoscope.instrumentation.multiprocess.merge import Merged
+from mnemoscope.instrumentation.multiprocess.layout import (
+    ENTRY,
+    HEADER_BYTES,
+    MOST_SERIES,
+    SLOT,
+    Header,
+    RejectedError,
+    first_key,
+)
 from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import Exemplar, HistogramPoint, NumberPoint
 
@@ -27,7 +37,7 @@ Member = Callable[..., Registry]
 
 def image_of(count: float = 5, exemplar: bool = True) -> Image:
     """A file with a counter, a gauge and a histogram."""
-    image = Image(1, 1.0)
+    image = Image(1, 1.0, tail=16 * ENTRY.size)
     stale = image.series(catalog.CACHE_STALE, ("a",))
     image.set(stale, (count, 0.0, 0.0, 1))
     image.set(image.series(catalog.LOCK_WAITERS, ("x", "read")), (1.0, 2.0))
@@ -38,7 +48,18 @@ def image_of(count: float = 5, exemplar: bool = True) -> Image:
     return image
 
 
+def with_tail(image: Image, *entries: tuple[float, int]) -> bytes:
+    """The file with recordings that are not published: a value and a key each."""
+    data = bytearray(image.data)
+    for number, entry in enumerate(entries):
+        ENTRY.pack_into(data, HEADER_BYTES + number * ENTRY.size, *entry, *entry)
+    return bytes(data)
+
+
 WHOLE = bytes(image_of().data)
+COUNTER, GAUGE, HISTOGRAM, NOTHING = map(first_key, range(4))
+UNPUBLISHED = [(0.5, COUNTER), (2.0, COUNTER + 1), (0.25, HISTOGRAM + 2), (0.25, HISTOGRAM + 3), (4.0, COUNTER + 2)]
+"""Recordings: the first of the counter, and the third of the histogram, are published."""
 
 
 def with_version(number: int) -> bytes:
@@ -194,10 +215,70 @@ def test_a_value_that_was_being_written_is_read_again_rather_than_taken_from_bef
 
 
 def read(data: bytes) -> list[NumberPoint | HistogramPoint]:
-    file, merged = CellFile(lambda metric: metric), Merged()
-    file.parse(data)
-    merged.add(file, data, alive=True, lenient=True)
-    return [p for f in merged.families() for p in f.points]
+    return list(points(data, alive=True).values())
+
+
+def left(data: bytes) -> tuple[float, int, float]:
+    """What a process that has ended with this file has counted, and how often and what it has observed."""
+    found = points(data, alive=False)
+    stale, waits = found[catalog.CACHE_STALE.name, "a"], found[catalog.LOCK_WAIT.name, "x", "read"]
+    assert isinstance(stale, NumberPoint)
+    assert isinstance(waits, HistogramPoint)
+    return stale.value, waits.observations, waits.sum
+
+
+def test_only_what_an_ended_process_has_not_published_is_added() -> None:
+    counted, observed, total = left(WHOLE)
+    data = with_tail(image_of(), *UNPUBLISHED)
+
+    assert left(data) == (counted + 6, observed + 1, total + 0.25)
+    assert read(data) == read(WHOLE), "of a living process, nothing is added"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        (1.0, 0),
+        (1.0, 5),
+        (1.0, NOTHING + 3),
+        (1.0, first_key(MOST_SERIES - 1) + 5),
+        (1.0, (1 << 64) - 1),
+        (1.0, GAUGE + 5),
+        (-1.0, COUNTER + 5),
+        (math.nan, COUNTER + 5),
+        (math.inf, COUNTER + 5),
+        (1e300, HISTOGRAM + 5),
+    ],
+)
+def test_an_entry_that_makes_no_sense_is_left_out(entry: tuple[float, int]) -> None:
+    assert left(with_tail(image_of(), entry)) == left(WHOLE)
+    assert left(with_tail(image_of(), *UNPUBLISHED, entry)) == left(with_tail(image_of(), *UNPUBLISHED))
+
+
+def test_an_entry_whose_writer_was_killed_in_the_middle_is_left_out() -> None:
+    before, after = with_tail(image_of(), (0.5, COUNTER)), with_tail(image_of(), (2.0, COUNTER + 1))
+    for written in range(HEADER_BYTES, HEADER_BYTES + ENTRY.size + 1):
+        torn = after[:written] + before[written:]
+        assert left(torn)[0] == left(WHOLE)[0] + (2 if torn == after else 0)
+
+
+def test_no_flipped_bit_in_the_tail_adds_to_what_was_recorded() -> None:
+    data = bytearray(with_tail(image_of(), *UNPUBLISHED))
+    counted, observed, total = left(WHOLE)
+    for bit in range(16 * ENTRY.size * 8):
+        data[HEADER_BYTES + bit // 8] ^= 1 << bit % 8
+        now = left(bytes(data))
+        assert now[0] - counted in (2, 4, 6)
+        assert (now[1] - observed, now[2] - total) in ((0, 0), (1, 0.25))
+        data[HEADER_BYTES + bit // 8] ^= 1 << bit % 8
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=16 * ENTRY.size))
+def test_no_bytes_in_the_tail_keep_a_file_from_being_read(content: bytes) -> None:
+    data = bytearray(WHOLE)
+    data[HEADER_BYTES : HEADER_BYTES + len(content)] = content
+    assert left(bytes(data))[1] >= 3
 
 
 def test_no_flipped_bit_and_no_cut_is_taken_for_a_value() -> None:

@@ -277,3 +277,25 @@ def test_threads_that_record_first_at_once_make_one_file_and_one_pair_of_threads
         assert run(directory, THREADS + first + fork + START) == ["1", "3"]
 
     assert value(member(), catalog.CACHE_STALE, "a") == starts * 4 * 5
+
+
+def test_a_fork_waits_for_a_thread_that_is_just_sharing_the_directory(directory: Path, member: Member) -> None:
+    lines = run(
+        directory,
+        """
+        from mnemoscope.instrumentation import multiprocess
+        begun = threading.Event()
+        join = multiprocess.join
+        def slowly(*arguments):
+            begun.set()
+            time.sleep(0.2)
+            return join(*arguments)
+        multiprocess.join = slowly
+        thread = threading.Thread(target=scope.default_registry)
+        thread.start()
+        begun.wait()
+        in_child(lambda: (scope.counter(catalog.CACHE_STALE, cache="a").inc(), print(files())))
+        """,
+    )
+    assert lines == ["2"]
+    assert value(member(), catalog.CACHE_STALE, "a") == 1
