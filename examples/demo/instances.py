@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -98,8 +100,7 @@ class Workload:
         self.urls = tuple(urls)
         self._progress = workload.Progress()
         self._error = ""
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
+        self._stops: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._drive, name="workload", daemon=True)
 
     @property
@@ -125,16 +126,21 @@ class Workload:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the driver has ended by itself
-            self._loop.call_soon_threadsafe(self._stop.set)
+        with contextlib.suppress(queue.Empty, RuntimeError):  # the loop is closed: the driver has ended by itself
+            self._stops.get(timeout=_STOP_SECONDS)()
         self._thread.join(_STOP_SECONDS)
 
     def _drive(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            try:
-                runner.run(workload.drive(self.urls, self._stop, self._note))
-            except Exception as error:  # whatever it was, it belongs into the proof and not into a thread's traceback
-                self._error = f"the driver ended: {type(error).__name__}: {error}"
+        # The loop is made here, for in the main thread a request to end could come in the middle of that.
+        try:
+            asyncio.run(self._work())
+        except Exception as error:  # whatever it was, it belongs into the proof and not into a thread's traceback
+            self._error = f"the driver ended: {type(error).__name__}: {error}"
+
+    async def _work(self) -> None:
+        stop = asyncio.Event()
+        self._stops.put(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
+        await workload.drive(self.urls, stop, self._note)
 
     def _note(self, progress: workload.Progress) -> None:
         self._progress = progress
