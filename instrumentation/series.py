@@ -37,7 +37,7 @@ class Series(ABC, Generic[T]):
 
     __slots__ = ("__weakref__", "drop", "exemplars", "guard", "journal", "labels", "metric")
     feed: Callable[[], tuple[int, float]] | None = None
-    """Where observations of the lowest bucket are counted first: gives their number and sum since the last call."""
+    """Where observations of the lowest bucket are counted first: gives the number and sum of all of them so far."""
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: Guard, drop: Drop) -> None:
         self.metric = metric
@@ -232,14 +232,21 @@ class Gauge(Series["tuple[float, float]"]):
         self.journal[0] = (base, 0.0)
 
 
-class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
-    """Observations counted by bucket. Its totals are these counts, the sum, and how many recordings that is."""
+Observed = tuple[tuple[int, ...], float, tuple[int, float], int]
+_UNFED = (0, 0.0)
+
+
+class Histogram(Series[Observed]):
+    """Observations counted by bucket.
+
+    Its totals are these counts, the sum, what of that came from `feed`, and how many recordings that is.
+    """
 
     __slots__ = ("feed",)
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: Guard, drop: Drop) -> None:
-        super().__init__(metric, labels, guard, drop)
         self.feed = None
+        super().__init__(metric, labels, guard, drop)
 
     def observe(self, value: float, exemplar: Mapping[str, object] | None = None) -> None:
         """Record one observation, in the metric's unit.
@@ -258,17 +265,16 @@ class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
         except NOT_RECORDED:
             pass
 
-    def zero(self) -> tuple[tuple[int, ...], float, int]:
-        return (0,) * (len(self.metric.buckets) + 1), 0.0, 0
+    def zero(self) -> Observed:
+        return (0,) * (len(self.metric.buckets) + 1), 0.0, self.feed() if self.feed is not None else _UNFED, 0
 
-    def _folded(
-        self, before: tuple[tuple[int, ...], float, int], recorded: list[Any]
-    ) -> tuple[tuple[int, ...], float, int]:
-        fed, seconds = self.feed() if self.feed is not None else (0, 0.0)
-        if not recorded and not fed:
+    def _folded(self, before: Observed, recorded: list[Any]) -> Observed:
+        fed = self.feed() if self.feed is not None else _UNFED
+        if not recorded and fed == before[2]:
             return before
-        counts, total, number = list(before[0]), before[1] + sum(recorded) + seconds, before[2] + len(recorded)
-        counts[0] += fed
+        counts, total, number = list(before[0]), before[1] + sum(recorded), before[3] + len(recorded)
+        counts[0] += fed[0] - before[2][0]
+        total += fed[1] - before[2][1]
         recorded.sort()  # then each bucket needs one search, however many observations fall into it
         bounds, below, end = self.metric.buckets, 0, len(recorded)
         while below < end:
@@ -277,21 +283,16 @@ class Histogram(Series["tuple[tuple[int, ...], float, int]"]):
             upto = end if beyond else bisect_right(recorded, bounds[bucket], below)
             counts[bucket] += upto - below
             below = upto
-        return tuple(counts), total, number
+        return tuple(counts), total, fed, number
 
     def point(self) -> HistogramPoint:
         """Return counts and sum now, of the same observations."""
         return self.shown(self.settle())
 
-    def shown(self, totals: tuple[tuple[int, ...], float, int]) -> HistogramPoint:
+    def shown(self, totals: Observed) -> HistogramPoint:
         """Return the point that shows these totals."""
-        counts, total, _ = totals
+        counts, total, *_ = totals
         exemplars: tuple[Exemplar | None, ...] = ()
         if self.exemplars is not None:
             exemplars = tuple(self.exemplars.get(i) for i in range(len(counts)))
         return HistogramPoint(self.labels, counts, total, exemplars)
-
-    def reset(self, guard: Guard, *, keep_settings: bool = False) -> None:
-        super().reset(guard)
-        if self.feed is not None:
-            self.feed()  # what was counted before is forgotten too

@@ -1,11 +1,11 @@
-"""Locks that tell: wait, hold, contention, order inversions, stalls and deadlocks.
+"""Locks that record: wait, hold, contention, order inversions, stalls and deadlocks.
 
     episodes = scope.Lock("episodes")
     index = scope.RWLock("spatiotemporal")
     legacy = scope.observe_lock(library.lock, name="library")
     scope.configure_locks(order="on")        # in tests and staging: report locks taken in both orders
 
-Each is used as the one of `threading` that it stands for. `hooks` is what a further kind of lock builds on.
+Each is used as the one of `threading` that it stands for. A further kind of lock builds on `meter.take`.
 """
 
 from __future__ import annotations

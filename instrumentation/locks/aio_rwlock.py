@@ -1,4 +1,8 @@
-"""A readers-writer lock for tasks: readers together, a writer alone, everybody in the order of asking."""
+"""A readers-writer lock for tasks: readers together, a writer alone, all in the order of asking.
+
+A wait can end at any point: by cancellation, by `close()` of its coroutine, by an exception of a signal handler, or
+with its event loop. So each change is a series of steps that leave the lock valid, and that may be repeated.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,38 @@ import asyncio
 from collections import deque
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from ..default import default_registry
 from ..registry import Registry
 from . import order
-from .aio_uses import Uses, myself
-from .hooks import READ, WRITE, Owner, creation_site
-from .state import LockState, Poisonable
+from .aio_uses import Use, Uses, myself, running_task
+from .held import tracker
+from .meter import READ, WRITE
+from .owners import Owner
+from .places import creation_site
+from .poison import Poisonable
+from .waits import Waiting
 
 
-class _Turn(NamedTuple):
-    """Somebody in line; the future is done when it has the lock."""
+class _Turn(Use):
+    """A place in line, and then a hold; where it has to wait, the future is done when it is let in."""
 
-    mode: str
-    owner: Owner
-    granted: asyncio.Future[None]
+    __slots__ = ("granted", "mode")
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+        self.granted: asyncio.Future[None] | None = None
+
+    def is_gone(self) -> bool:
+        """Return whether it can wait no longer: it has been cancelled, or its event loop closed."""
+        granted = self.granted
+        return granted is not None and (granted.cancelled() or granted.get_loop().is_closed())
+
+    def let_in(self) -> None:
+        if self.granted is not None and not self.granted.done():
+            self.granted.set_result(None)
 
 
 class AsyncSide(AbstractAsyncContextManager[None]):
@@ -38,7 +58,7 @@ class AsyncSide(AbstractAsyncContextManager[None]):
         return await self._lock._acquire(self._mode)
 
     def release(self) -> None:
-        """Let go of it. Raises RuntimeError if nobody holds this side."""
+        """Release it. Raises RuntimeError if this side is not held."""
         self._lock._release(self._mode)
 
     async def __aenter__(self) -> None:
@@ -47,9 +67,11 @@ class AsyncSide(AbstractAsyncContextManager[None]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._mode == WRITE:
-            self._lock._state.left(kind is not None)
-        self.release()
+        try:
+            if self._mode == WRITE:
+                self._lock._left(failed=kind is not None)
+        finally:
+            self.release()
 
 
 class AsyncRWLock(Poisonable):
@@ -60,9 +82,10 @@ class AsyncRWLock(Poisonable):
         async with concepts.read(): ...
         async with concepts.write(): ...
 
-    Who asks waits for all who asked before, so that neither readers nor writers starve; readers next to each other in
+    Each waits for all that asked before, so that neither readers nor writers starve; readers next to each other in
     line go in together. It is not re-entrant: a task that holds it and asks again waits for itself if a writer is in
-    line. As with asyncio's locks, the first wait binds it to the running event loop.
+    line. As with asyncio's locks, the first wait binds it to the running event loop; waits whose loop has been closed
+    are dropped when it is next used. For limits of time, see `AsyncLock`.
 
     Args:
         name: its class, for metrics and for the order of locks; the place where it is made if not given.
@@ -72,46 +95,43 @@ class AsyncRWLock(Poisonable):
     """
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        self._state = LockState(name or creation_site(), registry or default_registry(), poison)
+        self.name = name or creation_site()
+        self.registry = registry or default_registry()
+        self._can_be_poisoned(poison)
         self._line: deque[_Turn] = deque()
-        self._inside = {READ: 0, WRITE: 0}
-        self._uses = {mode: Uses(self, self._state, mode) for mode in (READ, WRITE)}
+        self._reads: Uses[_Turn] = Uses(self, READ)
+        self._writes: Uses[_Turn] = Uses(self, WRITE)
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def registry(self) -> Registry:
-        """Where it is recorded."""
-        return self._state.registry
 
     def __repr__(self) -> str:
         state = "unlocked"
-        if self._inside[WRITE]:
+        if self._writes.holds:
             state = "write-locked"
-        elif self._inside[READ]:
-            state = f"read-locked, readers:{self._inside[READ]}"
+        elif self.readers:
+            state = f"read-locked, readers:{self.readers}"
         waiters = f", waiters:{len(self._line)}" if self._line else ""
         return f"<{object.__repr__(self)[1:-1]} [{state}{waiters}]>"
 
     def read(self) -> AsyncSide:
-        """The lock as readers take it: an asynchronous context manager with `acquire` and `release`."""
+        """Return the lock as readers take it: an asynchronous context manager with `acquire` and `release`."""
         return AsyncSide(self, READ)
 
     def write(self) -> AsyncSide:
-        """The lock as writers take it: an asynchronous context manager with `acquire` and `release`."""
+        """Return the lock as writers take it: an asynchronous context manager with `acquire` and `release`."""
         return AsyncSide(self, WRITE)
 
     def locked(self) -> bool:
-        """Whether anybody holds it, for reading or for writing."""
+        """Return whether it is held, for reading or for writing."""
         return self.held() is not None
 
     def held(self) -> str | None:
-        """How it is held now: `"read"`, `"write"` or not at all."""
-        return WRITE if self._inside[WRITE] else READ if self._inside[READ] else None
+        """Return how it is held now: `"read"`, `"write"` or not at all."""
+        return WRITE if self._writes.holds else READ if self._reads.holds else None
 
     @property
     def readers(self) -> int:
         """How many holds for reading there are now."""
-        return self._inside[READ]
+        return len(self._reads.holds)
 
     async def acquire_read(self) -> Literal[True]:
         """Wait until no writer holds it or is in line before, and hold it for reading.
@@ -122,85 +142,104 @@ class AsyncRWLock(Poisonable):
         return await self._acquire(READ)
 
     async def acquire_write(self) -> Literal[True]:
-        """Wait until nobody holds it, and hold it for writing; raises as `acquire_read` does."""
+        """Wait until it is free, and hold it for writing; raises as `acquire_read` does."""
         return await self._acquire(WRITE)
 
     def release_read(self) -> None:
-        """Let go of one hold for reading.
+        """Release one hold for reading.
 
         Raises:
-            RuntimeError: nobody holds it for reading.
+            RuntimeError: it is not held for reading.
         """
         self._release(READ)
 
     def release_write(self) -> None:
-        """Let go of the hold for writing.
+        """Release the hold for writing.
 
         Raises:
-            RuntimeError: nobody holds it for writing.
+            RuntimeError: it is not held for writing.
         """
         self._release(WRITE)
 
     def blockers(self, mode: str) -> list[Owner]:
-        """Who holds it in a way that excludes `mode`, and writers in line; see `hooks.Subject`."""
-        writers = self._uses[WRITE].owners()
+        """Return what holds it in a way that excludes `mode`, and writers in line; see `waits.Subject`."""
+        writers = self._writes.owners()
         if mode == WRITE:
-            return writers + self._uses[READ].owners()
-        # A reader waits for the writer inside, else for the first one in line, who is before it.
-        return writers or [turn.owner for turn in tuple(self._line) if turn.mode == WRITE][:1]
+            return writers + self._reads.owners()
+        # A reader waits for the writer inside, else for the first one in line, which is before it.
+        in_line = (turn.owner() for turn in self._line.copy() if turn.mode == WRITE)
+        return writers or [owner for owner in in_line if owner is not None][:1]
 
     # Inside ---------------------------------------------------------------------------------------
 
     def _is_held_by(self, thread: int) -> bool:
-        return self._uses[WRITE].by_me()
+        return self._writes.by_me()
 
-    def _free(self, mode: str) -> bool:
-        return not self._inside[WRITE] and (mode == READ or not self._inside[READ])
+    def _uses(self, mode: str) -> Uses[_Turn]:
+        return self._writes if mode == WRITE else self._reads
 
     async def _acquire(self, mode: str) -> Literal[True]:
-        if order.tracking:
-            order.taking(self, *myself())
-        waited = not self._free(mode) or not all(turn.granted.cancelled() for turn in self._line)
-        if waited:
-            me = myself()
-            with self._uses[mode].meter.wait(self, me) as waiting:
-                await self._stand_in_line(mode, me)
-                waiting.taken = True
-        else:
-            self._inside[mode] += 1
-        self._uses[mode].took(self, waited=waited)
-        return True
-
-    async def _stand_in_line(self, mode: str, me: Owner) -> None:
-        turn = _Turn(mode, me, self._bound_loop().create_future())
-        self._line.append(turn)
+        if tracker.local is not None:
+            order.taking(self, running_task())
+        uses, turn = self._uses(mode), _Turn(mode)
         try:
-            await turn.granted
-        except asyncio.CancelledError:
-            if not turn.granted.cancelled():  # let in, and cancelled before it could go on
-                self._inside[mode] -= 1
-            elif turn in self._line:
-                self._line.remove(turn)
+            self._line.append(turn)
             self._admit()
+            waited = turn not in uses.holds
+            if waited:
+                with Waiting(uses.meter, self, myself()) as waiting:
+                    turn.granted = self._bound_loop().create_future()
+                    if turn not in uses.holds:
+                        await turn.granted
+                    waiting.taken = True
+            uses.began(self, turn, waited=waited)
+            return True
+        except BaseException:
+            self._leave(turn)
             raise
 
     def _release(self, mode: str) -> None:
-        if not self._inside[mode]:
+        uses = self._writes if mode == WRITE else self._reads
+        for turn in uses.holds:  # no call, in which a signal handler could raise
+            if turn.since:
+                break
+        else:
             raise RuntimeError(f"RWLock is not acquired for {'writing' if mode == WRITE else 'reading'}.")
-        self._inside[mode] -= 1
+        try:
+            if len(uses.holds) > 1:
+                turn = uses.mine() or turn
+        finally:
+            self._leave(turn)
+
+    def _leave(self, turn: _Turn) -> None:
+        """Take a turn out of the lock or out of the line, and let in what can go now."""
+        try:
+            self._remove(turn)
+        except BaseException:
+            self._remove(turn)
+            raise
+
+    def _remove(self, turn: _Turn) -> None:
+        self._uses(turn.mode).ended(turn)
+        if turn in self._line:
+            self._line.remove(turn)
         self._admit()
-        self._uses[mode].released(self)
 
     def _admit(self) -> None:
-        """Let in whoever is first in line, and those behind who can go in together with it."""
+        """Let in what is first in line, and those behind that can go in together with it."""
         while self._line:
             turn = self._line[0]
-            if not turn.granted.cancelled():
-                if not self._free(turn.mode):
+            if not turn.is_gone():
+                if not self._is_free(turn):
                     return
-                self._inside[turn.mode] += 1
-                turn.granted.set_result(None)
-            self._line.popleft()
+                self._uses(turn.mode).holds[turn] = None
+                turn.let_in()
+            if self._line and self._line[0] is turn:
+                del self._line[0]
+
+    def _is_free(self, turn: _Turn) -> bool:
+        reads, writes = self._reads.holds, self._writes.holds
+        return turn in reads or turn in writes or not (writes or (reads and turn.mode == WRITE))
 
     def _bound_loop(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.get_running_loop()

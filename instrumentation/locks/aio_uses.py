@@ -1,90 +1,113 @@
-"""Who holds a lock of tasks, since when, and how often it was got: what every such lock notes at each use."""
+"""What holds a lock of tasks, since when, and how often it was taken: what every such lock notes at each use."""
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from asyncio import current_task
 from threading import get_ident
 from time import perf_counter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from . import hooks, order
-from .hooks import Owner, Subject
-from .state import LockState
-from .tally import QUICK, Counts, tally_of
+from .held import Hold, tracker
+from .meter import Meter, meter_of
+from .owners import Owner, task_finders
+from .places import pass_over
+from .waits import Subject
 
 
 def running_task() -> asyncio.Task[Any] | None:
-    """The task that runs in this thread, if one does."""
+    """Return the task that runs in this thread, if one does."""
     loop = asyncio._get_running_loop()
     return None if loop is None else current_task(loop)
 
 
-hooks.current_task = running_task
-order.renew()  # locks of threads take longer to say who holds them from here on
-hooks.pass_over(asyncio.locks.__file__)  # `async with lock` and `Condition.wait` acquire from there
+task_finders[:] = [running_task]
+pass_over(asyncio.locks.__file__)  # `async with lock` and `Condition.wait` acquire from there
 
 
 def myself() -> Owner:
-    """Who asks for a lock here: the running task, or this thread in a callback."""
+    """Return what asks for a lock here: the running task, or this thread in a callback."""
     return Owner(get_ident(), running_task())
 
 
-class Uses:
-    """The uses of one lock in one mode.
+class Use:
+    """One use of a lock, by a task, or by a thread in a callback. It does not keep the task, which may end first.
 
-    Only the thread of the lock's event loop changes them, so plain numbers do; others may read at any time.
+    Attributes:
+        since: when its hold began; 0 before.
+        hold: what the order of locks notes of it.
     """
 
-    __slots__ = ("_at_once", "_holds", "_ordered", "_quick", "_quick_seconds", "meter")
+    __slots__ = ("_task", "_thread", "hold", "since")
 
-    def __init__(self, lock: Subject, state: LockState, mode: str, *, ordered: bool = True) -> None:
+    def __init__(self) -> None:
+        self._thread, task = myself()
+        self._task = None if task is None else weakref.ref(task)
+        self.since = 0.0
+        self.hold: Hold | None = None
+
+    def owner(self) -> Owner | None:
+        """Return what uses it; None if that was a task that has ended."""
+        if self._task is None:
+            return Owner(self._thread)
+        task = self._task()
+        return None if task is None or task.done() else Owner(self._thread, task)
+
+
+AnyUse = TypeVar("AnyUse", bound=Use)
+
+
+class Uses(Generic[AnyUse]):
+    """The uses of one lock in one mode.
+
+    Only the thread of the lock's event loop changes them; others may read at any time.
+
+    Attributes:
+        meter: where they are recorded.
+        holds: those that have the lock, oldest first; changed in single steps, between which no signal is handled.
+    """
+
+    __slots__ = ("_ordered", "holds", "meter")
+
+    def __init__(self, lock: Subject, mode: str, *, ordered: bool = True) -> None:
         self._ordered = ordered
-        self.meter = hooks.meter_of(state.registry, state.name, mode)
-        self._holds: list[tuple[asyncio.Task[Any] | None, int, float]] = []
-        self._at_once = self._quick = 0
-        self._quick_seconds = 0.0
-        tally_of(self.meter).add(lock, self._counts)
+        self.meter: Meter = meter_of(lock.registry, lock.name, mode)
+        self.holds: dict[AnyUse, None] = {}
 
-    def took(self, lock: Subject, *, waited: bool) -> None:
-        """Who runs here has it now; a wait has recorded itself."""
-        task, thread = running_task(), get_ident()
-        self._holds.append((task, thread, perf_counter()))
+    def began(self, lock: Subject, use: AnyUse, *, waited: bool) -> None:
+        """Note that what runs here holds it now; a wait has recorded itself."""
+        self.holds[use] = None
+        if self._ordered:
+            use.hold = hold = tracker.hold(lock, running_task())
+            if hold is not None:
+                hold.begin()
         if not waited:
-            self._at_once += 1
-        if order.tracking and self._ordered:
-            order.took(lock, thread, task)
+            self.meter.took()
+        use.since = perf_counter()
 
-    def released(self, lock: Subject) -> None:
-        """A hold has ended: one of who runs here, else, for any task may release a lock, the oldest.
+    def mine(self) -> AnyUse | None:
+        """Return a hold of what runs here, the oldest."""
+        me = myself()
+        for use in self.holds.copy():
+            if use.since and use.owner() == me:
+                return use
+        return None
 
-        Nothing happens when none is known, as of a semaphore that is released without having been acquired.
-        """
-        holds = self._holds
-        if not holds:
-            return
-        at = 0
-        if len(holds) > 1:
-            me = running_task()
-            at = next((at for at, hold in enumerate(holds) if hold[0] is me), 0)
-        task, thread, since = holds.pop(at)
-        held = perf_counter() - since
-        if held < QUICK:
-            self._quick += 1
-            self._quick_seconds += held
-        else:
-            self.meter.held(held)
-        if order.tracking and self._ordered:
-            order.released(lock, thread, task)
+    def ended(self, use: AnyUse) -> None:
+        """Record that a hold has ended; what was interrupted may be repeated."""
+        self.holds.pop(use, None)
+        if use.hold is not None:
+            use.hold.end()
+        since, use.since = use.since, 0.0
+        if since:
+            self.meter.held(perf_counter() - since)
 
     def by_me(self) -> bool:
-        """Whether who runs here has it."""
+        """Return whether what runs here holds it, or a task that has ended, which may have taken it for this one."""
         me = myself()
-        return any(owner.key == me.key for owner in self.owners())
+        return any(use.since and use.owner() in (me, None) for use in self.holds.copy())
 
     def owners(self) -> list[Owner]:
-        """Who has it."""
-        return [Owner(thread, task) for task, thread, _ in tuple(self._holds)]
-
-    def _counts(self) -> Counts:
-        return self._at_once, self._quick, self._quick_seconds
+        """Return what holds it and has not ended."""
+        return [owner for use in self.holds.copy() if use.since and (owner := use.owner()) is not None]

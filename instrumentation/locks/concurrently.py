@@ -1,4 +1,4 @@
-"""Many operations at once within a time limit; when they do not end, who waits on whom."""
+"""Many operations at once within a time limit; when they do not end, which waits for which lock, and what holds it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Self, TypeVar
 
-from . import hooks
-from .hooks import Owner
-from .interrupt import Interruptible
-from .watchdog import stack_of
+from . import waits
+from .owners import Owner, stack_of
 
 T = TypeVar("T")
 _GRACE = 0.5  # seconds that an event loop gets to notice the time limit by itself
@@ -19,7 +17,7 @@ _DEEP = 6  # frames of a stack in a message
 
 
 class TookTooLong(AssertionError):
-    """Operations did not end within their time limit; the message says who waits on whom."""
+    """Operations did not end within their time limit; the message lists the waits, and what holds the locks."""
 
 
 class Concurrently:
@@ -78,8 +76,9 @@ class Concurrently:
     ) -> list[T]:
         """The results of `operation(0)`, `operation(1)`, ..., each awaited in a task of its own, all at once.
 
-        The limit holds even if something blocks the event loop, where that runs in the main thread and the system has
-        POSIX signals.
+        A wait for a lock of this library (one for threads) that still blocks the event loop when the limit has passed
+        is ended: it raises TookTooLong. Anything else that blocks the loop cannot be ended from outside: the limit is
+        reported when the loop goes on, with where it was when the limit passed.
 
         Args:
             operation: what to await, with its number.
@@ -101,8 +100,8 @@ class Concurrently:
             except BaseException as error:
                 runs.errors[number] = error
 
-        tasks = [asyncio.create_task(run(number), name=f"operation {number}") for number in range(times)]
         with _BlockedLoop(within + _GRACE, runs) as guard:
+            tasks = [asyncio.create_task(run(number), name=f"operation {number}") for number in range(times)]
             try:
                 _, late = await asyncio.wait(tasks, timeout=within)
                 error = guard.error
@@ -111,9 +110,9 @@ class Concurrently:
             finally:
                 for task in tasks:
                     task.cancel()
-        if error is not None:
-            await asyncio.wait(tasks, timeout=_GRACE)  # so that they give back what they hold
-            raise error
+            if error is not None:
+                await asyncio.wait(tasks, timeout=_GRACE)  # so that they give back what they hold
+                raise error
         return runs.in_order()
 
 
@@ -138,57 +137,64 @@ class _Runs(Generic[T]):
         return [self.results[number] for number in range(self.times)]
 
     def late(self, stacks: dict[str, tuple[str, ...]]) -> TookTooLong:
-        """The error that says who waits on whom, and where those are that did not end."""
+        """The error that lists the waits, and where those operations are that did not end."""
         open_ = self.times - len(self.results) - len(self.errors)
         lines = [f"{open_} of {self.times} operations did not end within {self.within:g} s"]
         lines += [f"{len(self.errors)} failed, the first with {self.errors[min(self.errors)]!r}"] if self.errors else []
-        lines.append(who_waits())
+        lines.append(waits_now())
         lines += [_at(name, stack) for name, stack in list(stacks.items())[:_SHOWN]]
         lines += [f"and {len(stacks) - _SHOWN} more"] if len(stacks) > _SHOWN else []
         return TookTooLong("\n".join(lines))
 
 
 class _BlockedLoop:
-    """Ends a wait that blocks the event loop, and with it whatever else was to watch the time."""
+    """Notes that the limit has passed while something blocks the event loop, and ends waits that do."""
 
     def __init__(self, after: float, runs: _Runs[Any]) -> None:
         self.error: TookTooLong | None = None
         self._after = after
         self._runs = runs
         self._loop_thread = threading.get_ident()
-        self._interruptible = Interruptible()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="time limit", daemon=True)
 
     def __enter__(self) -> Self:
-        self._interruptible.__enter__()
+        waits.make_endable(True)
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._over.set()
-        self._interruptible.__exit__(None, None, None)
+        self._thread.join()  # so that it ends no wait of what comes next
+        waits.make_endable(False)
 
     def _watch(self) -> None:
         after = self._after
         while not self._over.wait(after):
             self.error = self.error or self._runs.late({"the event loop": stack_of(Owner(self._loop_thread))})
-            self._interruptible.interrupt(self.error)
-            after = _GRACE  # the next operation may block it again
+            for wait in waits.under_way():
+                if wait.owner == Owner(self._loop_thread):
+                    wait.end(TookTooLong(f"the wait for {wait.subject.name!r} blocked the event loop beyond the limit"))
+            after = waits.SLICE  # the next operation may block it again
 
 
-def who_waits() -> str:
-    """Who waits for which lock, and who holds it; one line for all who wait for the same."""
+def held_by(wait: waits.Waiting) -> str:
+    """Return what has to release the lock before the wait can end."""
+    owners = map(str, wait.subject.blockers(wait.meter.mode))
+    return ", ".join(dict.fromkeys(owners)) or "nothing that is known"
+
+
+def waits_now() -> str:
+    """Return which waits there are, for which lock, and what holds it; one line for all that wait for the same."""
     waiting: dict[tuple[str, str, str], list[str]] = {}
-    for wait in list(hooks.waits.values()):
-        holders = ", ".join(dict.fromkeys(hooks.who(*owner) for owner in wait.subject.blockers(wait.meter.mode)))
-        lock = (wait.subject.name, wait.meter.mode, holders or "nobody that is known")
-        waiting.setdefault(lock, []).append(hooks.who(*wait.owner))
+    for wait in waits.under_way():
+        lock = (wait.subject.name, wait.meter.mode, held_by(wait))
+        waiting.setdefault(lock, []).append(str(wait.owner))
     lines = [
         f"{_few(names)} {'wait' if len(names) > 1 else 'waits'} for {lock!r} ({mode}), held by {holders}"
         for (lock, mode, holders), names in waiting.items()
     ]
-    return "\n".join(lines) or "nobody waits for a lock of mnemoscope"
+    return "\n".join(lines) or "nothing waits for a lock of mnemoscope"
 
 
 def _few(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Writes that are put off while a lock is busy, and applied by whoever gets it next."""
+"""Writes that are deferred while a lock is busy, and applied by the thread that takes it next."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
 
         writes = scope.DeferredWrites(lock, limit=1000)
         writes.do(index.insert, episode)   # now if the lock is free, later if not
-        with writes:                       # what was put off is applied first
+        with writes:                       # what was deferred is applied first
             rebuild(index)
 
-    Writes are applied in the order of `do`, each once. Nothing is applied while nobody comes: call `flush` where it
-    must be certain, before a shutdown for one. `do` is safe from any thread.
+    Writes are applied in the order of `do`, each once, and not before the lock is taken: call `flush` where they must
+    be applied, before a shutdown for one. `do` is safe from any thread.
 
     Args:
         lock: the lock; its name is the label of `lock.deferred` and `lock.deferred.depth`.
-        limit: with so many put off, `do` waits for the lock after all; without a limit it never does.
-        on_error: called with what a write raised that had been put off, whose caller has gone on; logged if not given.
+        limit: with so many deferred, `do` waits for the lock after all; without a limit it never does.
+        on_error: called with what a write raised that had been deferred, whose caller has gone on; logged if not given.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
 
     @property
     def depth(self) -> int:
-        """How many writes are put off now."""
+        """How many writes are deferred now."""
         return len(self._queue)
 
     def do(self, write: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Call `write` under the lock, after what was put off before; True if that was done, False if it was put off.
+        """Call `write` under the lock, after what was deferred before; True if that was done, False if it was deferred.
 
         Raises:
-            Exception: what `write` raises, if it was not put off.
+            Exception: what `write` raises, if it was not deferred.
         """
         full = self._limit is not None and len(self._queue) >= self._limit
         if self._lock.acquire(full):
@@ -74,7 +74,7 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
                 self._apply()
                 write(*args, **kwargs)
             finally:
-                self._let_go()
+                self._release()
             return True
         self._deferred.inc()
         self._queue.append(lambda: write(*args, **kwargs))
@@ -82,18 +82,22 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
         return False
 
     def flush(self, timeout: float = -1) -> bool:
-        """Wait for the lock and apply what was put off; False if the lock was not to be had in `timeout` seconds."""
+        """Wait for the lock and apply what was deferred; False if the lock was not free within `timeout` seconds."""
         if not self._lock.acquire(True, timeout):
             return False
         try:
             self._apply()
         finally:
-            self._let_go()
+            self._release()
         return True
 
     def __enter__(self) -> DeferredWrites:
         self._lock.acquire()
-        self._apply()
+        try:
+            self._apply()
+        except BaseException:
+            self._release()
+            raise
         return self
 
     def __exit__(
@@ -102,15 +106,15 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
         try:
             self._apply()  # what came meanwhile
         finally:
-            self._let_go()
+            self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._lock.release()
         self._look_again()
 
     def _look_again(self) -> None:
-        # A write may be put off after the holder's last look and before it let go: then nobody else would apply it.
-        # Whoever put it off looks after putting it off, and the holder after letting go, so that one of them sees it.
+        # A write may be deferred after the holder's last look and before its release: no other thread would apply it.
+        # The thread that deferred it looks afterwards, and the holder looks after its release: one of them sees it.
         while self._queue and self._lock.acquire(False):
             try:
                 self._apply()
@@ -129,4 +133,4 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
 def _log(error: Exception) -> None:
     import logging
 
-    logging.getLogger("mnemoscope").error("a write that had been put off failed", exc_info=error)
+    logging.getLogger("mnemoscope").error("a write that had been deferred failed", exc_info=error)

@@ -1,9 +1,14 @@
-"""When holds began, for locks that several may hold, or that may be let go by another than who took them."""
+"""When holds began, for locks that several threads may hold, or that another thread may release."""
 
 from __future__ import annotations
 
 from threading import get_ident
 from time import perf_counter
+
+from .held import Hold
+from .waits import once
+
+_Start = tuple[float, Hold | None]
 
 
 class Holds:
@@ -16,56 +21,76 @@ class Holds:
     __slots__ = ("_starts",)
 
     def __init__(self) -> None:
-        self._starts: dict[int, list[float]] = {}
+        self._starts: dict[int, list[_Start]] = {}
 
-    def begin(self) -> None:
-        """This thread holds from now on, or holds once more."""
+    def begin(self, hold: Hold | None = None) -> None:
+        """Begin a hold of this thread, or one level more; `hold` is what the order of locks notes of it."""
         thread = get_ident()
         starts = self._starts.setdefault(thread, [])
-        starts.append(perf_counter())
-        if self._starts.get(thread) is not starts:  # somebody who let go for us dropped it while it was empty
+        starts.append((perf_counter(), hold))
+        if hold is not None:
+            hold.begin()
+        if self._starts.get(thread) is not starts:  # dropped, while empty, by a thread that released for this one
             self._keep(thread, starts)
 
     def depth(self) -> int:
-        """How often this thread holds."""
+        """Return how often this thread holds."""
         return len(self._starts.get(get_ident(), ()))
 
+    def several(self) -> bool:
+        """Return whether more than one thread may hold."""
+        return len(self._starts) > 1
+
     def threads(self) -> list[int]:
-        """Who holds."""
+        """Return what holds."""
         return [thread for thread, starts in self._starts.copy().items() if starts]
 
-    def end(self, *, whole: bool = True) -> tuple[int, float] | None:
-        """This thread lets go, or, if it holds nothing, whoever has held for longest.
+    def undo(self, depth: int) -> None:
+        """Drop what this thread has begun beyond a depth, if anything."""
+        starts = self._starts.get(get_ident(), [])
+        while len(starts) > max(0, depth):
+            _, hold = starts[-1]
+            if hold is not None:
+                hold.end()
+            del starts[-1:]
 
-        Gives who it was and for how many seconds it held; None if nobody held, or if the hold goes on because it
-        was taken again meanwhile. With `whole` false, each level is a hold of its own.
+    def end(self, *, whole: bool = True) -> float | None:
+        """End a hold of this thread, or, if it has none, the one that has lasted longest; return its seconds.
+
+        None if there was none, or if it goes on because it was taken again meanwhile. With `whole` false, each level
+        is a hold of its own.
         """
         while True:
             thread = get_ident()
             starts = self._starts.get(thread)
             if not starts:
                 others = self._starts.copy().items()
-                begun = [(first[0], other) for other, its in others if (first := its[:1])]
+                begun = [(first[0][0], other) for other, its in others if (first := its[:1])]
                 if not begun:
                     return None
                 thread = min(begun)[1]
                 starts = self._starts.get(thread, [])
             try:
-                started = starts.pop()
+                for started, hold in once(starts.pop):
+                    break
             except IndexError:
                 continue  # that hold has just been ended by another thread
+            if hold is not None:
+                held, hold.held = hold.held, None  # before any call, which an exception could come with
+                if held is not None:
+                    held.drop(hold)
             if not starts:
                 self._drop(thread)
             elif whole:
                 return None
-            return thread, perf_counter() - started
+            return perf_counter() - started
 
     def _drop(self, thread: int) -> None:
         starts = self._starts.pop(thread, None)
         if starts:  # the thread has begun again meanwhile
             self._keep(thread, starts)
 
-    def _keep(self, thread: int, starts: list[float]) -> None:
+    def _keep(self, thread: int, starts: list[_Start]) -> None:
         kept = self._starts.setdefault(thread, starts)
         if kept is not starts:
             kept.extend(starts)

@@ -1,55 +1,27 @@
-"""`Lock`: `threading.Lock` that tells.
-
-The usual case, a lock that is free and held for microseconds, is written out in closures: their variables cost less
-than attributes, and a special method that a slot holds is called without binding it. That makes it 2.2 times
-`threading.Lock` on Python 3.11 instead of 2.8, and 1.8 on later ones. Everything else is off that path.
-"""
+"""`Lock`: `threading.Lock` that records how it is used."""
 
 from __future__ import annotations
 
 from _thread import allocate_lock
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import repeat
 from sys import _getframe
 from threading import get_ident
 from time import perf_counter
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import CodeType, TracebackType
+from typing import TYPE_CHECKING, Any
 
 from ..default import default_registry
 from ..registry import Registry
-from . import hooks, order
-from .hooks import EXCLUSIVE, Meter, Owner, creation_site, meter_of
-from .state import LockState, Poisonable
-from .tally import QUICK, Counts, living, tally_of
+from .held import Held, tracker
+from .meter import EXCLUSIVE, QUICK, check_arguments, meter_of, take
+from .owners import Owner, current_task, task_finders
+from .places import caller, creation_site
+from .poison import Poisonable
 
-_tracking = False  # a copy of `order.tracking`: a variable of this module costs the least to look at
-_stack_of: Callable[[int], list[order.Entry] | None] = order.stacks.get
-
-
-def _nowhere(thread: int) -> None:
-    """In place of the look-up where there are tasks: who holds what then takes longer to say."""
-
-
-def _track(on: bool) -> None:
-    global _tracking, _stack_of
-    _tracking = on
-    _stack_of = order.stacks.get if hooks.current_task is hooks.no_task else _nowhere
-    for lock in living():
-        if isinstance(lock, Lock):
-            lock._switch()
-
-
-order.on_switch.append(_track)
-
-
-class _State(LockState):
-    """A lock as others see it; `owner` is read from where the lock keeps it."""
-
-    __slots__ = ("holder",)
-    holder: Callable[[], int]
-
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        return (Owner(self.holder()),)
+if TYPE_CHECKING:
+    from asyncio import Task
 
 
 class Lock(Poisonable):
@@ -60,194 +32,171 @@ class Lock(Poisonable):
         poison: mark it as poisoned when a `with` block is left by an exception; see `poisoned` and `recover`.
         registry: where it records; the default registry if not given.
 
-    A lock is counted as got without a wait when it is let go.
+    A lock is counted as taken without a wait when it is released.
     """
 
-    __slots__ = ("__enter__", "__exit__", "__weakref__", "_inner", "_paths", "acquire", "release")
-    _state: _State
+    __slots__ = (
+        "__weakref__",
+        "_inner",
+        "_meter",
+        "_owner",
+        "_since",
+        "_tries",
+        "_uses",
+        "code",
+        "held",
+        "instruction",
+        "task",
+    )
+    code: CodeType
+    instruction: int
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        registry = registry or default_registry()
-        name = name or creation_site()
-        meter = meter_of(registry, name, EXCLUSIVE)
-        state = self._state = _State(name, registry, poison)
+        self.registry = registry or default_registry()
+        self.name = name or creation_site()
+        self._can_be_poisoned(poison)
+        self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
+        self._uses = self._meter.uses_of(self)
         self._inner = allocate_lock()
-        paths = _paths(self._inner, state, meter)
-        state.holder = paths.holder
-        # Through the slots themselves: a subclass may have methods of these names.
-        for slot in ("acquire", "release"):
-            getattr(Lock, slot).__set__(self, getattr(paths, slot))
-        self._paths = paths
-        self._switch()
-        tally_of(meter).add(self, paths.counts)
-        self._switch()  # again: tracking may have begun before `living` knew of this one
+        # As `once`, kept: `for` takes the lock with no moment for a signal handler before that is known.
+        self._tries: Iterator[bool] = map(self._inner.acquire, repeat(False))
+        # These change only while the lock is held.
+        self._since = 0.0
+        self._owner = 0
+        self.held: Held | None = None
+        self.task: Task[Any] | None = None
 
-    def _switch(self) -> None:
-        """Enter and exit as it is to be now."""
-        paths = self._paths
-        _ENTER(self, paths.enter_tracked if _tracking else paths.enter)
-        _EXIT(self, paths.exit_tracked if _tracking else paths.exit)
+    def __enter__(self) -> bool:
+        local = tracker.local
+        if local is None:
+            thread = get_ident()
+            for taken in self._tries:
+                break
+            if not taken:
+                return self._take(True, -1)
+            self._owner = thread
+        else:
+            held = local.held
+            if held.first is not None or held.others or task_finders:
+                return self._take(True, -1)
+            frame = _getframe(1)
+            for taken in self._tries:
+                break
+            if not taken:
+                return self._take(True, -1)
+            self.held = held
+            held.first = self
+            self.code = frame.f_code
+            self.instruction = frame.f_lasti
+        try:
+            self._since = perf_counter()
+        except BaseException:  # out of a signal handler
+            self._give_back()
+            raise
+        return True
 
-    if TYPE_CHECKING:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            lasted = perf_counter() - self._since
+            self._since = 0.0
+            if lasted <= QUICK and kind is None:
+                uses = self._uses
+                uses.quick += 1.0
+                uses.seconds += lasted
+                held = self.held
+                if held is not None:
+                    self.held = None
+                    if held.first is self:
+                        held.first = None
+                    else:
+                        self.task = None
+                        held.drop(self)
+                return
+            self._leave(lasted, failed=kind is not None)
+        except BaseException:
+            self.held = None  # so that it counts as held no more, though it be in the list
+            raise
+        finally:
+            self._inner.release()
+        if lasted > QUICK:
+            self._meter.held(lasted)
 
-        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-            """Take the lock; False if it was not to be had at once (`blocking` false) or in `timeout` seconds."""
+    def _leave(self, lasted: float, *, failed: bool) -> None:
+        if lasted <= QUICK:
+            self._uses.quick += 1.0
+            self._uses.seconds += lasted
+        else:
+            self._uses.longer += self._inner.locked()  # else it is not held, and the release will fail
+        self._left(failed=failed)
+        held, self.held, self.task = self.held, None, None
+        if held is not None:
+            held.drop(self)
 
-        def release(self) -> None:
-            """Let go of it, whoever took it. Raises RuntimeError if nobody holds it."""
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock; False if it was not free at once (`blocking` false) or within `timeout` seconds."""
+        if blocking is True and timeout == -1 and tracker.local is None:
+            return Lock.__enter__(self)
+        return self._take(blocking, timeout)
 
-        def __enter__(self) -> bool: ...
+    def release(self) -> None:
+        """Release it; any thread may. Raises RuntimeError if it is not held."""
+        Lock.__exit__(self, None, None, None)
 
-        def __exit__(
-            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> None: ...
+    def _take(self, blocking: bool, timeout: float) -> bool:
+        may_wait = check_arguments(blocking, timeout)
+        acquire = self._inner.acquire
+        return take(
+            self,
+            self._meter,
+            attempt=partial(acquire, False),
+            wait=(lambda waiting: waiting.acquire(acquire, timeout)) if may_wait else None,
+            release=self._give_back,
+            began=self._began,
+            timed=timeout >= 0,
+        )
+
+    def _began(self) -> None:
+        local, thread, now = tracker.local, get_ident(), perf_counter()
+        if local is not None:
+            frame, held, task = caller(1), local.held, current_task()
+            self.code, self.instruction, self.task, self.held = frame.f_code, frame.f_lasti, task, held
+            held.others.append(self)
+        self._owner = thread
+        self._uses.waits += 1
+        self._since = now
+
+    def _give_back(self) -> None:
+        held, self.held = self.held, None
+        self._inner.release()
+        if held is not None:
+            held.drop(self)
+
+    @property
+    def subject(self) -> Lock:
+        """The lock itself: it is its own hold."""
+        return self
+
+    def blockers(self, mode: str) -> Iterable[Owner]:
+        """Return its holder; see `waits.Subject`."""
+        return (Owner(self._holder()),)
 
     def locked(self) -> bool:
-        """Whether somebody holds it."""
+        """Return whether it is held."""
         return self._inner.locked()
 
     def _is_held_by(self, thread: int) -> bool:
-        return self.locked() and self._state.holder() == thread
+        return self.locked() and self._holder() == thread
+
+    def _holder(self) -> int:
+        """Return the thread that took it last; it means something only while the lock is held."""
+        held = self.held
+        return self._owner if held is None or held.thread is None else held.thread
 
     def _at_fork_reinit(self) -> None:
         self._inner._at_fork_reinit()  # type: ignore[attr-defined]  # what threading itself calls
 
     def __repr__(self) -> str:
-        held = "locked" if self.locked() else "unlocked"
-        return f"<{held} {type(self).__module__}.{type(self).__qualname__} object {self.name!r} at {id(self):#x}>"
-
-
-_ENTER, _EXIT = (vars(Lock)[name].__set__ for name in ("__enter__", "__exit__"))
-
-
-class _Paths(NamedTuple):
-    """The functions of one lock, by what a `Lock` calls them."""
-
-    enter: Callable[[], bool]
-    exit: Callable[..., None]
-    enter_tracked: Callable[[], bool]
-    exit_tracked: Callable[..., None]
-    acquire: Callable[..., bool]
-    release: Callable[[], None]
-    counts: Callable[[], Counts]
-    holder: Callable[[], int]
-
-
-def _paths(inner: Any, state: _State, meter: Meter) -> _Paths:
-    try_acquire, free = inner.acquire, inner.release
-    # These change only while the lock is held, so that one thread at a time writes them. The first two are
-    # floats because adding to a float makes no new object.
-    quick = quick_seconds = since = 0.0
-    longer = waited = owner = 0
-    # How long a hold may have been for the short way out; none is so short where something else is to be done.
-    usual_limit = limit = -1.0 if state.poisons else QUICK
-    entries: list[order.Entry] = []  # where the order of locks has this one, while `limit` is not the usual one
-
-    # The variables of a closure are handed to it at each call, so the first two use few; their usual way has no jump.
-
-    def enter() -> bool:
-        nonlocal since, owner
-        if try_acquire(False):
-            owner = get_ident()
-            since = perf_counter()
-            return True
-        return get(True, -1)
-
-    def exit_(kind: object, error: object, traceback: object) -> Any:
-        nonlocal quick, quick_seconds
-        held = perf_counter() - since
-        if held <= limit:
-            quick += 1.0
-            quick_seconds += held
-            return free()  # None; handed on because that is the shortest way out
-        return let_go(held, kind is not None)
-
-    def enter_tracked() -> bool:
-        nonlocal since, entries, limit, owner
-        thread = get_ident()
-        mine = _stack_of(thread)
-        if mine is None or mine or not try_acquire(False):
-            return get(True, -1)
-        frame = _getframe(1)
-        mine.append((state, frame, frame.f_lasti, None))
-        entries = mine
-        limit = -1.0
-        owner = thread
-        since = perf_counter()
-        return True
-
-    def exit_tracked(kind: object, error: object, traceback: object) -> None:
-        nonlocal quick, quick_seconds, limit
-        held = perf_counter() - since
-        if held > QUICK or not entries:
-            let_go(held, kind is not None)
-            return
-        last = entries.pop()
-        if last[0] is not state:  # not let go in the order of taking
-            entries.append(last)
-            let_go(held, kind is not None)
-            return
-        limit = QUICK
-        quick += 1.0
-        quick_seconds += held
-        free()
-
-    def acquire(blocking: bool = True, timeout: float = -1) -> bool:
-        nonlocal since, owner
-        if _tracking or timeout != -1 or not try_acquire(False):
-            return get(blocking, timeout)
-        owner = get_ident()
-        since = perf_counter()
-        return True
-
-    def release() -> Any:
-        nonlocal quick, quick_seconds
-        held = perf_counter() - since
-        if held <= limit:
-            quick += 1.0
-            quick_seconds += held
-            return free()
-        return let_go(held, False)
-
-    def get(blocking: bool = True, timeout: float = -1) -> bool:
-        nonlocal since, waited, entries, limit, owner
-        if timeout != -1 or blocking is not True:
-            allocate_lock().acquire(blocking, timeout)  # raises what a lock raises for these arguments
-        me = get_ident()
-        may_wait = blocking and timeout != 0
-        if may_wait and order.tracking:
-            order.taking(state, me)
-        if not try_acquire(False):
-            if not may_wait:
-                return False
-            with meter.wait(state, Owner(me)) as waiting:
-                waiting.taken = try_acquire(True, timeout)
-            if not waiting.taken:
-                return False
-            waited += 1
-        owner = me
-        if order.tracking:
-            mine = order.took(state, me, depth=3)
-            entries = [] if state.poisons else mine  # the short way out knows nothing of poison
-            limit = -1.0
-        since = perf_counter()
-        return True
-
-    def let_go(held: float, failed: bool) -> None:
-        nonlocal longer, limit
-        if not inner.locked():
-            free()  # raises
-        longer += 1
-        state.left(failed)
-        if limit != usual_limit or order.tracking:
-            order.released(state, owner)
-            limit = usual_limit
-        free()
-        meter.held(held)
-
-    def counts() -> Counts:
-        return quick + longer - waited, quick, quick_seconds
-
-    return _Paths(
-        enter, exit_, get if state.poisons else enter_tracked, exit_tracked, acquire, release, counts, lambda: owner
-    )
+        state = "locked" if self.locked() else "unlocked"
+        return f"<{state} {type(self).__module__}.{type(self).__qualname__} object {self.name!r} at {id(self):#x}>"

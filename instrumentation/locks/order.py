@@ -4,21 +4,25 @@ Every lock belongs to a class: its name, or the place where it was made. When on
 the same thread or task, that is an edge between their classes. A cycle of edges means that some interleaving of the
 code deadlocks, whether or not it ever has: it is reported once, with the stack at which each edge was first seen.
 
-A try-lock makes no edge, since it cannot wait; neither does taking a re-entrant lock again. What it costs is paid
-only while `tracking`.
+A try-lock makes no edge, since it cannot wait; neither does taking a re-entrant lock again.
+
+Threads, signal handlers and finalisers add edges while they hold locks of the service. So none of them waits here: the
+graph only grows, by steps that cannot be interrupted, and findings are logged by the thread of the watchdog.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Callable, Iterable
-from types import FrameType
+from collections.abc import Iterable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import catalog
-from . import hooks
-from .hooks import Place, Subject, call_stack, in_locks, who
+from .held import AnyHold, place, tracker
+from .owners import current_task, described
+from .places import call_stack
+from .waits import Subject
+from .watchdog import watchdog
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -27,22 +31,6 @@ MAX_INVERSIONS = 100
 """How many are kept; each is also logged and counted, whatever their number."""
 MAX_EDGES = 10_000
 """Classes come from code, and so do edges; names made at run time must not fill the memory all the same."""
-
-tracking = False
-"""Whether acquisitions are tracked now; change it through `track`."""
-
-on_switch: list[Callable[[bool], None]] = []
-"""Called with the new value of `tracking`, for primitives that keep a copy of it."""
-
-
-Entry = tuple[Subject, FrameType, int, "Task[Any] | None"]
-"""A lock that somebody holds; the frame and the instruction that took it; and the task that ran there, if any.
-
-A plain tuple, like what it is kept in: `Lock` writes one at each acquisition.
-"""
-
-stacks: dict[object, list[Entry]] = {}
-"""What is held, oldest first, by thread identifier or by task; empty when tracking begins."""
 
 
 class Edge(NamedTuple):
@@ -90,138 +78,73 @@ inversions: list[Inversion] = []
 edges: dict[str, dict[str, Edge]] = {}
 """Every edge seen, by first and second class."""
 
+_added: list[None] = []
+"""One for each edge: their number, found without adding up."""
 _nestable: set[str] = set()
-_known_cycles: set[frozenset[str]] = set()
-_guard = threading.Lock()  # of the graph, which changes only when a new edge is seen
-
-
-def track(on: bool) -> None:
-    """Begin or end tracking. What was taken before it began is not known to be held."""
-    global tracking
-    if on:
-        stacks.clear()
-    tracking = on
-    renew()
-
-
-def renew() -> None:
-    """Tell those who keep a copy of `tracking`, or of whether there are tasks."""
-    for call in on_switch:
-        call(tracking)
+_reported: dict[frozenset[str], Edge] = {}
+"""The edge that closed each cycle, by the classes of the cycle."""
 
 
 def allow_nesting(names: Iterable[str]) -> None:
-    """Say that two locks of one class may be held at once, because their own order is kept (by address, say)."""
+    """Have two locks of one class held at once, because their own order is kept (by address, say)."""
     _nestable.update(names)
 
 
-def taking(subject: Subject, thread: int, task: Task[Any] | None = None) -> None:
-    """A thread, or a task of it, is about to wait for `subject` if need be: record what it holds meanwhile."""
+def taking(subject: Subject, task: Task[Any] | None = None) -> None:
+    """Record that this thread, or the task, may now wait for `subject`, with what it holds meanwhile."""
     name = subject.name
-    for entry in _holding(thread, task):
-        after = edges.get(entry[0].name)
+    for hold in _holding(task):
+        after = edges.get(hold.subject.name)
         if after is None or name not in after:
-            _add(entry, subject, thread, task)
-
-
-def took(subject: Subject, thread: int, task: Task[Any] | None = None, depth: int = 2) -> list[Entry]:
-    """It holds `subject` now; `depth` is how many calls up the code is that asked for it. Gives all that it holds."""
-    frame = sys._getframe(depth)
-    while in_locks(frame) and frame.f_back is not None:
-        frame = frame.f_back
-    entry = (subject, frame, frame.f_lasti, hooks.current_task() if task is None else task)
-    key: object = thread if task is None else task
-    mine = stacks.get(key)
-    if mine is None:
-        mine = stacks[key] = [entry]
-    else:
-        mine.append(entry)
-    return mine
-
-
-def released(subject: Subject, thread: int, task: Task[Any] | None = None) -> None:
-    """It has let go of `subject`; where somebody else had taken it, that one's entry goes."""
-    key: object = thread if task is None else task
-    mine = stacks.get(key)
-    if mine and _remove(mine, subject):
-        if task is not None and not mine:
-            stacks.pop(task, None)  # a thread keeps its list for the next lock; tasks come and go
-        return
-    for other in list(stacks.values()):
-        if _remove(other, subject):
-            return
-
-
-def told(key: object, entry: Entry) -> tuple[str, str, Place]:
-    """One entry of `stacks`, under this key, for a person: the lock's class, by whom it is held, where it was taken."""
-    subject, frame, instruction, task = entry
-    return subject.name, who(key if isinstance(key, int) else None, task), Place(frame.f_code, instruction)
-
-
-def held_now() -> list[tuple[str, str, Place]]:
-    """What is held at this moment, as far as it is tracked; each as `told` gives it."""
-    return [told(key, entry) for key, entries in stacks.copy().items() for entry in list(entries)]
+            _add(hold, subject, task)
 
 
 def forget() -> None:
-    """Start with an empty graph, and with nothing held or reported."""
-    with _guard:
-        stacks.clear()
-        edges.clear()
-        inversions.clear()
-        _known_cycles.clear()
+    """Start with an empty graph, and with nothing reported."""
+    edges.clear()
+    _added.clear()
+    inversions.clear()
+    _reported.clear()
 
 
-def _holding(thread: int, task: Task[Any] | None) -> list[Entry]:
-    """What keeps others out while this one waits.
+def _holding(task: Task[Any] | None) -> list[AnyHold]:
+    """Return what keeps others out while this one waits.
 
     A thread that waits keeps all that it holds, whichever task took it; a task that waits, what it took itself.
     """
-    mine = stacks.get(thread) or []
-    running = task
-    if task is None:
-        running = hooks.current_task()
-    else:
-        mine = [entry for entry in mine if entry[3] is task]
-    return mine if running is None else mine + stacks.get(running, [])
+    local, book = tracker.local, tracker.book
+    mine = local.held.valid() if local is not None else []
+    if task is not None:
+        mine = [hold for hold in mine if hold.task is task]
+    running = task if task is not None else current_task()
+    return mine if running is None else mine + book.held_by(running)
 
 
-def _remove(entries: list[Entry], subject: Subject) -> bool:
-    for i in range(len(entries) - 1, -1, -1):
-        if entries[i][0] is subject:
-            del entries[i]
-            return True
-    return False
-
-
-def _add(entry: Entry, subject: Subject, thread: int, task: Task[Any] | None) -> None:
-    held, frame, instruction, _ = entry
-    first, second = held.name, subject.name
-    if first == second and first in _nestable and held is not subject:
+def _add(hold: AnyHold, subject: Subject, task: Task[Any] | None) -> None:
+    first, second = hold.subject.name, subject.name
+    if first == second and first in _nestable and hold.subject is not subject:
         return
-    edge = Edge(first, second, str(Place(frame.f_code, instruction)), call_stack(sys._getframe(2)), who(thread, task))
-    with _guard:
-        after = edges.setdefault(first, {})
-        if second in after or sum(map(len, edges.values())) >= MAX_EDGES:
-            return
-        after[second] = edge
-        cycle = (edge, *_path(second, first))
-        classes = frozenset(e.first for e in cycle)
-        closed = cycle[-1].second == first and classes not in _known_cycles
-        if closed:
-            _known_cycles.add(classes)
-    if closed:
+    if len(_added) >= MAX_EDGES:
+        return
+    by = described(get_ident(), task)
+    edge = Edge(first, second, str(place(hold)), call_stack(sys._getframe(2)), by)
+    if edges.setdefault(first, {}).setdefault(second, edge) is not edge:  # of several threads, one adds it
+        return
+    _added.append(None)
+    cycle = (edge, *_path(second, first))
+    classes = frozenset(e.first for e in cycle)
+    if cycle[-1].second == first and _reported.setdefault(classes, edge) is edge:
         _report(Inversion(cycle), subject)
 
 
 def _path(start: str, goal: str) -> tuple[Edge, ...]:
-    """The fewest edges that lead from one class to another; none where nothing does, or where they are the same."""
+    """Return the fewest edges that lead from one class to another; none where nothing does, or they are the same."""
     if start == goal:
         return ()
     came: dict[str, Edge] = {}
     queue = [start]
     for name in queue:
-        for edge in edges.get(name, {}).values():
+        for edge in list(edges.get(name, {}).values()):
             if edge.second in came or edge.second == start:
                 continue
             came[edge.second] = edge
@@ -239,7 +162,4 @@ def _report(inversion: Inversion, subject: Subject) -> None:
         inversions.append(inversion)
     closing = inversion.edges[0]
     subject.registry.counter(catalog.LOCK_INVERSIONS, first=closing.first, second=closing.second).inc()
-    # Imported late: a service without inversions need not load it through us.
-    import logging
-
-    logging.getLogger("mnemoscope").warning("%s", inversion)
+    watchdog.log_soon(str(inversion))

@@ -1,29 +1,40 @@
 """What `--lock-order` does: each test answers for the inversions, lost releases and stalls that it causes.
 
 What a phase of a test finds fails that phase. What the body of a test took, it has to give back before it ends; what
-others took meanwhile (fixtures, threads that still run), before the test is torn down.
+else was taken meanwhile (by fixtures, by threads that still run), before the test is torn down.
+
+Waits that are too long are ended: each raises where it waits, and a task is cancelled. Those of the test's own thread
+are ended first; if it has none, it may be joining a thread that waits, so all others are.
+What cannot be ended is left to pytest-timeout: a wait for a lock of another library that `observe_lock` wraps, of
+`Condition.wait` for its lock, or for anything else, as for a queue that a thread whose wait was ended does not fill.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Generator
+from threading import get_ident
 from typing import Any
 
 import pytest
 
-from . import hooks, order
-from .interrupt import Interruptible
-from .watchdog import DEFAULT_LIMIT, STALL, Incident, watchdog
+from . import order, waits
+from .concurrently import held_by
+from .held import AnyHold, Held, place, tracker
+from .lock import Lock
+from .owners import Owner
+from .watchdog import DEADLOCK, DEFAULT_LIMIT, STALL, Incident, watchdog
 
 _PATIENCE = 0.5  # seconds that threads in the background get to finish what they are at
 
+_UNWINDING = 3.0
+"""Seconds that a test gets to release what it holds, once its wait was ended, before other threads' waits are ended."""
+
 _PYTEST = (*(f"{os.sep}{package}{os.sep}" for package in ("_pytest", "pytest", "pluggy")), "<frozen runpy>")
 
-Holds = dict[int, tuple[object, order.Entry]]
-"""By whom, as a thread's identifier or a task, and what."""
+Holds = dict[object, tuple[Held, AnyHold]]
+"""What is held and in which list. A `Lock` is its own hold, so the key has the moment when it was taken, too."""
 
 
 class LockChecks:
@@ -33,34 +44,56 @@ class LockChecks:
         self._stall = stall
         self._before: Holds = {}
         self._incidents: list[Incident] = []
-        self._running = Interruptible()
+        self._thread = get_ident()
+        self._began = 0.0
+        self._ended_own = float("-inf")
         self._check = True  # whether the test under way is to answer for anything
 
     # Begin and end --------------------------------------------------------------------------------
 
     def pytest_sessionstart(self) -> None:
-        order.track(True)
+        tracker.switch(on=True)
+        waits.make_endable(True)
         watchdog.set_limit(self._stall)
-        watchdog.listeners.append(self._noticed)
+        watchdog.listeners.append(self._incidents.append)
+        watchdog.after_look.append(self._end_waits)
 
     def pytest_unconfigure(self) -> None:
-        order.track(False)
+        if self._end_waits not in watchdog.after_look:
+            return
+        watchdog.after_look.remove(self._end_waits)
+        watchdog.listeners.remove(self._incidents.append)
         watchdog.set_limit(DEFAULT_LIMIT)
-        if self._noticed in watchdog.listeners:
-            watchdog.listeners.remove(self._noticed)
+        waits.make_endable(False)
+        tracker.switch(on=False)
 
-    def _noticed(self, incident: Incident) -> None:
-        """In the watchdog's thread: if it is the test itself that waits, or its event loop, it shall go on."""
-        self._incidents.append(incident)
-        main = threading.main_thread().ident
-        if self._check and any(wait.told and wait.owner.thread == main for wait in list(hooks.waits.values())):
-            self._running.interrupt(pytest.fail.Exception("the wait for a lock was ended, for it took too long"))
+    def _end_waits(self) -> None:
+        """End the waits that have been reported; called after that, so not before they have been described."""
+        if not self._check:
+            return
+        late = [wait for wait in waits.under_way() if wait.error is None and self._is_to_end(wait)]
+        own = [wait for wait in late if wait.owner.thread == self._thread]
+        if own:
+            self._ended_own = time.monotonic()
+        elif time.monotonic() - self._ended_own < _UNWINDING:
+            return
+        for wait in own or late:
+            text = f"the wait for {wait.subject.name!r} ({wait.meter.mode}), held by {held_by(wait)}, took too long"
+            wait.end(pytest.fail.Exception(f"{text} and was ended", pytrace=True))
+
+    def _is_to_end(self, wait: waits.Waiting) -> bool:
+        if wait.reported == DEADLOCK:
+            return True
+        # A wait of an earlier test for what nothing holds may be how a thread idles: for a semaphore, used as a signal.
+        explained = wait.since >= self._began or any(wait.subject.blockers(wait.meter.mode))
+        return bool(wait.reported) and explained and time.perf_counter() - wait.since >= self._stall
 
     # Each test ------------------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         self._before = holds()
+        self._began = time.perf_counter()
         return (yield from self._phase(item, dict))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -73,8 +106,8 @@ class LockChecks:
         try:
             return (yield from self._phase(item, lambda: _kept(lambda: _new(self._before))))
         finally:
-            for wait in list(hooks.waits.values()):
-                wait.told = wait.told or STALL  # of this test or of one before: the next shall not answer for it
+            for wait in waits.under_way():
+                wait.reported = wait.reported or STALL  # of this test or of one before: the next does not answer for it
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
@@ -89,9 +122,9 @@ class LockChecks:
         """One phase of a test, which fails if it found anything; what failed already gets that as a note."""
         marker = item.get_closest_marker("lock_order")
         self._check = marker is None or marker.kwargs.get("check", True)
+        self._thread = get_ident()
         try:
-            with Interruptible() as self._running:
-                result = yield
+            result = yield
         except BaseException as error:
             for finding in self._findings(lost):
                 if self._check:
@@ -103,59 +136,57 @@ class LockChecks:
         return result
 
     def _findings(self, lost: Callable[[], Holds]) -> list[str]:
-        """What there is to say for the first time."""
+        """Return what there is to say for the first time."""
         watchdog.look_for_deadlocks()
-        found = [_without_pytest(str(finding)) for finding in (*order.inversions, *self._incidents)]
-        order.inversions.clear()
-        self._incidents.clear()
-        kept = lost()
-        for key, entry in kept.values():
-            found.append(_lost_release(key, entry))
-            _forget(key, entry)
+        self._end_waits()
+        found = [_without_pytest(str(finding)) for finding in (*_taken(order.inversions), *_taken(self._incidents))]
+        for held, hold in lost().values():
+            found.append(f"lost release: {hold.subject.name!r} is still held by {held}, taken at {place(hold)}")
+            held.drop(hold)  # or the tests after this one seem to hold it
         return found
 
 
 def holds() -> Holds:
-    """What is held now, by the identity of its entry: a lock that is taken again makes another one."""
-    return {id(entry): (key, entry) for key, entries in order.stacks.copy().items() for entry in tuple(entries)}
+    """Return what is held now."""
+    return {_identity(hold): (held, hold) for held in tracker.book for hold in held.valid()}
+
+
+def _identity(hold: AnyHold) -> object:
+    return (hold, hold._since) if isinstance(hold, Lock) else hold
 
 
 def _new(before: Holds) -> Holds:
-    return {name: hold for name, hold in holds().items() if name not in before}
+    return {key: hold for key, hold in holds().items() if key not in before}
 
 
 def _of_the_body(new: Holds) -> Holds:
-    """Those that nobody is left to release: of the thread that ran the body, and of threads and tasks that ended."""
-    alive = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
-    return {name: (key, entry) for name, (key, entry) in new.items() if key not in alive and _done(key)}
-
-
-def _done(key: object) -> bool:
-    done: Callable[[], bool] = getattr(key, "done", lambda: True)  # a task's; threads that are alive are none of ours
-    return done()
+    """Return those that nothing is left to release: of the thread that ran the body, and of what has ended."""
+    return {key: (held, hold) for key, (held, hold) in new.items() if held.thread == get_ident() or held.has_ended()}
 
 
 def _kept(new: Callable[[], Holds]) -> Holds:
-    """Those that stay for a while; threads in the background may be about to let go."""
+    """Return those that stay for a while; threads in the background may be about to release."""
     deadline = time.monotonic() + _PATIENCE
-    stuck = {wait.owner.key for wait in list(hooks.waits.values()) if wait.told}  # reported for that already
-    first = {name: hold for name, hold in new().items() if hold[0] not in stuck}
-    while (still := {name: hold for name, hold in new().items() if name in first}) and time.monotonic() < deadline:
+    stuck = [wait.owner for wait in waits.under_way() if wait.reported]  # reported for that already
+    kept = {key: hold for key, hold in new().items() if not any(_is_of(hold[0], owner) for owner in stuck)}
+    while kept and time.monotonic() < deadline:
         time.sleep(0.01)
-    return still
+        now = new()
+        kept = {key: hold for key, hold in kept.items() if key in now}
+    return kept
 
 
-def _forget(key: object, entry: order.Entry) -> None:
-    """Take it as released, so that the tests after this one do not seem to hold it."""
-    entries = order.stacks.get(key, [])
-    entries[:] = [other for other in entries if other is not entry]
+def _is_of(held: Held, owner: Owner) -> bool:
+    return held.thread == owner.thread if owner.task is None else held.is_of(owner.task)
+
+
+def _taken(findings: list[Any]) -> list[Any]:
+    """Take what is there out of the list; other threads may be adding to it."""
+    taken = findings[:]
+    del findings[: len(taken)]
+    return taken
 
 
 def _without_pytest(text: str) -> str:
-    """Stacks begin with pytest's own calls, which say nothing."""
+    """Remove pytest's own calls, with which stacks begin, and which say nothing."""
     return "\n".join(line for line in text.splitlines() if not any(part in line for part in _PYTEST))
-
-
-def _lost_release(key: object, entry: order.Entry) -> str:
-    name, by, place = order.told(key, entry)
-    return f"lost release: {name!r} is still held by {by}, taken at {place}"

@@ -17,12 +17,14 @@ STALL_LIMIT = 10.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options."""
+    """Add the options."""
     group = parser.getgroup("locks", "locks of mnemoscope")
     group.addoption(
         "--lock-order",
         action="store_true",
-        help="fail the tests that take locks in an order that can deadlock, keep a lock, or wait too long for one",
+        help="fail the tests that take locks in an order that can deadlock, keep a lock, or wait too long for one; "
+        "such a wait is ended, but what blocks a test otherwise is not (pytest-timeout, or pytest's "
+        "faulthandler_timeout, is for that)",
     )
     group.addoption(
         "--lock-stall",
@@ -34,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker, and with the option what it does."""
+    """Add the marker, and with the option what it does."""
     config.addinivalue_line(
         "markers",
         "lock_order(check=True): with check=False, --lock-order leaves the test alone (say in a comment why)",
@@ -47,9 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def concurrently() -> Concurrently:
-    """Runs an operation many times at once, in threads or tasks, within a time limit.
+    """Run an operation many times at once, in threads or tasks, within a time limit.
 
-    When they do not end in time, the test fails with who waits on whom. See `Concurrently`.
+    When they do not end in time, the test fails with what waits for which lock, and what holds it. See `Concurrently`.
     """
     from .concurrently import Concurrently
 

@@ -1,9 +1,12 @@
-"""`RLock`: `threading.RLock` that tells."""
+"""`RLock`: `threading.RLock` that records how it is used."""
 
 from __future__ import annotations
 
-import threading
-from _thread import allocate_lock
+from _thread import RLock as PlainRLock
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import repeat, starmap
 from threading import get_ident
 from time import perf_counter
 from types import TracebackType
@@ -11,9 +14,11 @@ from typing import Any
 
 from ..default import default_registry
 from ..registry import Registry
-from . import order
-from .hooks import EXCLUSIVE, Owner, creation_site, meter_of
-from .state import LockState, Poisonable
+from .held import Hold, tracker
+from .meter import EXCLUSIVE, check_arguments, meter_of, take
+from .owners import Owner
+from .places import creation_site
+from .poison import Poisonable
 
 
 class RLock(Poisonable):
@@ -23,109 +28,152 @@ class RLock(Poisonable):
     not recorded. Arguments as of `Lock`; with `poison`, leaving the outermost `with` block by an exception counts.
     """
 
-    __slots__ = ("__weakref__", "_depth", "_inner", "_meter", "_since")
+    __slots__ = (
+        "__weakref__",
+        "_at_once",
+        "_hold",
+        "_inner",
+        "_meter",
+        "_owner",
+        "_releases",
+        "_since",
+        "_tries",
+    )
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        registry = registry or default_registry()
-        name = name or creation_site()
-        self._meter = meter_of(registry, name, EXCLUSIVE)
-        self._state = LockState(name, registry, poison)
-        self._inner: Any = threading.RLock()
-        self._depth = 0  # this and the next change only while the lock is held
+        self.registry = registry or default_registry()
+        self.name = name or creation_site()
+        self._can_be_poisoned(poison)
+        self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
+        self._inner: Any = PlainRLock()
+        self._tries: Iterator[bool] = map(self._inner.acquire, repeat(False))  # see `Lock`
+        self._releases: Iterator[None] = starmap(self._inner.release, repeat(()))
+        # These change only while the lock is held. How often it is held is known to the plain lock alone.
+        self._at_once = False
         self._since = 0.0
+        self._hold: Hold | None = None
+        self._owner = 0
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; False if it was not to be had at once (`blocking` false) or in `timeout` seconds."""
-        inner = self._inner
-        if timeout != -1 or blocking is not True:
-            allocate_lock().acquire(blocking, timeout)  # raises what a lock raises for these arguments
-        me = get_ident()
-        may_wait = blocking and timeout != 0
-        if may_wait and order.tracking and not inner._is_owned():
-            order.taking(self._state, me)
-        if inner.acquire(False):
-            if self._depth == 0:
-                self._meter.took()
-        elif not may_wait:
-            return False
-        else:
-            with self._meter.wait(self._state, Owner(me)) as waiting:
-                waiting.taken = inner.acquire(True, timeout)
-            if not waiting.taken:
-                return False
-        self._depth += 1
-        if self._depth == 1:
-            self._begin(me)
+        """Take the lock; False if it was not free at once (`blocking` false) or within `timeout` seconds."""
+        if blocking is not True or timeout != -1 or tracker.local is not None:
+            return self._take(blocking, timeout)
+        again, thread = self._inner._is_owned(), get_ident()
+        for taken in self._tries:
+            break
+        if not taken:
+            return self._take(True, -1)
+        if not again:
+            self._at_once = True
+            self._owner = thread
+            try:
+                self._since = perf_counter()
+            except BaseException:  # out of a signal handler
+                self._inner.release()
+                raise
         return True
 
     __enter__ = acquire
 
-    def _begin(self, me: int) -> None:
-        self._state.owner = me
-        if order.tracking:
-            order.took(self._state, me, depth=3)
+    def _take(self, blocking: bool, timeout: float) -> bool:
+        may_wait = check_arguments(blocking, timeout)
+        acquire = self._inner.acquire
+        if self._inner._is_owned():
+            for _ in self._tries:
+                break
+            return True
+        return take(
+            self,
+            self._meter,
+            attempt=partial(acquire, False),
+            wait=(lambda waiting: waiting.acquire(acquire, timeout)) if may_wait else None,
+            release=self._give_back,
+            began=self._began,
+            timed=timeout >= 0,
+        )
+
+    def _began(self) -> None:
+        self._at_once = False  # that has been recorded
+        self._owner = get_ident()
+        if self._hold is not None:
+            self._hold.end()  # if an exception has kept its release from doing so
+        self._hold = hold = tracker.hold(self)
+        if hold is not None:
+            hold.begin()
         self._since = perf_counter()
+
+    def _give_back(self) -> None:
+        hold = self._hold
+        self._inner._release_save()
+        if hold is not None:
+            hold.end()
 
     def release(self) -> None:
         """Leave one level of it. Raises RuntimeError if the calling thread does not hold it."""
-        if self._inner._is_owned():
-            if self._depth == 1:
-                self._end()
-            else:
-                self._depth -= 1
-        self._inner.release()
+        at_once, since, hold = self._at_once, self._since, self._hold
+        for _ in self._releases:  # raises as it does
+            break
+        if not self._inner._is_owned():
+            self._ended(at_once, since, hold)
 
-    def _end(self) -> None:
-        """The last level ends; the lock is still held."""
-        self._depth = 0
-        self._meter.held(perf_counter() - self._since)
-        if order.tracking:
-            order.released(self._state, get_ident())
+    def _ended(self, at_once: bool, since: float, hold: Hold | None) -> None:
+        if hold is not None:
+            hold.end()
+        if at_once:
+            self._meter.took()
+        self._meter.held(perf_counter() - since)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is not None and self._depth == 1:
-            self._state.left(failed=True)
-        self.release()
+        try:
+            if kind is not None and self.poisons and self._recursion_count() == 1:
+                self.poisoned = True
+        finally:
+            self.release()
+
+    def blockers(self, mode: str) -> Iterable[Owner]:
+        """Return its holder; see `waits.Subject`."""
+        return (Owner(self._owner),)
 
     def locked(self) -> bool:
-        """Whether somebody holds it."""
-        return self._depth > 0
+        """Return whether it is held."""
+        return repr(self._inner).startswith("<locked")
 
     def _is_held_by(self, thread: int) -> bool:
-        return bool(self._inner._is_owned())
+        return self._is_owned()
 
-    # What `threading.Condition` asks of a lock ----------------------------------------------------
+    # What `threading.Condition` and `threading` itself ask of a lock ------------------------------
 
     def _is_owned(self) -> bool:
         return bool(self._inner._is_owned())
 
     def _recursion_count(self) -> int:
-        return self._depth if self._inner._is_owned() else 0
+        return int(self._inner._recursion_count())
 
-    def _release_save(self) -> int:
-        if not self._inner._is_owned():
-            self._inner._release_save()  # raises
-        depth = self._depth
-        self._end()
-        self._inner._release_save()
-        return depth
+    def _release_save(self) -> Any:
+        at_once, since, hold = self._at_once, self._since, self._hold
+        state = self._inner._release_save()
+        self._ended(at_once, since, hold)
+        return state
 
-    def _acquire_restore(self, depth: int) -> None:
-        self.acquire()
-        for _ in range(depth - 1):
-            self._inner.acquire()
-        self._depth = depth
+    def _acquire_restore(self, state: Any) -> None:
+        inner = self._inner
+        try:
+            self._take(True, -1)
+            # In one call: a signal handler runs before it or after it.
+            deque(starmap(inner.acquire, repeat((), state[0] - 1)), maxlen=0)
+        except BaseException:
+            # As with `threading`, `Condition.wait` raises with its lock held, as often as before.
+            if inner._is_owned():
+                self._give_back()
+            inner._acquire_restore(state)
+            self._began()
+            raise
 
     def _at_fork_reinit(self) -> None:
         self._inner._at_fork_reinit()
-        self._depth = 0
 
     def __repr__(self) -> str:
-        held = "locked" if self.locked() else "unlocked"
-        owner = self._state.owner if self._depth else 0
-        return (
-            f"<{held} {type(self).__module__}.{type(self).__qualname__} object {self.name!r} owner={owner} "
-            f"count={self._depth} at {id(self):#x}>"
-        )
+        ours = f"{type(self).__module__}.{type(self).__qualname__} object {self.name!r} "
+        return repr(self._inner).replace("_thread.RLock object ", ours, 1)

@@ -1,68 +1,55 @@
-"""`RWLock`: readers together, writers alone, and neither for ever behind the other."""
+"""`RWLock`: readers together, writers alone, and neither starved by the other.
+
+A signal handler's exception, or a handler or finaliser that takes the lock itself, can come at any point. So each
+change is a series of steps that leave the lock valid, and that may be repeated: what was interrupted is done again.
+"""
 
 from __future__ import annotations
 
+import os
+from _thread import RLock as PlainRLock
 from _thread import allocate_lock
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from threading import get_ident
 from time import perf_counter
 from types import TracebackType
 
 from ..default import default_registry
 from ..registry import Registry
-from . import order
-from .hooks import READ, WRITE, Owner, creation_site, meter_of
-from .state import LockState, Poisonable
+from .held import Hold, tracker
+from .meter import READ, WRITE, check_arguments, meter_of, take
+from .owners import Owner
+from .places import creation_site
+from .poison import Poisonable
+from .waits import Waiting
+
+_forks = [0]
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _forks.append(_forks.pop() + 1))
 
 
 class _Turn:
-    """Somebody in line; the gate opens when it is granted."""
+    """One thread's place in line, and then its hold; the gate opens when it is let in."""
 
-    __slots__ = ("gate", "granted", "thread")
+    __slots__ = ("depth", "gate", "hold", "mode", "since", "thread")
 
-    def __init__(self, thread: int) -> None:
+    def __init__(self, mode: str, thread: int) -> None:
+        self.mode = mode
         self.thread = thread
-        self.granted = False
+        self.depth = 1
+        self.since = 0.0
+        self.hold: Hold | None = None
         self.gate = allocate_lock()
         self.gate.acquire()
 
-    def grant(self) -> None:
-        """Let it go on."""
-        self.granted = True
-        self.gate.release()
-
-
-class _Hold:
-    """A hold under way."""
-
-    __slots__ = ("depth", "since")
-
-    def __init__(self) -> None:
-        self.depth = 1
-        self.since = perf_counter()
-
-
-class _State(LockState):
-    """The lock as the watchdog and the order of locks see it, and all that its mutex protects."""
-
-    __slots__ = ("line_of_readers", "line_of_writers", "readers", "writer", "writing")
-
-    def __init__(self, name: str, registry: Registry, poisons: bool) -> None:
-        super().__init__(name, registry, poisons)
-        self.readers: dict[int, _Hold] = {}
-        self.writer = 0  # the thread that writes
-        self.writing: _Hold | None = None
-        self.line_of_readers: deque[_Turn] = deque()
-        self.line_of_writers: deque[_Turn] = deque()
-
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        if self.writing is not None:
-            return [Owner(self.writer)]
-        holders = [Owner(thread) for thread in list(self.readers)]
-        if mode == WRITE:
-            return holders
-        return [Owner(turn.thread) for turn in list(self.line_of_writers)[:1]] or holders
+    def open(self) -> None:
+        """Let it go on; also if it has been let go on before."""
+        if self.gate.locked():
+            with suppress(RuntimeError):  # a handler has just done it
+                self.gate.release()
 
 
 class RWLock(Poisonable):
@@ -72,12 +59,13 @@ class RWLock(Poisonable):
         with index.read(): ...
         with index.write(): ...
 
-    Readers hold it together. A reader that comes while a writer waits lines up behind it, and when a writer lets
-    go, the readers in line go next, all of them: so writers and readers take turns, and nobody starves.
+    Readers hold it together. A reader that comes while a writer waits lines up behind it, and when a writer releases,
+    the readers in line go next, all of them: so writers and readers take turns.
 
     Taking it again: a thread that reads may read again, at once, and a thread that writes may read or write again;
     releasing the write while it still reads leaves it reading. A thread that only reads may not write: it would
-    wait for itself, and gets a RuntimeError instead.
+    wait for itself, and gets a RuntimeError instead. A signal handler or finaliser may try it (`blocking=False`), but
+    must not wait for it: that may be a wait for the very code that it interrupts.
 
     Args:
         name: its class; see `Lock`.
@@ -85,183 +73,255 @@ class RWLock(Poisonable):
         registry: where it records; the default registry if not given. Modes `read` and `write` are apart.
     """
 
-    __slots__ = ("__weakref__", "_meters", "_mutex")
-    _state: _State
+    __slots__ = (
+        "__weakref__",
+        "_forks",
+        "_inside",
+        "_lines",
+        "_meters",
+        "_mutex",
+        "_readers_next",
+        "_reading",
+        "_writer",
+    )
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        registry = registry or default_registry()
-        name = name or creation_site()
-        self._meters = {mode: meter_of(registry, name, mode) for mode in (READ, WRITE)}
-        self._state = _State(self._meters[WRITE].name, registry, poison)
-        self._mutex = allocate_lock()  # held for a few instructions at a time, never while somebody waits
+        self.registry = registry or default_registry()
+        self.name = name or creation_site()
+        self._can_be_poisoned(poison)
+        self._meters = {mode: meter_of(self.registry, self.name, mode) for mode in (READ, WRITE)}
+        self._forks = _forks[-1]
+        self._begin()
+
+    def _begin(self) -> None:
+        # Held for a few instructions at a time. Re-entrant, for handlers and finalisers that come in the middle.
+        self._mutex = PlainRLock()
+        self._writer: _Turn | None = None
+        self._inside: set[_Turn] = set()
+        """The turns that read."""
+        self._reading: dict[int, _Turn] = {}
+        """The turn of each thread that reads; written by that thread alone."""
+        self._lines: dict[str, deque[_Turn]] = {READ: deque(), WRITE: deque()}
+        self._readers_next = False
 
     def read(self) -> ReadSide:
-        """The lock as readers take it: a context manager with `acquire` and `release`."""
+        """Return the lock as readers take it: a context manager with `acquire` and `release`."""
         return ReadSide(self)
 
     def write(self) -> WriteSide:
-        """The lock as writers take it: a context manager with `acquire` and `release`."""
+        """Return the lock as writers take it: a context manager with `acquire` and `release`."""
         return WriteSide(self)
 
     def locked(self) -> bool:
-        """Whether anybody holds it."""
+        """Return whether it is held."""
         return self.held() is not None
 
     def held(self) -> str | None:
-        """How it is held now: `"read"`, `"write"` or not at all."""
-        return WRITE if self._state.writing is not None else READ if self._state.readers else None
+        """Return how it is held now: `"read"`, `"write"` or not at all."""
+        return WRITE if self._writer is not None else READ if self._inside else None
 
     @property
     def readers(self) -> int:
         """How many threads read now."""
-        return len(self._state.readers)
+        return len(self._inside)
 
     def acquire_read(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take it for reading; False if that was not possible at once, or in `timeout` seconds.
+        """Take it for reading; False if that was not possible at once, or within `timeout` seconds.
 
         Raises:
             ValueError: the timeout is negative, or given without `blocking`.
         """
-        state, me = self._state, get_ident()
-        may_wait = _may_wait(blocking, timeout)
-        if may_wait and order.tracking and me not in state.readers and state.writer != me:
-            order.taking(state, me)
-        with self._mutex:
-            hold = state.readers.get(me)
-            if hold is not None:
-                hold.depth += 1
-                return True
-            free = state.writer == me or (state.writing is None and not state.line_of_writers)
-            if free:
-                state.readers[me] = _Hold()
-            elif may_wait:
-                turn = _Turn(me)
-                state.line_of_readers.append(turn)
-            else:
-                return False
-        return self._took(READ) if free else self._wait(READ, turn, timeout)
+        return self._acquire(READ, check_arguments(blocking, timeout), timeout)
 
     def acquire_write(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take it for writing; False if that was not possible at once, or in `timeout` seconds.
+        """Take it for writing; False if that was not possible at once, or within `timeout` seconds.
 
         Raises:
             ValueError: the timeout is negative, or given without `blocking`.
-            RuntimeError: the calling thread reads; it has to let go of that first.
+            RuntimeError: the calling thread reads; it has to release that first.
         """
-        state, me = self._state, get_ident()
-        may_wait = _may_wait(blocking, timeout)
-        if may_wait and order.tracking and me not in state.readers and state.writer != me:
-            order.taking(state, me)
-        with self._mutex:
-            if state.writer == me and state.writing is not None:
-                state.writing.depth += 1
-                return True
-            if me in state.readers:
-                raise RuntimeError("cannot write while reading: release the read lock first")
-            free = state.writing is None and not state.readers and not state.line_of_writers
-            if free:
-                state.writer, state.writing = me, _Hold()
-            elif may_wait:
-                turn = _Turn(me)
-                state.line_of_writers.append(turn)
-            else:
-                return False
-        return self._took(WRITE) if free else self._wait(WRITE, turn, timeout)
+        return self._acquire(WRITE, check_arguments(blocking, timeout), timeout)
 
     def release_read(self) -> None:
-        """Let go of one reading. Raises RuntimeError if the calling thread does not read."""
-        state, me = self._state, get_ident()
-        with self._mutex:
-            hold = state.readers.get(me)
-            if hold is None:
-                raise RuntimeError("cannot release un-acquired read lock")
-            hold.depth -= 1
-            if hold.depth:
-                return
-            del state.readers[me]
-            self._admit(readers_first=False)
-        self._let_go(READ, hold)
+        """Release one reading. Raises RuntimeError if the calling thread does not read."""
+        self._release(READ)
 
     def release_write(self) -> None:
-        """Let go of one writing. Raises RuntimeError if the calling thread does not write."""
-        state, me = self._state, get_ident()
-        with self._mutex:
-            hold = state.writing
-            if hold is None or state.writer != me:
-                raise RuntimeError("cannot release un-acquired write lock")
-            hold.depth -= 1
-            if hold.depth:
-                return
-            state.writer, state.writing = 0, None
-            self._admit(readers_first=True)
-        self._let_go(WRITE, hold)
+        """Release one writing. Raises RuntimeError if the calling thread does not write."""
+        self._release(WRITE)
 
-    def _admit(self, *, readers_first: bool) -> None:
-        """Grant the next turns, if the lock is free for them; with the mutex held."""
-        state = self._state
-        if state.writing is not None:
-            return
-        if readers_first or not state.line_of_writers:
-            while state.line_of_readers:
-                turn = state.line_of_readers.popleft()
-                state.readers[turn.thread] = _Hold()
-                turn.grant()
-        if state.line_of_writers and not state.readers:
-            turn = state.line_of_writers.popleft()
-            state.writer, state.writing = turn.thread, _Hold()
-            turn.grant()
+    def blockers(self, mode: str) -> Iterable[Owner]:
+        """Return what holds it in a way that excludes `mode`, or is in line before; see `waits.Subject`."""
+        writer = self._writer
+        if writer is not None:
+            return [Owner(writer.thread)]
+        holders = [Owner(turn.thread) for turn in list(self._inside)]
+        if mode == WRITE:
+            return holders
+        return [Owner(turn.thread) for turn in list(self._lines[WRITE])[:1]] or holders
 
-    def _wait(self, mode: str, turn: _Turn, timeout: float) -> bool:
+    # One thread's own turns -----------------------------------------------------------------------
+
+    def _reads(self, thread: int) -> _Turn | None:
+        turn = self._reading.get(thread)
+        return turn if turn in self._inside else None
+
+    def _writes(self, thread: int) -> _Turn | None:
+        turn = self._writer
+        return turn if turn is not None and turn.thread == thread else None
+
+    def _acquire(self, mode: str, may_wait: bool, timeout: float) -> bool:
+        if self._forks != _forks[-1]:
+            self._forks, self._mutex = _forks[-1], PlainRLock()  # a thread of the parent may have held it
+        me = get_ident()
+        reads, writes = self._reads(me), self._writes(me)
+        again = reads if mode == READ else writes
+        if again is not None:
+            again.depth += 1
+            return True
+        if mode == WRITE and reads is not None:
+            raise RuntimeError("cannot write while reading: release the read lock first")
+        turn = _Turn(mode, me)
+        return take(
+            self,
+            self._meters[mode],
+            attempt=partial(self._try, turn),
+            wait=partial(self._wait, turn, timeout) if may_wait else None,
+            release=partial(self._leave, turn),
+            began=partial(self._began, turn),
+            timed=timeout >= 0,
+            ordered=writes is None,
+        )
+
+    def _began(self, turn: _Turn) -> None:
+        if turn.mode == READ:
+            self._reading[turn.thread] = turn
+        turn.hold = hold = tracker.hold(self)
+        if hold is not None:
+            hold.begin()
+        turn.since = perf_counter()
+
+    def _release(self, mode: str) -> None:
+        released: list[_Turn] = []
         try:
-            with self._meters[mode].wait(self._state, Owner(turn.thread)) as waiting:
-                waiting.taken = turn.gate.acquire(True, timeout) or not self._leave(mode, turn)
+            self._release_once(mode, released)
         except BaseException:
-            # Interrupted: out of the line, or, if the turn came at that moment, out of the lock.
-            if not self._leave(mode, turn):
-                self.release_read() if mode == READ else self.release_write()
+            if not released:
+                self._release_once(mode, released)
             raise
-        if waiting.taken:
-            self._track()
-        return waiting.taken
+        if not released:
+            raise RuntimeError(f"cannot release un-acquired {mode} lock")
+        turn = released[0]
+        if turn.depth == 0:
+            self._meters[mode].held(perf_counter() - turn.since)
 
-    def _leave(self, mode: str, turn: _Turn) -> bool:
-        """Out of the line; False if the turn came first, and the lock is held."""
-        state = self._state
+    def _release_once(self, mode: str, released: list[_Turn]) -> None:
+        turn = (self._reads if mode == READ else self._writes)(get_ident())
+        if turn is None:
+            return
+        if turn.depth == 1:
+            self._leave(turn)
+        turn.depth, released[:] = turn.depth - 1, [turn]
+
+    # The line; steps that may be repeated ---------------------------------------------------------
+
+    # A handler or a finaliser may run at every call, and use the lock. So between a condition and the assignment, or
+    # the one call, that it allows, there is no other call.
+
+    def _try(self, turn: _Turn) -> bool:
+        try:
+            with self._mutex:
+                return self._try_to_read(turn) if turn.mode == READ else self._try_to_write(turn)
+        except BaseException:
+            self._leave(turn)
+            raise
+
+    def _try_to_read(self, turn: _Turn) -> bool:
+        writer = self._writer
+        if (writer is None and not self._lines[WRITE]) or (writer is not None and writer.thread == turn.thread):
+            self._inside.add(turn)
+            return True
+        return False
+
+    def _try_to_write(self, turn: _Turn) -> bool:
+        if self._writer is None and not self._inside and not self._lines[WRITE]:
+            self._writer = turn
+            return True
+        return False
+
+    def _wait(self, turn: _Turn, timeout: float, waiting: Waiting) -> bool:
+        try:
+            with self._mutex:
+                self._lines[turn.mode].append(turn)
+                self._admit()
+            taken = waiting.acquire(turn.gate.acquire, timeout)
+            if not taken:
+                with self._mutex:
+                    taken = self._is_inside(turn)
+            if taken:
+                return True
+        except BaseException:
+            self._leave(turn)
+            raise
+        self._leave(turn)
+        return False
+
+    def _leave(self, turn: _Turn) -> None:
+        """Take a turn out of the lock or out of the line, and let in what can go now."""
+        try:
+            self._remove(turn)
+        except BaseException:
+            self._remove(turn)
+            raise
+
+    def _remove(self, turn: _Turn) -> None:
         with self._mutex:
-            if turn.granted:
-                return False
-            line = state.line_of_readers if mode == READ else state.line_of_writers
+            line = self._lines[turn.mode]
             if turn in line:
                 line.remove(turn)
-                # Readers behind a writer that has given up need not wait for it any more.
-                self._admit(readers_first=not state.line_of_writers)
-            return True
+            if turn is self._writer:
+                self._readers_next = True
+                self._writer = None
+            self._inside.discard(turn)
+            if self._reading.get(turn.thread) is turn:
+                self._reading.pop(turn.thread, None)  # a handler may have come in between
+            if turn.hold is not None:
+                turn.hold.end()
+            self._admit()
 
-    def _took(self, mode: str) -> bool:
-        self._meters[mode].took()
-        self._track()
-        return True
+    def _admit(self) -> None:
+        """Let in those whose turn it is; with the mutex held."""
+        readers, writers = self._lines[READ], self._lines[WRITE]
+        self._open(readers)  # what an exception has kept from going in
+        self._open(writers)
+        while self._writer is None and (self._readers_next or not writers) and readers:
+            self._inside.add(readers[0])
+            self._open(readers)
+        if not readers:
+            self._readers_next = False
+        if self._writer is None and not self._inside and writers:
+            self._writer = writers[0]
+            self._open(writers)
 
-    def _track(self) -> None:
-        if order.tracking:
-            order.took(self._state, get_ident(), depth=4)
+    def _open(self, line: deque[_Turn]) -> None:
+        """Open the gate to those at the head of a line that have been let in."""
+        while line and self._is_inside(turn := line[0]):
+            turn.open()
+            if line and line[0] is turn:
+                line.popleft()
 
-    def _let_go(self, mode: str, hold: _Hold) -> None:
-        self._meters[mode].held(perf_counter() - hold.since)
-        if order.tracking:
-            order.released(self._state, get_ident())
+    def _is_inside(self, turn: _Turn) -> bool:
+        return turn is self._writer or turn in self._inside
 
     def _is_held_by(self, thread: int) -> bool:
-        return self._state.writing is not None and self._state.writer == thread
+        return self._writes(thread) is not None
 
     def _at_fork_reinit(self) -> None:
-        self._mutex = allocate_lock()
-        self._state = _State(self._state.name, self._state.registry, self._state.poisons)
+        self._begin()
 
     def __repr__(self) -> str:
-        state = self._state
         held = f"{self.held()}-locked" if self.locked() else "unlocked"
-        waiting = len(state.line_of_readers) + len(state.line_of_writers)
+        waiting = sum(map(len, self._lines.values()))
         return f"<{held} RWLock {self.name!r} readers={self.readers} waiting={waiting} at {id(self):#x}>"
 
 
@@ -298,7 +358,7 @@ class ReadSide(_Side):
         self._lock.release_read()
 
     def locked(self) -> bool:
-        """Whether somebody reads."""
+        """Return whether a thread reads."""
         return self._lock.readers > 0
 
     def __enter__(self) -> bool:
@@ -324,7 +384,7 @@ class WriteSide(_Side):
         self._lock.release_write()
 
     def locked(self) -> bool:
-        """Whether somebody writes."""
+        """Return whether a thread writes."""
         return self._lock.held() == WRITE
 
     def __enter__(self) -> bool:
@@ -333,11 +393,8 @@ class WriteSide(_Side):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._lock._state.left(kind is not None)
-        self._lock.release_write()
-
-
-def _may_wait(blocking: bool, timeout: float) -> bool:
-    if timeout != -1 or blocking is not True:
-        allocate_lock().acquire(blocking, timeout)  # raises what a lock raises for these arguments
-    return bool(blocking) and timeout != 0
+        try:
+            if kind is not None:
+                self._lock._left(failed=True)
+        finally:
+            self._lock.release_write()

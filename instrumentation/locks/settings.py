@@ -6,13 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
-from . import hooks
+from . import meter, waits
 from . import order as lock_order
-from .hooks import who
-from .watchdog import watchdog
+from .held import place, tracker
+from .watchdog import MAX_LISTED, watchdog
 
 ORDER_VARIABLE = "MNEMOSCOPE_LOCK_ORDER"
 STALL_VARIABLE = "MNEMOSCOPE_LOCK_STALL_SECONDS"
@@ -40,9 +41,9 @@ class _Sampler:
 
     def _run(self) -> None:
         while not self._stop.wait(_PERIOD - _WINDOW):
-            lock_order.track(True)
+            tracker.switch(on=True)
             time.sleep(_WINDOW)
-            lock_order.track(False)
+            tracker.switch(on=False)
 
 
 _sampler: _Sampler | None = None
@@ -80,7 +81,7 @@ def _switch(value: str) -> None:
     if _sampler is not None:
         _sampler.stop()
         _sampler = None
-    lock_order.track(value == "on")
+    tracker.switch(on=value == "on")
     _order = value
     if value == "sample":
         _sampler = _Sampler()
@@ -104,16 +105,20 @@ def debug_locks() -> dict[str, Any]:
             {"classes": list(inversion.classes), "edges": [edge._asdict() for edge in inversion.edges]}
             for inversion in list(lock_order.inversions)
         ],
-        "held": [{"lock": name, "by": by, "at": str(place)} for name, by, place in lock_order.held_now()],
+        "held": [
+            {"lock": hold.subject.name, "by": str(held), "at": str(place(hold))}
+            for held in tracker.book
+            for hold in held.valid()
+        ],
         "waiting": [
             {
                 "lock": wait.subject.name,
                 "mode": wait.meter.mode,
-                "by": who(*wait.owner),
+                "by": str(wait.owner),
                 "seconds": now - wait.since,
-                "blocked_by": [who(*owner) for owner in wait.subject.blockers(wait.meter.mode)],
+                "blocked_by": [str(owner) for owner in islice(wait.subject.blockers(wait.meter.mode), MAX_LISTED)],
             }
-            for wait in list(hooks.waits.values())
+            for wait in sorted(waits.under_way(), key=lambda wait: wait.since)
         ],
         "incidents": [
             {**incident._asdict(), "waits": [wait._asdict() for wait in incident.waits]}
@@ -142,11 +147,12 @@ def apply_environment() -> None:
 
 
 def _after_fork_in_child() -> None:
-    hooks.forget()
+    global _sampler
+    _sampler = None  # its thread is the parent's, and may have held the lock of its event
+    waits.forget()
+    meter.forget()
     watchdog.forget()
-    lock_order.track(_order == "on")
-    if _order == "sample":
-        _switch("sample")
+    _switch(_order)
 
 
 if hasattr(os, "register_at_fork"):

@@ -323,5 +323,5 @@ class Publisher:
 def _totals(series: AnySeries, state: Any) -> tuple[float, ...]:
     if isinstance(series, Counter):
         return (state[0], *_NO_MORE_PARTS, state[1])
-    counts, total, recorded = state
+    counts, total, _, recorded = state
     return (*counts, total, *_NO_MORE_PARTS, recorded)

@@ -82,7 +82,7 @@ class SharedJournal(Journal):
         keys, tail = self.pen
         # No call stands between the two, so no other thread and no signal handler comes between: the keys are in the
         # order of the journal, and as many.
-        for key in keys:  # noqa: B007  # used below
+        for key in keys:  # used below
             journal += added
             break
         try:

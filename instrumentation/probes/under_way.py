@@ -9,7 +9,7 @@ from ..catalog import Metric
 from ..catalog.labels import Mode
 from ..default import default_registry
 from ..durations import Durations
-from ..locks.hooks import waiters_of
+from ..locks.meter import waiters_of
 from ..operation import IsError, Operation, Probe
 from ..registry import Bundle, Registry
 from ._bare import refuse_bare

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from thread_samples import PATIENCE
 
 # Plugins that take longer to load than these tests to run.
 OTHERS_OFF = tuple(f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "anyio", "pytest_cov"))
 LOCKS = """
 import asyncio
+import queue
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from mnemoscope import AsyncLock, Lock
-from mnemoscope.instrumentation.locks import hooks
+from mnemoscope import AsyncLock, Condition, Lock, RLock, RWLock, Semaphore, observe_lock
+from mnemoscope.instrumentation.locks import waits
 from mnemoscope.instrumentation.locks.watchdog import watchdog
 
 a, b, c = Lock("a"), Lock("b"), Lock("c")
@@ -41,4 +44,4 @@ class Run:
 
     def __call__(self, tests: str, *options: str) -> pytest.RunResult:
         self._pytester.makepyfile(test_it=LOCKS + tests)
-        return self._pytester.runpytest_subprocess(*OTHERS_OFF, *options)
+        return self._pytester.runpytest_subprocess(*OTHERS_OFF, *options, timeout=PATIENCE)

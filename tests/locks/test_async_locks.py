@@ -11,7 +11,9 @@ import pytest
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import hooks, order
+from mnemoscope.instrumentation.locks import order
+from mnemoscope.instrumentation.locks.held import tracker
+from mnemoscope.instrumentation.locks.waits import under_way
 from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import HistogramPoint
 
@@ -43,12 +45,17 @@ def registry() -> Registry:
 @pytest.fixture
 def tracked() -> Iterator[None]:
     """The order of locks is tracked, on an empty graph."""
-    before = order.tracking
+    before = tracker.local is not None
     order.forget()
-    order.track(True)
+    tracker.switch(on=True)
     yield
-    order.track(before)
+    tracker.switch(on=before)
     order.forget()
+
+
+def held_now() -> list[str]:
+    """Return the names of the locks that the order of locks takes for held."""
+    return [hold.subject.name for held in tracker.book for hold in held.valid()]
 
 
 # Not loaded before it is used -----------------------------------------------------------------------
@@ -105,7 +112,7 @@ def test_a_condition_shares_a_lock_that_it_is_given(registry: Registry) -> None:
     assert condition._lock is lock  # type: ignore[attr-defined]  # asyncio's name for it
 
 
-# What they tell -------------------------------------------------------------------------------------
+# What they report ------------------------------------------------------------------------------------
 
 
 async def test_a_contended_lock_shows_wait_hold_waiters_and_contention(registry: Registry) -> None:
@@ -164,7 +171,7 @@ async def test_a_wait_that_is_cancelled_is_no_wait_and_leaves_no_waiter(registry
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(lock.acquire(), 0.001)
         assert total(registry, catalog.LOCK_WAITERS) == 0
-        assert not hooks.waits
+        assert not under_way()
     assert total(registry, catalog.LOCK_CONTENDED) == 1
     assert total(registry, catalog.LOCK_WAIT) == 1
     assert total(registry, catalog.LOCK_HOLD) == 1
@@ -182,7 +189,7 @@ async def test_each_permit_of_a_semaphore_is_a_hold_of_its_own(registry: Registr
     assert total(registry, catalog.LOCK_CONTENDED) == 1
 
 
-async def test_a_semaphore_may_be_released_by_who_never_acquired_it(registry: Registry) -> None:
+async def test_a_semaphore_may_be_released_by_a_task_that_never_acquired_it(registry: Registry) -> None:
     signals = scope.AsyncSemaphore(0, name="signals", registry=registry)
     waiting = asyncio.create_task(signals.acquire())
     await one_round()
@@ -264,7 +271,7 @@ async def test_bad_use_raises_what_asyncio_raises_and_records_nothing(registry: 
     assert total(registry, catalog.LOCK_HOLD) == 0
 
 
-def test_a_lock_belongs_to_the_loop_in_which_somebody_first_waited(registry: Registry) -> None:
+def test_a_lock_belongs_to_the_loop_in_which_the_first_wait_was(registry: Registry) -> None:
     lock = scope.AsyncLock("episodes", registry=registry)
 
     async def contend() -> None:
@@ -277,10 +284,10 @@ def test_a_lock_belongs_to_the_loop_in_which_somebody_first_waited(registry: Reg
     asyncio.run(contend())
     with pytest.raises(RuntimeError, match="different event loop"):
         asyncio.run(contend())
-    assert not hooks.waits
+    assert not under_way()
 
 
-# Who waits on whom ----------------------------------------------------------------------------------
+# What waits for what ----------------------------------------------------------------------------------
 
 
 async def test_a_wait_names_the_task_that_waits_and_the_one_that_holds(registry: Registry) -> None:
@@ -290,7 +297,7 @@ async def test_a_wait_names_the_task_that_waits_and_the_one_that_holds(registry:
         waiter = asyncio.create_task(lock.acquire())
         await one_round()
 
-        (wait,) = hooks.waits.values()
+        (wait,) = under_way()
         assert wait.subject is lock
         assert wait.owner.key is waiter
         assert [owner.key for owner in lock.blockers("exclusive")] == [holder]
@@ -329,14 +336,14 @@ async def test_what_another_task_holds_is_no_order(registry: Registry) -> None:
 
         await asyncio.create_task(take_b())
     assert not order.edges
-    assert not order.held_now()
+    assert not held_now()
 
 
 @pytest.mark.usefixtures("tracked")
 async def test_semaphores_have_no_part_in_the_order_of_locks(registry: Registry) -> None:
     lock, permits = scope.AsyncLock("lock", registry=registry), scope.AsyncSemaphore(2, "permits", registry=registry)
     async with lock, permits, permits:
-        assert [name for name, _, _ in order.held_now()] == ["lock"]
+        assert held_now() == ["lock"]
         assert permits.blockers("exclusive") == []
     async with permits, lock:
         pass
@@ -348,6 +355,6 @@ async def test_semaphores_have_no_part_in_the_order_of_locks(registry: Registry)
 async def test_a_lock_released_by_another_task_is_no_longer_held_by_the_first(registry: Registry) -> None:
     lock = scope.AsyncLock("episodes", registry=registry)
     await asyncio.create_task(lock.acquire())
-    assert [name for name, _, _ in order.held_now()] == ["episodes"]
+    assert held_now() == ["episodes"]
     lock.release()
-    assert not order.held_now()
+    assert not held_now()

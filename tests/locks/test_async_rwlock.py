@@ -11,7 +11,8 @@ import pytest
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.hooks import READ, WRITE, waits
+from mnemoscope.instrumentation.locks.meter import READ, WRITE
+from mnemoscope.instrumentation.locks.waits import under_way
 from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import HistogramPoint
 
@@ -40,7 +41,7 @@ def lock(registry: Registry) -> scope.AsyncRWLock:
 
 
 class Visitors:
-    """Tasks that take the lock and keep it until they are told to go; `inside` says in which order they came in."""
+    """Tasks that take the lock and keep it until they are sent away; `inside` says in which order they came in."""
 
     def __init__(self, lock: scope.AsyncRWLock) -> None:
         self._lock = lock
@@ -111,7 +112,7 @@ async def test_a_writer_that_gives_up_lets_the_readers_behind_it_in(lock: scope.
     assert not lock.locked()
 
 
-async def test_who_is_cancelled_just_after_being_let_in_passes_it_on(lock: scope.AsyncRWLock) -> None:
+async def test_a_task_cancelled_just_after_being_let_in_passes_it_on(lock: scope.AsyncRWLock) -> None:
     visitors = Visitors(lock)
     await lock.acquire_write()
     await visitors.come("w1", "r1")
@@ -151,7 +152,7 @@ async def test_it_stays_sound_under_random_cancellation(lock: scope.AsyncRWLock,
     assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
     assert done >= 40
     assert not lock.locked()
-    assert not waits
+    assert not under_way()
     assert await asyncio.wait_for(lock.acquire_write(), 60)
     lock.release_write()
 
@@ -190,7 +191,7 @@ async def test_releasing_what_is_not_held_is_refused(lock: scope.AsyncRWLock, si
             release()
 
 
-def test_it_belongs_to_the_loop_in_which_somebody_first_waited(lock: scope.AsyncRWLock) -> None:
+def test_it_belongs_to_the_loop_in_which_the_first_wait_was(lock: scope.AsyncRWLock) -> None:
     async def contend() -> None:
         async with lock.write():
             waiting = asyncio.create_task(lock.acquire_read())
@@ -229,17 +230,25 @@ async def test_each_side_is_measured_on_its_own(
     assert total(registry, catalog.LOCK_HOLD) == 2
 
 
-async def test_it_names_those_who_keep_a_reader_or_a_writer_out(lock: scope.AsyncRWLock) -> None:
+async def test_it_names_what_keeps_a_reader_or_a_writer_out(lock: scope.AsyncRWLock) -> None:
     me = asyncio.current_task()
+    leave = asyncio.Event()
+
+    async def write() -> None:
+        async with lock.write():
+            await leave.wait()
+
     await lock.acquire_read()
-    writer = asyncio.create_task(lock.acquire_write())
+    writer = asyncio.create_task(write())
     await settle()
     assert [owner.key for owner in lock.blockers(WRITE)] == [me]
     assert [owner.key for owner in lock.blockers(READ)] == [writer], "a reader would stand behind it"
     lock.release_read()
-    await writer
+    assert lock.blockers(WRITE) == [], "the writer is let in, and has yet to run"
+    await settle()
     assert [owner.key for owner in lock.blockers(READ)] == [writer]
-    lock.release_write()
+    leave.set()
+    await writer
 
 
 async def test_a_reader_that_leaves_takes_its_own_hold_and_not_the_oldest(lock: scope.AsyncRWLock) -> None:

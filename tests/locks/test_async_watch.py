@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.locks import hooks
+from mnemoscope.instrumentation.locks.waits import under_way
 from mnemoscope.instrumentation.locks.watchdog import DEADLOCK, STALL, Incident, Watchdog
 from mnemoscope.instrumentation.registry import Registry
 
@@ -22,10 +23,10 @@ def registry() -> Registry:
 
 
 @pytest.fixture(autouse=True)
-def nobody_waits() -> Iterator[None]:
-    assert not hooks.waits
+def nothing_waits() -> Iterator[None]:
+    assert not under_way()
     yield
-    assert not hooks.waits
+    assert not under_way()
 
 
 def looked_from_outside() -> list[Incident]:
@@ -38,7 +39,7 @@ def looked_from_outside() -> list[Incident]:
 
 
 async def both(*work: Awaitable[None]) -> list[asyncio.Task[None]]:
-    """Tasks of these, each as far as it comes before it waits for ever."""
+    """Tasks of these, each as far as it comes."""
     tasks = [asyncio.ensure_future(one) for one in work]
     for _ in range(5):
         await asyncio.sleep(0)
@@ -71,6 +72,49 @@ async def test_a_deadlock_of_tasks_is_seen_while_the_event_loop_is_blocked(regis
         assert wait.stack[-1].endswith("crosswise"), "where the task is suspended"
         ((_, holder_stack),) = wait.holders
         assert holder_stack[-1].endswith("crosswise")
+
+
+async def test_a_cycle_through_a_readers_writer_lock_is_a_deadlock(registry: Registry) -> None:
+    lock, index = scope.AsyncLock("lock", registry=registry), scope.AsyncRWLock("index", registry=registry)
+
+    async def crosswise(first: AbstractAsyncContextManager[None], second: AbstractAsyncContextManager[None]) -> None:
+        async with first:
+            await asyncio.sleep(0)
+            async with second:
+                pass
+
+    tasks = await both(crosswise(lock, index.write()), crosswise(index.read(), lock))
+    (incident,) = looked_from_outside()
+    await end(tasks)
+    assert incident.kind == DEADLOCK
+    assert {(wait.lock, wait.mode) for wait in incident.waits} == {("lock", "exclusive"), ("index", "write")}
+
+
+async def test_a_task_that_was_let_in_and_has_yet_to_run_does_not_wait_for_itself(registry: Registry) -> None:
+    lock = scope.AsyncRWLock("concepts", registry=registry)
+    await lock.acquire_write()
+    tasks = await both(write(lock))
+    lock.release_write()
+    assert [incident.kind for incident in looked_from_outside()] == [STALL]
+    await asyncio.gather(*tasks)
+
+
+async def write(lock: scope.AsyncRWLock) -> None:
+    async with lock.write():
+        pass
+
+
+async def test_a_wait_for_a_lock_whose_taker_has_ended_is_a_stall(registry: Registry) -> None:
+    lock = scope.AsyncLock("a", registry=registry)
+    await asyncio.create_task(lock.acquire())
+    waiting = asyncio.create_task(lock.acquire())
+    await asyncio.sleep(0)
+    (incident,) = looked_from_outside()
+    assert incident.kind == STALL
+    assert incident.waits[0].holders == ()
+    lock.release()
+    await waiting
+    lock.release()
 
 
 async def test_a_task_that_reads_and_then_writes_waits_for_itself(registry: Registry) -> None:
@@ -116,7 +160,7 @@ async def test_a_reader_that_reads_again_behind_a_writer_deadlocks_with_it(regis
         lambda registry: scope.AsyncSemaphore(1, "busy", registry=registry),
     ],
 )
-async def test_a_wait_for_one_who_goes_on_is_a_stall(
+async def test_a_wait_for_one_that_goes_on_is_a_stall(
     registry: Registry, make: Callable[[Registry], asyncio.Lock | asyncio.Semaphore]
 ) -> None:
     lock = make(registry)
@@ -151,7 +195,7 @@ async def test_a_deadlock_across_a_task_and_the_thread_that_it_blocks_is_seen(re
                 pass
 
     def watch() -> None:
-        while len(hooks.waits) < 2:
+        while len(under_way()) < 2:
             threading.Event().wait(0.001)
         found.extend(Watchdog(NO_TIME).look())
         of_threads.release()  # any thread may, and so the event loop goes on

@@ -1,4 +1,4 @@
-"""Holds that other threads end: each once, none lost, whoever comes between."""
+"""Holds that other threads end: each once, and none lost, whatever comes between."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_holds_that_others_end_are_each_ended_once() -> None:
     def end() -> None:
         while len(ended) < THREADS * EACH and not failures:
             if (hold := holds.end(whole=False)) is not None:
-                ended.append(hold[1])
+                ended.append(hold)
 
     threads = [threading.Thread(target=guarded, args=(work,)) for work in (begin, end) * THREADS]
     for thread in threads:
@@ -71,8 +71,11 @@ def test_the_longest_hold_of_another_thread_is_the_one_that_is_ended() -> None:
         thread.start()
         while len(idents) <= number:
             pass
-    ended = [holds.end(), holds.end()]
+    left = []
+    for _ in threads:
+        assert holds.end() is not None
+        left.append(holds.threads())
     alive.set()
     for thread in threads:
         thread.join()
-    assert [end and end[0] for end in ended] == idents
+    assert left == [idents[1:], []]

@@ -16,6 +16,8 @@ from thread_samples import read, running, until
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks import order
+from mnemoscope.instrumentation.locks.held import place, tracker
+from mnemoscope.instrumentation.locks.watchdog import watchdog
 from mnemoscope.instrumentation.registry import Registry
 
 
@@ -36,10 +38,15 @@ def locks(*names: str) -> tuple[Registry, list[Any]]:
 
 
 def take(*taken: Any) -> None:
-    """Take them in this order, and let go."""
+    """Take them in this order, and release them."""
     if taken:
         with taken[0]:
             take(*taken[1:])
+
+
+def held() -> list[tuple[str, str, str]]:
+    """What is held, by what, and where it was taken."""
+    return [(hold.subject.name, str(its), str(place(hold))) for its in tracker.book for hold in its.valid()]
 
 
 def classes() -> list[tuple[str, ...]]:
@@ -61,6 +68,7 @@ def test_two_locks_taken_in_both_orders_are_reported_once_with_both_stacks(caplo
         for _ in range(3):
             forward()
             backward()
+        watchdog.log()
     (inversion,) = order.inversions
     assert set(inversion.classes) == {"episodes", "index"}
     stacks = {edge.first: edge.stack[-1] for edge in inversion.edges}
@@ -161,7 +169,7 @@ def test_every_kind_of_lock_has_a_place_in_the_order(kind: str) -> None:
     take(b, a)
     assert classes() == [("b", "a")]
     assert all(edge.stack[-1].endswith("in take") for edge in order.inversions[0].edges)
-    assert order.held_now() == []
+    assert held() == []
 
 
 def test_a_lock_that_another_thread_releases_is_held_no_more() -> None:
@@ -169,7 +177,7 @@ def test_a_lock_that_another_thread_releases_is_held_no_more() -> None:
     a.acquire()
     with running(a.release):
         pass
-    assert order.held_now() == []
+    assert held() == []
     take(b, a)
     take(b)
     assert classes() == []
@@ -178,11 +186,11 @@ def test_a_lock_that_another_thread_releases_is_held_no_more() -> None:
 def test_what_is_held_can_be_seen() -> None:
     _, (a,) = locks("a")
     with a:
-        ((name, by, place),) = order.held_now()
+        ((name, by, at),) = held()
         document = scope.debug_locks()
     assert (name, by) == ("a", "thread MainThread")
-    assert "test_what_is_held_can_be_seen" in str(place)
-    assert document["held"] == [{"lock": "a", "by": by, "at": str(place)}]
+    assert "test_what_is_held_can_be_seen" in at
+    assert document["held"] == [{"lock": "a", "by": by, "at": at}]
     assert document["order"] == "on"
 
 
@@ -199,7 +207,7 @@ def test_what_was_taken_while_tracking_was_off_leaves_nothing_behind() -> None:
     b.release()
     take(a)
     take(b)
-    assert order.held_now() == []
+    assert held() == []
     assert classes() == []
 
 
@@ -214,10 +222,10 @@ def test_sampling_finds_an_inversion_in_time() -> None:
 
     until(found)
     scope.configure_locks(order="off")
-    assert not order.tracking
+    assert tracker.local is None
 
 
-def test_settings_that_cannot_be_are_refused() -> None:
+def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="off, sample, on"):
         scope.configure_locks(order="sometimes")
     with pytest.raises(ValueError, match="more than 0"):
@@ -248,7 +256,7 @@ def test_counts_are_exact_while_the_order_is_tracked() -> None:
     with running(*[use] * 4):
         pass
     assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 4000
-    assert order.held_now() == []
+    assert held() == []
 
 
 @pytest.mark.parametrize("make", [scope.Lock, scope.RLock])
@@ -258,16 +266,16 @@ def test_a_lock_is_poisoned_just_as_well_while_the_order_is_tracked(make: Any) -
         with pytest.raises(KeyError), lock:
             raise KeyError("halfway")
         assert lock.poisoned
-        assert order.held_now() == []
+        assert held() == []
         with lock:
             lock.recover()
         assert not lock.poisoned
 
 
-def test_locks_let_go_in_the_order_of_taking_leave_nothing_behind() -> None:
+def test_locks_released_in_the_order_of_taking_leave_nothing_behind() -> None:
     _, (a, b, c) = locks("a", "b", "c")
     for lock in (a, b, c):
         lock.__enter__()
     for lock in (a, b, c):
         lock.__exit__(None, None, None)
-    assert order.held_now() == []
+    assert held() == []

@@ -1,21 +1,20 @@
-"""The fixture `concurrently` runs operations at once, and says who waits on whom when they do not end in time."""
+"""The fixture `concurrently` runs operations at once, and says what waits for what when they do not end in time."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from thread_samples import PATIENCE, blocked, until
+from thread_samples import PATIENCE, blocked, running, until
 
 import mnemoscope as scope
 from mnemoscope.instrumentation.locks import concurrently as module
-from mnemoscope.instrumentation.locks import hooks
+from mnemoscope.instrumentation.locks import waits
 from mnemoscope.instrumentation.locks.concurrently import Concurrently, TookTooLong
-from mnemoscope.instrumentation.locks.interrupt import Interruptible
 from mnemoscope.instrumentation.registry import Registry
 
 pytest_plugins = ("pytester",)
@@ -90,7 +89,7 @@ def test_threads_that_deadlock_are_told_with_what_they_wait_for_and_who_holds_it
                 with other:
                     pass
 
-    time_is_up(lambda: len(hooks.waits) == len(operations()) == 2)
+    time_is_up(lambda: len(waits.under_way()) == len(operations()) == 2)
     with pytest.raises(TookTooLong) as failure:
         at_once.threads(operation, 5, within=0.3)
     left = operations()
@@ -114,7 +113,7 @@ def test_a_crowd_at_one_lock_is_one_line(
         with lock:
             pass
 
-    time_is_up(lambda: len(hooks.waits) == 20)
+    time_is_up(lambda: len(waits.under_way()) == 20)
     with lock, pytest.raises(TookTooLong) as failure:
         at_once.threads(operation, 20, within=0.3)
     for thread in operations():
@@ -163,7 +162,9 @@ async def test_tasks_that_deadlock_are_told_cancelled_and_leave_nothing_locked(
                 pass
 
     # The clock of the event loop stands still until both wait; then the time is up.
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 2 * PATIENCE if len(hooks.waits) == 2 else 0.0)
+    monkeypatch.setattr(
+        asyncio.get_running_loop(), "time", lambda: 2 * PATIENCE if len(waits.under_way()) == 2 else 0.0
+    )
     with pytest.raises(TookTooLong) as failure:
         await at_once.tasks(operation, 2, within=PATIENCE)
 
@@ -184,48 +185,135 @@ async def test_the_first_error_of_a_task_is_raised(at_once: Concurrently) -> Non
     assert failure.value.__notes__ == ["operation 7 of 10"]
 
 
-class Patience(threading.Event):
-    """What the guard of an event loop waits for: over, or up each time that something new blocks the loop."""
+class Guard(module._BlockedLoop):
+    """A guard whose time is up when something is so, and then each time that it looks."""
 
-    def __init__(self, loop_thread: int) -> None:
-        super().__init__()
-        self._loop_thread = loop_thread
-        self._known: list[hooks.Waiting] = []
+    def __init__(self, after: float, runs: module._Runs[object], up: Callable[[], bool]) -> None:
+        super().__init__(after, runs)
+        over = self._over
 
-    def wait(self, timeout: float | None = None) -> bool:
-        until(lambda: self.is_set() or bool(self._new()))
-        self._known += self._new()
-        return self.is_set()
+        class Over(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                until(lambda: over.is_set() or up())
+                return over.wait(timeout if timeout == waits.SLICE else 0)
 
-    def _new(self) -> list[hooks.Waiting]:
-        if not blocked(self._loop_thread):
-            return []
-        return [wait for wait in list(hooks.waits.values()) if wait not in self._known]
+            def set(self) -> None:
+                over.set()
+
+        self._over = Over()
 
 
-async def test_a_task_that_blocks_the_event_loop_cannot_hold_up_the_time_limit(
-    at_once: Concurrently, registry: Registry, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def limit_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], None]:
+    """Let the time limit of operations in tasks pass when a condition holds, and not before."""
+    return lambda up: monkeypatch.setattr(module, "_BlockedLoop", lambda after, runs: Guard(after, runs, up))
+
+
+async def test_a_lock_that_blocks_the_event_loop_cannot_hold_up_the_time_limit(
+    at_once: Concurrently, registry: Registry, limit_passes: Callable[[Callable[[], bool]], None]
 ) -> None:
-    lock = scope.Lock("blocking", registry=registry)
-
-    class Guard(module._BlockedLoop):
-        def __init__(self, after: float, runs: module._Runs[object]) -> None:
-            super().__init__(after, runs)
-            self._over = Patience(threading.get_ident())
-
-    monkeypatch.setattr(module, "_BlockedLoop", Guard)
+    lock, me = scope.Lock("blocking", registry=registry), threading.get_ident()
+    limit_passes(lambda: blocked(me))
+    answers: list[bool] = []
 
     async def operation(number: int) -> None:
-        lock.acquire()  # of threads, and never released: the second task blocks the event loop
+        # Of threads, and never released: the second task blocks the event loop, and then the third.
+        answers.append(lock.acquire(timeout=PATIENCE))
 
     with pytest.raises(TookTooLong) as failure:
         await at_once.tasks(operation, 3, within=PATIENCE)
 
     text = str(failure.value)
+    assert answers == [True], "the others raised"
+    assert text.startswith(f"2 of 3 operations did not end within {PATIENCE:g} s")
     assert "thread MainThread waits for 'blocking' (exclusive), held by thread MainThread" in text
     assert "the event loop is at" in text
     assert text.splitlines()[-1].endswith(".operation")
     lock.release()
+    assert not waits.under_way()
+    assert not waits._endable
+
+
+async def test_anything_else_that_blocks_the_event_loop_is_reported_with_where_it_was_when_the_limit_passed(
+    at_once: Concurrently, limit_passes: Callable[[Callable[[], bool]], None]
+) -> None:
+    noted, main = threading.Event(), threading.main_thread().ident
+    assert main is not None
+
+    def block() -> None:
+        assert noted.wait(PATIENCE)
+
+    def blocks() -> bool:
+        frame = sys._current_frames()[main]
+        while frame.f_back is not None and frame.f_code is not block.__code__:
+            frame = frame.f_back
+        return frame.f_code is block.__code__
+
+    async def operation(number: int) -> int:
+        if number == 1:
+            block()
+        return number
+
+    limit_passes(blocks)
+    waiting = module.waits_now
+
+    def noting() -> str:
+        noted.set()  # the loop goes on, and every operation ends
+        return waiting()
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(TookTooLong) as failure:
+        patch.setattr(module, "waits_now", noting)
+        await at_once.tasks(operation, 3, within=PATIENCE)
+
+    lines = str(failure.value).splitlines()
+    assert lines[:3] == [
+        f"2 of 3 operations did not end within {PATIENCE:g} s",
+        "nothing waits for a lock of mnemoscope",
+        "the event loop is at",
+    ]
+    assert any(line.endswith(".block") for line in lines)
+
+
+async def test_the_waits_of_other_threads_are_not_ended(
+    at_once: Concurrently, registry: Registry, limit_passes: Callable[[Callable[[], bool]], None]
+) -> None:
+    theirs, ours = scope.Lock("theirs", registry=registry), scope.Lock("ours", registry=registry)
+    me = threading.get_ident()
+
+    async def operation(number: int) -> None:
+        until(lambda: len(waits.under_way()) == 1)
+        ours.acquire(timeout=PATIENCE)
+
+    taken: list[bool] = []
+    limit_passes(lambda: blocked(me))
+    theirs.acquire()
+    ours.acquire()
+    with running(lambda: taken.append(theirs.acquire())):
+        with pytest.raises(TookTooLong, match="waits for 'theirs'"):
+            await at_once.tasks(operation, 1, within=PATIENCE)
+        (wait,) = waits.under_way()
+        assert wait.error is None
+        theirs.release()
+    assert taken == [True]
+
+
+async def test_operations_that_block_the_event_loop_as_they_are_cancelled_are_ended_as_well(
+    at_once: Concurrently, registry: Registry, limit_passes: Callable[[Callable[[], bool]], None]
+) -> None:
+    lock, me = scope.Lock("blocking", registry=registry), threading.get_ident()
+    answers: list[bool] = []
+
+    async def operation(number: int) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            answers.append(lock.acquire(timeout=PATIENCE))
+
+    limit_passes(lambda: blocked(me))
+    with lock, pytest.raises(TookTooLong, match="3 of 3 operations did not end within 0 s"):
+        await at_once.tasks(operation, 3, within=0)
+    assert answers == [], "each raised"
+    assert not waits.under_way()
 
 
 async def test_operations_end_with_the_test_that_is_cancelled(at_once: Concurrently) -> None:
@@ -248,49 +336,54 @@ async def test_operations_end_with_the_test_that_is_cancelled(at_once: Concurren
     assert sorted(ended) == [0, 1, 2]
 
 
-# The interrupt by itself ----------------------------------------------------------------------------
+# The end of a wait by itself --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def alarms() -> Iterator[list[int]]:
-    """Somebody else's alarms, as a plugin for time limits has them."""
-    came: list[int] = []
-    previous = signal.signal(signal.SIGALRM, lambda number, _frame: came.append(number))
-    yield came
-    signal.signal(signal.SIGALRM, previous)
+async def ending(lock: scope.AsyncLock, reached: asyncio.Event) -> tuple[asyncio.Task[None], waits.Waiting]:
+    """A task that waits for a lock, and its wait."""
+
+    async def take() -> None:
+        async with lock:
+            reached.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(take())
+    while not (found := waits.under_way()):
+        await asyncio.sleep(0)
+    return task, found[0]
 
 
-def test_an_interrupt_ends_a_blocking_acquire_and_leaves_other_alarms_alone(alarms: list[int]) -> None:
-    lock = threading.Lock()
-    lock.acquire()
-    with pytest.raises(TookTooLong, match="enough"), Interruptible() as block:
-        signal.raise_signal(signal.SIGALRM)
-        threading.Thread(target=block.interrupt, args=(TookTooLong("enough"),)).start()
-        lock.acquire()
-    assert alarms == [signal.SIGALRM]
-    signal.raise_signal(signal.SIGALRM)
-    assert alarms == [signal.SIGALRM] * 2
+async def test_a_task_whose_wait_is_ended_is_cancelled_once_with_the_message(registry: Registry) -> None:
+    lock = scope.AsyncLock("lock", registry=registry)
+    async with lock:
+        task, wait = await ending(lock, asyncio.Event())
+        wait.end(TookTooLong("enough"))
+        wait.end(TookTooLong("too much"))
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await task
+    assert task.cancelling() == 1
+    assert not lock.locked()
 
 
-def test_an_interrupt_after_the_block_does_nothing(alarms: list[int]) -> None:
-    with Interruptible() as block:
-        pass
-    block.interrupt(TookTooLong("too late"))
-    assert alarms == []
+async def test_a_task_that_has_the_lock_by_the_time_its_wait_is_ended_is_left_alone(registry: Registry) -> None:
+    lock, reached = scope.AsyncLock("lock", registry=registry), asyncio.Event()
+    async with lock:
+        task, wait = await ending(lock, reached)
+    await reached.wait()
+    wait.end(TookTooLong("too late"))
+    await task
+    assert task.cancelling() == 0
 
 
-def test_a_block_in_another_thread_says_that_it_cannot_be_interrupted() -> None:
-    found: list[bool] = []
-
-    def enter() -> None:
-        with Interruptible() as block:
-            block.interrupt(TookTooLong("nobody"))
-            found.append(block.possible)
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    assert found == [False]
+def test_the_wait_of_a_task_whose_event_loop_is_closed_can_be_ended(registry: Registry) -> None:
+    lock = scope.AsyncLock("lock", registry=registry)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(lock.acquire())
+    task, wait = loop.run_until_complete(ending(lock, asyncio.Event()))
+    loop.close()
+    wait.end(TookTooLong("nothing runs it"))
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 # As a fixture ---------------------------------------------------------------------------------------
@@ -302,14 +395,14 @@ def test_the_test_of_the_reviews_is_three_lines(pytester: pytest.Pytester) -> No
         """
 import threading
 import pytest
-from mnemoscope.instrumentation.locks import concurrently, hooks
+from mnemoscope.instrumentation.locks import concurrently, waits
 
 class Clock:
     asked = 0
 
     def monotonic(self):
         self.asked += 1
-        while self.asked > 1 and len(hooks.waits) < 2:
+        while self.asked > 1 and len(waits.under_way()) < 2:
             threading.Event().wait(0.01)
         return self.asked
 

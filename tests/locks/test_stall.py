@@ -1,4 +1,4 @@
-"""The watchdog tells deadlocks from stalls, says who waits for whom, and tells each once."""
+"""The watchdog distinguishes deadlocks from stalls, says what waits for what, and reports each once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from thread_samples import PATIENCE, blocked, read, running, until, waiting
+from thread_samples import PATIENCE, read, running, until, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.interrupt import Interruptible
+from mnemoscope.instrumentation.locks.waits import make_endable, under_way
 from mnemoscope.instrumentation.locks.watchdog import Incident, Watchdog, watchdog
 from mnemoscope.instrumentation.registry import Registry
 
@@ -71,12 +71,17 @@ def interrupted(registry: Registry, waits: int, found: Callable[[], object]) -> 
             waiting(registry, waits)
             lose_patience()
             found()
-            until(lambda: blocked(main))
         finally:
-            block.interrupt(Enough())
+            for wait in under_way():
+                if wait.owner.thread == main:
+                    wait.end(Enough())
 
-    with running(end), pytest.raises(Enough), Interruptible() as block:
-        yield
+    make_endable(True)
+    try:
+        with running(end), pytest.raises(Enough):
+            yield
+    finally:
+        make_endable(False)
 
 
 def cross(first: Any, second: Any, meeting: threading.Barrier) -> None:
@@ -128,6 +133,7 @@ def test_two_threads_that_wait_for_each_other_are_one_deadlock(
         ((holder, stack),) = wait.holders
         assert holder.startswith(("thread Thread-", "thread MainThread"))
         assert "cross" in stack[-1]
+    watchdog.log()
     assert caplog.text.count("deadlock: ") == 1
 
 
@@ -139,7 +145,7 @@ def test_a_thread_that_waits_for_itself_is_a_deadlock() -> None:
     assert read(registry, catalog.LOCK_STALLS) == 0
 
 
-def test_a_long_hold_is_a_stall_for_each_who_waits_and_is_logged_once(
+def test_a_long_hold_is_a_stall_for_each_that_waits_and_is_logged_once(
     caplog: pytest.LogCaptureFixture, looks: Callable[[], None]
 ) -> None:
     registry = Registry()
@@ -166,10 +172,11 @@ def test_a_long_hold_is_a_stall_for_each_who_waits_and_is_logged_once(
     holder, stack = watchdog.incidents[0].waits[0].holders[0]
     assert holder == "thread MainThread"
     assert any("test_a_long_hold" in place for place in stack)
-    assert caplog.text.count("stall: ") == 1, "those who come later join it"
+    watchdog.log()
+    assert caplog.text.count("stall: ") == 1, "those that come later join it"
 
 
-def test_who_waits_behind_a_deadlock_stalls() -> None:
+def test_what_waits_behind_a_deadlock_stalls() -> None:
     registry = Registry()
     a, b = scope.Lock("a", registry=registry), scope.Lock("b", registry=registry)
     meeting = threading.Barrier(2, timeout=PATIENCE)
@@ -217,7 +224,7 @@ def test_a_cycle_through_readers_and_a_writer_in_line_is_found() -> None:
     ]
 
 
-def test_a_semaphore_that_nobody_gives_back_is_only_a_stall() -> None:
+def test_a_semaphore_that_is_not_given_back_is_only_a_stall() -> None:
     registry = Registry()
     permits = scope.Semaphore(0, "connections", registry=registry)
     with running(permits.acquire):

@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import pytest
@@ -350,3 +351,24 @@ def test_locks_past_the_cap_on_label_sets_are_counted_together_and_none_is_lost(
     assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 10
     assert read(registry, catalog.LOCK_HOLD, lock="other") == 7
     assert locks[-1].name == "lock 9"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: scope.Lock("a", registry=Registry()),
+        lambda: scope.RLock("a", registry=Registry()),
+        lambda: scope.BoundedSemaphore(1, "a", registry=Registry()),
+        lambda: scope.Condition(name="a", registry=Registry()),
+        lambda: scope.RWLock("a", registry=Registry()).read(),
+        lambda: scope.RWLock("a", registry=Registry()).write(),
+    ],
+)
+def test_a_lock_may_be_entered_through_an_exit_stack(make: Callable[[], Any]) -> None:
+    lock = make()
+    with ExitStack() as stack:
+        stack.enter_context(lock)
+        with pytest.raises(ZeroDivisionError), lock if isinstance(lock, scope.Condition) else nullcontext():
+            raise ZeroDivisionError
+    assert lock.acquire(False), "it was released"
+    lock.release()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -240,3 +242,38 @@ def test_it_says_who_is_where() -> None:
         lock.release_read()
     assert "unlocked" in repr(lock)
     assert "waiting=0" in repr(lock)
+
+
+@pytest.mark.parametrize("main", ["read", "write"])
+def test_a_signal_handler_may_try_to_read_in_the_middle_of_any_use(main: str) -> None:
+    lock = scope.RWLock("index", registry=Registry())
+    stop, reads = threading.Event(), 0
+
+    def handle(_number: int, _frame: object) -> None:
+        nonlocal reads
+        if lock.acquire_read(blocking=False):
+            reads += 1
+            lock.release_read()
+
+    def use(side: Callable[[], Any]) -> None:
+        while not stop.is_set():
+            with side():
+                sum(range(50))
+
+    before, interval = signal.signal(signal.SIGALRM, handle), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with running(lambda: use(lock.read), lambda: use(lock.write)):
+            for number in range(3000):
+                signal.setitimer(signal.ITIMER_REAL, 2e-5 + number % 23 * 4e-6)
+                for _ in range(3):
+                    with getattr(lock, main)():
+                        pass
+            stop.set()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        sys.setswitchinterval(interval)
+    assert reads > 0
+    assert lock.acquire_write(False)
+    lock.release_write()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import hooks
+from mnemoscope.instrumentation.locks import waits
 from mnemoscope.instrumentation.registry import Registry
 from mnemoscope.instrumentation.snapshot import HistogramPoint
 
@@ -51,8 +51,8 @@ def waiting(registry: Registry, number: int = 1) -> None:
 
 def blocked(thread: int) -> bool:
     """Return whether a thread is in the blocking call of a wait for a lock, and no longer on its way into it."""
-    waits = any(wait.owner.thread == thread for wait in list(hooks.waits.values()))
-    return waits and sys._current_frames()[thread].f_code.co_name in ("get", "acquire", "_wait")
+    waits_now = any(wait.owner.thread == thread for wait in waits.under_way())
+    return waits_now and sys._current_frames()[thread].f_code.co_name in ("acquire", "_ignoring")
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""Places in the code: where a lock was made, where it was taken, where a thread is now."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """A place in the code, kept so cheaply that every acquisition can note its own; `str` gives file and line."""
+
+    code: CodeType
+    instruction: int
+
+    def __str__(self) -> str:
+        line = 0
+        for start, end, number in self.code.co_lines():
+            if start <= self.instruction < end and number is not None:
+                line = number
+                break
+        return f"{self.code.co_filename}:{line} in {self.code.co_qualname}"
+
+
+def in_locks(frame: FrameType) -> bool:
+    """Return whether a frame is of this package or of `threading`, and not of the code that locks."""
+    file = frame.f_code.co_filename
+    if file not in _files and file.startswith(_OWN_FOLDER):
+        _files.add(file)  # looking it up is quicker than comparing the beginning each time
+    return file in _files
+
+
+_OWN_FOLDER = os.path.dirname(__file__) + os.sep  # noqa: PTH120  # compared with a code object's file name, a string
+_files: set[str] = {threading.Condition.wait.__code__.co_filename, contextlib.ExitStack.close.__code__.co_filename}
+
+
+def pass_over(file: str) -> None:
+    """Note that the code in this file of the standard library acquires for its caller, as this package's does."""
+    _files.add(file)
+
+
+def caller(depth: int) -> FrameType:
+    """Return the frame of the code that locks, so many calls up or more."""
+    frame = sys._getframe(depth + 1)
+    while in_locks(frame) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def call_stack(frame: FrameType | None) -> tuple[str, ...]:
+    """Return the places from the outermost call to `frame`, without those of this package."""
+    places = []
+    while frame is not None:
+        if not in_locks(frame):
+            places.append(str(Place(frame.f_code, frame.f_lasti)))
+        frame = frame.f_back
+    return tuple(reversed(places))
+
+
+def creation_site() -> str:
+    """Return `folder/file.py:line` of the code that makes a lock without a name: the class of such locks."""
+    frame = caller(1)
+    folder, file = os.path.split(frame.f_code.co_filename)
+    return f"{os.path.basename(folder)}/{file}:{frame.f_lineno}"  # noqa: PTH119  # strings in, string out
