@@ -144,5 +144,5 @@ class AnyOrder(RuleBasedStateMachine):
             assert read(self.registry, catalog.LOCK_WAIT) == self.taken
 
 
-AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
