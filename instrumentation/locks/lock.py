@@ -116,7 +116,7 @@ class Lock(Poisonable):
                 return
             self._leave(lasted, failed=kind is not None)
         except BaseException:
-            self.held = None  # so that it counts as held no more, though it be in the list
+            self.held = None  # then it does not count as held any more, even if it stays in the list
             raise
         finally:
             self._inner.release()

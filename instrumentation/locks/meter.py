@@ -27,7 +27,6 @@ EXCLUSIVE, READ, WRITE = catalog.LOCK_WAIT.label("mode").values
 QUICK = catalog.LOCK_HOLD.buckets[0]
 """Seconds: holds up to here all fall into the lowest bucket, so their number and sum say everything."""
 
-
 _CONTENDED = 0.001
 """Seconds: where a lock cannot be tried first, an acquisition that lasts longer has waited for another."""
 
