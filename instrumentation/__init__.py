@@ -12,18 +12,14 @@ from .health import Health, Readiness
 from .locks import (
     BoundedSemaphore,
     Condition,
-    DeferredWrites,
     Edge,
     Incident,
     Inversion,
     Lock,
-    ObservedLock,
     RLock,
-    RWLock,
     Semaphore,
     configure_locks,
     debug_locks,
-    observe_lock,
 )
 from .middleware.current import current_request
 from .operation import Operation, Probe
@@ -60,7 +56,6 @@ __all__ = [
     "Condition",
     "Consolidation",
     "Counter",
-    "DeferredWrites",
     "Edge",
     "Exemplar",
     "Family",
@@ -73,12 +68,10 @@ __all__ = [
     "Inversion",
     "Lock",
     "NumberPoint",
-    "ObservedLock",
     "Operation",
     "PerCall",
     "Probe",
     "RLock",
-    "RWLock",
     "Readiness",
     "Recall",
     "RecordingError",
@@ -108,7 +101,6 @@ __all__ = [
     "lock_hold",
     "lock_wait",
     "not_ready",
-    "observe_lock",
     "observe_process",
     "otlp",
     "per_call",
@@ -124,8 +116,8 @@ __all__ = [
     "wsgi_app",
 ]
 
-# Imported when first asked for: locks of tasks need asyncio, a service has one kind of middleware or none, and one that
-# only records has no use for an exporter.
+# Imported when first asked for: locks of tasks need asyncio, few services use every kind of lock, a service has one
+# kind of middleware or none, and one that only records has no use for an exporter.
 if TYPE_CHECKING:
     from .exporters.otlp import OtlpPusher as OtlpPusher
     from .exporters.prometheus_bridge import SnapshotCollector as SnapshotCollector
@@ -135,6 +127,10 @@ if TYPE_CHECKING:
     from .locks.aio import AsyncLock as AsyncLock
     from .locks.aio import AsyncSemaphore as AsyncSemaphore
     from .locks.aio_rwlock import AsyncRWLock as AsyncRWLock
+    from .locks.deferred import DeferredWrites as DeferredWrites
+    from .locks.observed import ObservedLock as ObservedLock
+    from .locks.observed import observe_lock as observe_lock
+    from .locks.rwlock import RWLock as RWLock
     from .middleware.asgi import ASGIMiddleware as ASGIMiddleware
     from .middleware.recording import RequestRecording as RequestRecording
     from .middleware.wsgi import WSGIMiddleware as WSGIMiddleware
@@ -147,11 +143,15 @@ else:  # out of sight of type checkers, to which a module with `__getattr__` has
         "AsyncLock": ".locks.aio",
         "AsyncRWLock": ".locks.aio_rwlock",
         "AsyncSemaphore": ".locks.aio",
+        "DeferredWrites": ".locks.deferred",
+        "ObservedLock": ".locks.observed",
         "OtlpPusher": ".exporters.otlp",
+        "RWLock": ".locks.rwlock",
         "RequestRecording": ".middleware.recording",
         "Server": ".exporters.server",
         "SnapshotCollector": ".exporters.prometheus_bridge",
         "WSGIMiddleware": ".middleware.wsgi",
+        "observe_lock": ".locks.observed",
     }
 
     def __getattr__(name: str) -> object:

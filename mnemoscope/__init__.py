@@ -27,10 +27,14 @@ if TYPE_CHECKING:
     from mnemoscope.instrumentation import AsyncLock as AsyncLock
     from mnemoscope.instrumentation import AsyncRWLock as AsyncRWLock
     from mnemoscope.instrumentation import AsyncSemaphore as AsyncSemaphore
+    from mnemoscope.instrumentation import DeferredWrites as DeferredWrites
+    from mnemoscope.instrumentation import ObservedLock as ObservedLock
     from mnemoscope.instrumentation import OtlpPusher as OtlpPusher
     from mnemoscope.instrumentation import RequestRecording as RequestRecording
+    from mnemoscope.instrumentation import RWLock as RWLock
     from mnemoscope.instrumentation import Server as Server
     from mnemoscope.instrumentation import SnapshotCollector as SnapshotCollector
     from mnemoscope.instrumentation import WSGIMiddleware as WSGIMiddleware
+    from mnemoscope.instrumentation import observe_lock as observe_lock
 else:
     from mnemoscope.instrumentation import __getattr__ as __getattr__

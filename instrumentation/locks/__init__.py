@@ -10,12 +10,9 @@ Each is used as the one of `threading` that it stands for. A further kind of loc
 
 from __future__ import annotations
 
-from .deferred import DeferredWrites
 from .lock import Lock
-from .observed import ObservedLock, observe_lock
 from .order import Edge, Inversion
 from .rlock import RLock
-from .rwlock import RWLock
 from .settings import apply_environment, configure_locks, debug_locks
 from .sync import BoundedSemaphore, Condition, Semaphore
 from .watchdog import Incident
@@ -25,16 +22,12 @@ apply_environment()
 __all__ = [
     "BoundedSemaphore",
     "Condition",
-    "DeferredWrites",
     "Edge",
     "Incident",
     "Inversion",
     "Lock",
-    "ObservedLock",
     "RLock",
-    "RWLock",
     "Semaphore",
     "configure_locks",
     "debug_locks",
-    "observe_lock",
 ]
