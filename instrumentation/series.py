@@ -269,12 +269,14 @@ class Histogram(Series[Observed]):
         return (0,) * (len(self.metric.buckets) + 1), 0.0, self.feed() if self.feed is not None else _UNFED, 0
 
     def _folded(self, before: Observed, recorded: list[Any]) -> Observed:
-        fed = self.feed() if self.feed is not None else _UNFED
-        if not recorded and fed == before[2]:
+        known = before[2]
+        fed = known if self.feed is None else self.feed()
+        if not recorded and fed == known:
             return before
         counts, total, number = list(before[0]), before[1] + sum(recorded), before[3] + len(recorded)
-        counts[0] += fed[0] - before[2][0]
-        total += fed[1] - before[2][1]
+        if fed is not known:
+            counts[0] += fed[0] - known[0]
+            total += fed[1] - known[1]
         recorded.sort()  # then each bucket needs one search, however many observations fall into it
         bounds, below, end = self.metric.buckets, 0, len(recorded)
         while below < end:
