@@ -33,13 +33,13 @@ def plain(value: Any) -> Any:
 
 
 # grafanalib carries no type information: its classes are Any to a type checker, hence the ignores below, and an
-# grafanalib carries no types, so each base class below is `Any` to the checker: hence `type: ignore[misc]`.
+# grafanalib carries no types, so each base class below is `Any` to the checker, which pyproject.toml permits here.
 # `attr.s` spelled out would make the checker refuse the attributes it cannot see.
 _extends = attr.s(auto_attribs=True, kw_only=True)
 
 
 @_extends
-class Target(core.Target):  # type: ignore[misc]
+class Target(core.Target):
     """A Prometheus query, with exemplars and without Grafana 5's `step` and `intervalFactor`."""
 
     exemplar: bool = False
@@ -60,7 +60,7 @@ class Target(core.Target):  # type: ignore[misc]
 
 
 @_extends
-class Panel(core.Panel):  # type: ignore[misc]
+class Panel(core.Panel):
     """Any visualisation: what grafanalib shares between panels, and the parts that differ as data.
 
     Attributes:
@@ -101,7 +101,7 @@ class Panel(core.Panel):  # type: ignore[misc]
 
 
 @_extends
-class Row(core.RowPanel):  # type: ignore[misc]
+class Row(core.RowPanel):
     """The heading of a section."""
 
     def to_json_data(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Row(core.RowPanel):  # type: ignore[misc]
 
 
 @_extends
-class Variable(core.Template):  # type: ignore[misc]
+class Variable(core.Template):
     """A template variable; where it has an All, that is its default."""
 
     description: str = ""
@@ -150,7 +150,7 @@ class Variable(core.Template):  # type: ignore[misc]
 
 
 @_extends
-class TimePicker(core.TimePicker):  # type: ignore[misc]
+class TimePicker(core.TimePicker):
     """The refresh intervals alone: `time_options` went with Grafana 8."""
 
     timeOptions: list[str] = attr.ib(factory=list)
@@ -161,7 +161,7 @@ class TimePicker(core.TimePicker):  # type: ignore[misc]
 
 
 @_extends
-class Dashboard(core.Dashboard):  # type: ignore[misc]
+class Dashboard(core.Dashboard):
     """A board of schema 42."""
 
     schemaVersion: int = SCHEMA_VERSION

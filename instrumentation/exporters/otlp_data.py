@@ -123,8 +123,8 @@ class _Builder:
             explicit_bounds=[float(b) for b in family.metric.buckets],
             # Extremes are optional in the protocol and not kept by a bucketed histogram, but the SDK's type
             # knows no absence; the encoder takes None for it.
-            min=None,  # type: ignore[arg-type]
-            max=None,  # type: ignore[arg-type]
+            min=None,  # type: ignore[arg-type]  # as said above
+            max=None,  # type: ignore[arg-type]  # as said above
             exemplars=_exemplars(point.exemplars),
         )
 

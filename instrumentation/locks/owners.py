@@ -45,7 +45,7 @@ def current_task() -> Task[Any] | None:
 
 def described(thread: int | None, task: Task[Any] | None = None) -> str:
     """Return a thread, or a task and the thread that runs it, for a person to read."""
-    # Not `threading.enumerate`: it takes a lock, and this runs where any lock may be held.
+    # Not `threading.enumerate`: it takes a lock, and this runs where any lock may be held. (The stubs lack `_active`.)
     found = threading._active.get(thread) if thread is not None else None  # type: ignore[attr-defined]
     thread_name = f"thread {found.name if found else thread}"
     if task is None:

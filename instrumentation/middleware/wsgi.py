@@ -128,4 +128,4 @@ class _SizedBody(_Body):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return len(self._body)  # type: ignore[arg-type]
+        return len(self._body)  # type: ignore[arg-type]  # made only for bodies that have a length

@@ -15,7 +15,7 @@ SAMPLE = next(build(DEFAULTS).alerts())
 
 
 def alert(expr: str, **changes: object) -> Alert:
-    return replace(SAMPLE, expr=expr, **{"description": "{{ $value }} is much", **changes})  # type: ignore[arg-type]
+    return replace(SAMPLE, expr=expr, **{"description": "{{ $value }} is much", **changes})  # type: ignore[arg-type]  # any field
 
 
 def pack(*rules: Record | Alert) -> Pack:

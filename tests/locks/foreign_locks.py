@@ -72,7 +72,7 @@ class Kind:
 
     Attributes:
         make: a lock of it, given the path of a file that it may use.
-        give_up: ways to acquire it that do not wait for ever.
+        give_up: ways to acquire it that do not wait indefinitely.
         other: from a lock, the one whose holder excludes it; the lock itself where this is not given.
         by_process: it excludes other processes, and no threads.
     """

@@ -214,7 +214,7 @@ def test_the_settings_of_a_parent_that_only_supervises_count_with_its_children_a
     parent: Tell, member: Member
 ) -> None:
     reader = member()
-    until(lambda: value(reader, catalog.COMPLETIONS_LIMIT) == 20, "nobody else shows it")
+    until(lambda: value(reader, catalog.COMPLETIONS_LIMIT) == 20, "no other process shows it")
     parent("fork(int)")
     parent("time.sleep(0.1)")
     assert value(reader, catalog.COMPLETIONS_LIMIT) == 20, "this child shows nothing"
