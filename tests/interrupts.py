@@ -18,12 +18,17 @@ class Interrupt(Exception):
     """What the handler raises: Celery's time limit, say."""
 
 
-def interrupted_at(step: int, action: Callable[[], Any]) -> bool:
-    """Run `action` and raise `Interrupt` before the `step`-th bytecode of this package; False if it has fewer."""
-    return _interrupted(step, action, lambda _: True)
+def in_package(code: CodeType) -> bool:
+    """Return whether code is of the library."""
+    return code.co_filename.startswith(_FOLDER)
 
 
-def signalled_at(step: int, action: Callable[[], Any]) -> bool:
+def interrupted_at(step: int, action: Callable[[], object], watched: Callable[[CodeType], bool] = in_package) -> bool:
+    """Run `action` and raise `Interrupt` before the `step`-th bytecode of `watched` code; False if it has fewer."""
+    return _interrupted(step, action, lambda _: True, watched)
+
+
+def signalled_at(step: int, action: Callable[[], object]) -> bool:
     """Raise `Interrupt` at the `step`-th point of this package where a signal handler can run; False if it has fewer.
 
     The interpreter looks for signals after a call of what is not written in Python, as a function begins, and where a
@@ -35,7 +40,7 @@ def signalled_at(step: int, action: Callable[[], Any]) -> bool:
         looked, looks[frame] = looks.get(frame, False), _is_followed_by_handlers(frame)
         return looked
 
-    return _interrupted(step, action, is_point, looks)
+    return _interrupted(step, action, is_point, in_package, looks)
 
 
 def _is_followed_by_handlers(frame: FrameType) -> bool:
@@ -52,8 +57,9 @@ def _is_followed_by_handlers(frame: FrameType) -> bool:
 
 def _interrupted(
     step: int,
-    action: Callable[[], Any],
+    action: Callable[[], object],
     is_point: Callable[[FrameType], bool],
+    watched: Callable[[CodeType], bool],
     looks: dict[FrameType, bool] | None = None,
 ) -> bool:
     left = step
@@ -62,7 +68,7 @@ def _interrupted(
         nonlocal left
         if looks is not None and event == "call" and frame.f_back is not None:
             looks[frame.f_back] = False  # that call was of Python code, which looks as it begins, and not as it ends
-        if not frame.f_code.co_filename.startswith(_FOLDER) or left == 0:
+        if not watched(frame.f_code) or left == 0:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode" and is_point(frame):

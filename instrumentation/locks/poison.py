@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from threading import get_ident
 from typing import NoReturn
 
@@ -52,6 +51,6 @@ class Poisonable:
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
-    @abstractmethod
     def _is_held_by(self, thread: int) -> bool:
-        """Return whether this thread holds it."""
+        """Return whether this thread holds it; each lock has its own answer."""
+        raise NotImplementedError

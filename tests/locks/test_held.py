@@ -7,7 +7,6 @@ import gc
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -20,15 +19,7 @@ from mnemoscope.instrumentation.locks import order, owners, settings
 from mnemoscope.instrumentation.locks.held import Book, Held, Hold, tracker
 from mnemoscope.instrumentation.registry import Registry
 
-
-@pytest.fixture(autouse=True)
-def tracked() -> Iterator[None]:
-    before = scope.debug_locks()["order"]
-    order.forget()
-    scope.configure_locks(order="on")
-    yield
-    scope.configure_locks(order=before)
-    order.forget()
+pytestmark = pytest.mark.usefixtures("tracked")
 
 
 def lock_of(kind: str, registry: Registry) -> Any:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
-from types import FrameType
+from functools import partial
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
+from interrupts import interrupted_at
 from thread_samples import read
 
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks import meter as module
 from mnemoscope.instrumentation.registry import Registry
-
-
-class Interrupt(Exception):
-    """What a signal handler raises."""
 
 
 def use(registry: Registry, times: int = 1) -> None:
@@ -93,8 +91,8 @@ def test_an_exception_at_any_point_loses_no_use_and_counts_none_twice() -> None:
             with lock:
                 pass
         del kept, lock
-        fired = interrupted_at(step, lambda registry=registry: use(registry, 2))  # type: ignore[misc]
-        fired = interrupted_at(step, meter._counts) or fired  # type: ignore[arg-type]
+        fired = interrupted_at(step, partial(use, registry, 2), counts)
+        fired = interrupted_at(step, meter._counts, counts) or fired
         assert module._guard.holder() is None
         # The interrupted creation may be missing, but no more.
         assert read(registry, catalog.LOCK_HOLD) in {3, 5}, step
@@ -107,33 +105,9 @@ def test_an_exception_at_any_point_loses_no_use_and_counts_none_twice() -> None:
     assert step > 50
 
 
-def interrupted_at(step: int, action: Any) -> bool:
-    """Raise before the `step`-th bytecode of what makes, buries and counts; return whether there are so many."""
-    left, fired = step, False
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal left, fired
-        code = frame.f_code
-        if code.co_filename != module.__file__ or code.co_name not in ("uses_of", "_bury", "_counts", "_sum"):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode" and not fired:
-            left -= 1
-            if left <= 0:
-                fired = True
-                raise Interrupt
-        return trace
-
-    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for this as tracing begins
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        action()
-    except Interrupt:
-        pass
-    finally:
-        sys.settrace(before)
-    return fired
+def counts(code: CodeType) -> bool:
+    """Whether code makes, buries and counts."""
+    return code.co_filename == module.__file__ and code.co_name in ("uses_of", "_bury", "_counts", "_sum")
 
 
 def test_a_finaliser_that_makes_a_lock_amid_the_counting_waits_for_nothing() -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,16 +19,7 @@ from mnemoscope.instrumentation.locks.held import place, tracker
 from mnemoscope.instrumentation.locks.watchdog import watchdog
 from mnemoscope.instrumentation.registry import Registry
 
-
-@pytest.fixture(autouse=True)
-def tracked() -> Iterator[None]:
-    """Track from nothing; and as it was before, afterwards."""
-    before = scope.debug_locks()["order"]
-    order.forget()
-    scope.configure_locks(order="on")
-    yield
-    scope.configure_locks(order=before)
-    order.forget()
+pytestmark = pytest.mark.usefixtures("tracked")
 
 
 def locks(*names: str) -> tuple[Registry, list[Any]]:
