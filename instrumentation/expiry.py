@@ -1,7 +1,5 @@
 """Leave out series that no recording has changed for long, without losing what is recorded in them later."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from threading import Lock

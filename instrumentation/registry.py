@@ -52,7 +52,7 @@ class RecordingError(ValueError):
     """A recording that was refused, raised in strict mode only."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, repr=False)
 class Bundle(Generic[V]):
     """The series that one kind of probe records in, which are looked up together.
 

@@ -1,7 +1,5 @@
 """What a scrape sees: plain, immutable values, merged once and then rendered in any format."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Places in the code: where a lock was made, where it was taken, where a thread is now."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
