@@ -1,7 +1,7 @@
 """Recording rules, alert rules and their tests, for one set of settings.
 
 >>> from mnemoscope.alerts import build
->>> from mnemoscope.settings import Settings
+>>> from mnemoscope.model.settings import Settings
 >>> "LockWaitHigh" in build(Settings()).alert_names()
 True
 """
@@ -11,6 +11,6 @@ from __future__ import annotations
 from .model import Alert, Group, Pack, Record
 from .pack import alert_names, build
 from .render import rule_files as render_rules
-from .scenarios import render_tests
+from .rule_tests import render_tests
 
 __all__ = ["Alert", "Group", "Pack", "Record", "alert_names", "build", "render_rules", "render_tests"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 from .model import Pack
 from .render import dump, rule_files

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.links import BOARDS
-from mnemoscope.objectives import Objective, Threshold
-from mnemoscope.settings import Severity
+from mnemoscope.model.links import BOARDS
+from mnemoscope.model.objectives import Objective, Threshold
+from mnemoscope.model.settings import Severity
 
 _ALERT = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
 _RECORD = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*\Z")

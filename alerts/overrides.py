@@ -7,7 +7,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.settings import AlertOverride, Settings
+from mnemoscope.model.settings import AlertOverride, Settings
 
 from .model import Alert
 

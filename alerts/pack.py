@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mnemoscope.objectives import OBJECTIVES
-from mnemoscope.settings import Settings
+from mnemoscope.model.objectives import OBJECTIVES
+from mnemoscope.model.settings import Settings
 
-from . import absence, burnrate, faults, overrides, records, zones
+from . import overrides
 from .model import Alert, Group, Pack
+from .rules import (
+    burn_rate,
+    locks,
+    recording,
+    targets,
+    thresholds,
+)
 
 
 def alert_names() -> tuple[str, ...]:
     """Every alert of the pack, also those that a site may have switched off."""
     return (
-        *(zone.name for zone in zones.ZONES),
-        *(burnrate.alert_name(objective) for objective in OBJECTIVES),
-        faults.DEADLOCK,
-        faults.INVERSION,
-        absence.ABSENT,
-        absence.DOWN,
+        *(zone.name for zone in thresholds.ZONES),
+        *(burn_rate.alert_name(objective) for objective in OBJECTIVES),
+        locks.DEADLOCK,
+        locks.INVERSION,
+        targets.ABSENT,
+        targets.DOWN,
     )
 
 
@@ -31,17 +38,17 @@ def build(settings: Settings) -> Pack:
     """
     overrides.check_names(settings, alert_names())
     areas: tuple[tuple[str, Iterable[Alert]], ...] = (
-        ("dual-memory", zones.alerts(settings, zones.DUAL)),
-        ("cognitive-metrics", zones.alerts(settings, zones.COGNITIVE)),
-        ("locks", faults.alerts(settings)),
-        ("budgets", burnrate.alerts(settings)),
-        ("targets", absence.alerts(settings)),
+        ("dual-memory", thresholds.alerts(settings, thresholds.DUAL)),
+        ("cognitive-metrics", thresholds.alerts(settings, thresholds.COGNITIVE)),
+        ("locks", locks.alerts(settings)),
+        ("budgets", burn_rate.alerts(settings)),
+        ("targets", targets.alerts(settings)),
     )
     alerting = (Group(f"{settings.prefix}.alerts.{area}", overrides.apply(settings, found)) for area, found in areas)
     return Pack(
         (
-            *records.groups(settings),
-            *burnrate.records(settings),
+            *recording.groups(settings),
+            *burn_rate.records(settings),
             *(group for group in alerting if group.rules),
         )
     )

@@ -4,8 +4,8 @@ from typing import Any
 
 import yaml
 
-from mnemoscope import links
-from mnemoscope.settings import Settings
+from mnemoscope.model import links
+from mnemoscope.model.settings import Settings
 
 from .model import Alert, Group, Pack, Record
 

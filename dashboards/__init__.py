@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 from .board import Board, ShownPanel, queries, render, substitute
 from .boards import canary_comparison, cognitive_metrics, dual_memory, slo_compliance
 from .lints import lint
-from .provisioning import files as provisioning_files
+from .publish.provisioning import files as provisioning_files
 
 
 def build(settings: Settings) -> list[Board]:

@@ -12,13 +12,13 @@ from typing import Any, cast
 import attr
 from grafanalib import core
 
-from mnemoscope import links
 from mnemoscope.instrumentation import catalog as c
+from mnemoscope.model import links
+from mnemoscope.model.settings import Settings
 from mnemoscope.promql import Queries
-from mnemoscope.settings import Settings
 
-from .layer import DATASOURCE, Dashboard, Panel, Row, TimePicker, Variable, plain
-from .style import PURPLE
+from .panels.layer import DATASOURCE, Dashboard, Panel, Row, TimePicker, Variable, plain
+from .panels.style import PURPLE
 from .view import View, narrowing
 
 TAG = "mnemoscope"

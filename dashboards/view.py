@@ -13,11 +13,11 @@ from typing import Literal
 from mnemoscope import promql
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Kind, Metric
+from mnemoscope.model.settings import Settings
 from mnemoscope.promql import Matcher, Part
-from mnemoscope.settings import Settings
 
-from .query import Query
-from .style import Line
+from .panels.query import Query
+from .panels.style import Line
 
 RATE = "$__rate_interval"
 RANGE = "$__range"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import catalog
-from .default import configure, default_registry
-from .errors import error_kind
-from .exposition import asgi_app, health, not_ready, otlp, prometheus_collector, ready, serve, wsgi_app
-from .health import Health, Readiness
+from .default import configure, default_registry, share_directory
+from .exporters.exposition import asgi_app, health, not_ready, otlp, prometheus_collector, ready, serve, wsgi_app
+from .exporters.health import Health, Readiness
+from .exporters.process import observe_process
 from .locks import (
     BoundedSemaphore,
     Condition,
@@ -22,8 +22,6 @@ from .locks import (
     debug_locks,
 )
 from .middleware.current import current_request
-from .operation import Operation, Probe
-from .percall import PerCall, per_call
 from .probes import (
     CacheLookup,
     Consolidation,
@@ -44,11 +42,13 @@ from .probes import (
     timed,
     vector_search,
 )
-from .process import observe_process
-from .registry import RecordingError, Registry
-from .series import Counter, Gauge, Histogram
+from .probes.error_kinds import error_kind
+from .probes.operation import Operation, Probe
+from .probes.per_call import PerCall, per_call
+from .recording.registry import RecordingError, Registry
+from .recording.series import Counter, Gauge, Histogram
+from .recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 from .shortcuts import counter, declare, gauge, histogram, snapshot
-from .snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 __all__ = [
     "BoundedSemaphore",
@@ -109,6 +109,7 @@ __all__ = [
     "recall",
     "request",
     "serve",
+    "share_directory",
     "snapshot",
     "storage",
     "timed",
@@ -122,15 +123,15 @@ if TYPE_CHECKING:
     from .exporters.otlp import OtlpPusher as OtlpPusher
     from .exporters.prometheus_bridge import SnapshotCollector as SnapshotCollector
     from .exporters.server import Server as Server
-    from .locks.aio import AsyncBoundedSemaphore as AsyncBoundedSemaphore
-    from .locks.aio import AsyncCondition as AsyncCondition
-    from .locks.aio import AsyncLock as AsyncLock
-    from .locks.aio import AsyncSemaphore as AsyncSemaphore
-    from .locks.aio_rwlock import AsyncRWLock as AsyncRWLock
     from .locks.deferred import DeferredWrites as DeferredWrites
     from .locks.observed import ObservedLock as ObservedLock
     from .locks.observed import observe_lock as observe_lock
     from .locks.rwlock import RWLock as RWLock
+    from .locks.tasks.primitives import AsyncBoundedSemaphore as AsyncBoundedSemaphore
+    from .locks.tasks.primitives import AsyncCondition as AsyncCondition
+    from .locks.tasks.primitives import AsyncLock as AsyncLock
+    from .locks.tasks.primitives import AsyncSemaphore as AsyncSemaphore
+    from .locks.tasks.rwlock import AsyncRWLock as AsyncRWLock
     from .middleware.asgi import ASGIMiddleware as ASGIMiddleware
     from .middleware.recording import RequestRecording as RequestRecording
     from .middleware.wsgi import WSGIMiddleware as WSGIMiddleware
@@ -138,11 +139,11 @@ if TYPE_CHECKING:
 else:  # out of sight of type checkers, to which a module with `__getattr__` has every name
     _LATE = {
         "ASGIMiddleware": ".middleware.asgi",
-        "AsyncBoundedSemaphore": ".locks.aio",
-        "AsyncCondition": ".locks.aio",
-        "AsyncLock": ".locks.aio",
-        "AsyncRWLock": ".locks.aio_rwlock",
-        "AsyncSemaphore": ".locks.aio",
+        "AsyncBoundedSemaphore": ".locks.tasks.primitives",
+        "AsyncCondition": ".locks.tasks.primitives",
+        "AsyncLock": ".locks.tasks.primitives",
+        "AsyncRWLock": ".locks.tasks.rwlock",
+        "AsyncSemaphore": ".locks.tasks.primitives",
         "DeferredWrites": ".locks.deferred",
         "ObservedLock": ".locks.observed",
         "OtlpPusher": ".exporters.otlp",

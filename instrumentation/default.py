@@ -8,10 +8,10 @@ from threading import Lock, get_ident
 from typing import TYPE_CHECKING
 
 from . import catalog
-from .registry import Registry, every_registry
+from .recording.registry import Registry, every_registry
 
 if TYPE_CHECKING:
-    from .multiprocess import Sharing
+    from .recording.shared import SharedDirectory
 
 _made: dict[str, Registry] = {}
 _unread = ["MNEMOSCOPE_MULTIPROC_DIR"]
@@ -37,7 +37,7 @@ def _share(registry: Registry) -> None:
     except IndexError:  # another thread was faster
         return
     if directory:
-        registry.share(directory)
+        share_directory(directory, registry=registry)
 
 
 def configure(
@@ -52,7 +52,7 @@ def configure(
     """Change the default registry; probes that are already in place go on with it.
 
     `multiprocess_dir` is a directory that all processes of the service share, so that a scrape of one shows all;
-    `MNEMOSCOPE_MULTIPROC_DIR` sets the same; see `Registry.share`. Set it in code that every process runs, and so not
+    `MNEMOSCOPE_MULTIPROC_DIR` sets the same; see `share_directory`. Set it in code that every process runs, and so not
     below `if __name__ == "__main__"`.
 
     Raises:
@@ -70,11 +70,35 @@ def configure(
     if strict is not None:
         registry.strict = strict
     if multiprocess_dir is not None:
-        registry.share(multiprocess_dir)
+        share_directory(multiprocess_dir, registry=registry)
     return registry
 
 
-def _sharings() -> list[Sharing]:
+def share_directory(directory: str | os.PathLike[str], *, registry: Registry | None = None) -> bool:
+    """Merge a registry with those of all processes that share `directory`; once, and for good.
+
+    What a process recorded outlives it, and reaches the others within about 50 ms. Counters go on where an earlier run
+    left them, unless the directory is emptied between the two.
+
+    Args:
+        directory: made if it is missing.
+        registry: the default registry if not given.
+
+    Returns:
+        False where the directory cannot be used: that is logged, and the process goes on showing itself alone.
+    """
+    registry = registry or default_registry()
+    try:
+        from .multiprocess import share
+    except ImportError:  # no file locks on this system
+        import logging
+
+        logging.getLogger("mnemoscope").warning("multi-process mode is off: it needs fcntl.flock")
+        return False
+    return share(registry, directory)
+
+
+def _sharings() -> list[SharedDirectory]:
     return [registry.sharing for registry in every_registry() if registry.sharing is not None]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .catalog import Metric
 from .default import default_registry
-from .series import Counter, Gauge, Histogram
-from .snapshot import Snapshot
+from .recording.series import Counter, Gauge, Histogram
+from .recording.snapshot import Snapshot
 
 
 def counter(metric: Metric, /, **labels: str) -> Counter:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
-from mnemoscope import links
 from mnemoscope.alerts.model import Alert, Pack
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.objectives import Objective, Threshold
-from mnemoscope.settings import Settings
-from mnemoscope.units import humanize
+from mnemoscope.model import links
+from mnemoscope.model.objectives import Objective, Threshold
+from mnemoscope.model.settings import Settings
+from mnemoscope.model.units import humanize
 
 from .page import FACTS_BEGIN, FACTS_END
 

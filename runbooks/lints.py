@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from mnemoscope import knowledge, links
 from mnemoscope.alerts.model import Pack
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.instrumentation.catalog import CATALOG
-from mnemoscope.problems import Problem
-from mnemoscope.settings import Settings
+from mnemoscope.linting import queries as knowledge
+from mnemoscope.linting.finding import Problem
+from mnemoscope.model import links
+from mnemoscope.model.settings import Settings
 
 from . import facts, loader
 from .page import SECTIONS, Fence, Page, Step

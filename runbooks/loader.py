@@ -14,7 +14,7 @@ from pathlib import Path
 from mnemoscope.alerts.model import Pack
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.instrumentation.catalog import DEFAULT_PREFIX
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 from . import facts
 from .page import Page, facts_span, parse

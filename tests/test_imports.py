@@ -1,6 +1,8 @@
-"""The import rule of the design: one description, three users of it, and no arrow the other way.
+"""Imports run one way, and the folders show it.
 
-Read from the syntax tree, so that an import inside a function counts as well as one at the top.
+The rule follows from the folders. Within each folder, the files and subfolders import each other without a circle; a
+module whose name starts with an underscore is imported by its own package alone; the service side, `instrumentation/`,
+imports nothing of the pack. Imports are read from the syntax tree, so that one inside a function counts as well.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,40 +21,9 @@ import pytest
 CHECKOUT = Path(__file__).parent.parent
 FOLDERS = ("mnemoscope", "instrumentation", "alerts", "dashboards", "runbooks", "examples")
 
-# Each part of the project, and the parts it may import besides itself. The longest matching name wins, so a
-# new module at the root of the package is `base` and may import nothing above it.
-PARTS = {
-    "mnemoscope.instrumentation.catalog": "catalog",
-    "mnemoscope.instrumentation": "instrumentation",
-    "mnemoscope": "base",
-    "mnemoscope.alerts": "alerts",
-    "mnemoscope.dashboards": "dashboards",
-    "mnemoscope.runbooks": "runbooks",
-    "mnemoscope.reference": "commands",
-    "mnemoscope.artifacts": "commands",
-    "mnemoscope.checks": "commands",
-    "mnemoscope.commands": "commands",
-    "mnemoscope.cli": "commands",
-    "mnemoscope.examples": "examples",
-    "mnemoscope.__init__": "api",
-    "mnemoscope.catalog": "api",
-    "mnemoscope.testing": "api",
-}
-ARROWS = {
-    "catalog": set(),
-    "instrumentation": {"catalog"},
-    "base": {"catalog"},
-    "alerts": {"catalog", "base"},
-    "dashboards": {"catalog", "base", "alerts"},
-    "runbooks": {"catalog", "base", "alerts", "dashboards"},
-    "commands": {"catalog", "base", "alerts", "dashboards", "runbooks", "examples", "api"},
-    "api": {"catalog", "instrumentation"},
-    "examples": {"api", "catalog", "base", "alerts", "dashboards", "runbooks", "commands"},
-}
-
 
 def modules() -> dict[str, Path]:
-    """Every module of the project by import name; a package's own module is called `package.__init__`."""
+    """Return every module of the project by import name; a package's own module is called `package.__init__`."""
     found = {}
     for folder in FOLDERS:
         for path in sorted((CHECKOUT / folder).rglob("*.py")):
@@ -65,18 +37,9 @@ MODULES = modules()
 NAMES = set(MODULES) | {name.removesuffix(".__init__") for name in MODULES}
 
 
-def part_of(module: str) -> str:
-    """The part that a module belongs to; `mnemoscope` itself, when imported from, is the public API."""
-    if module in ("mnemoscope", "mnemoscope.__init__"):
-        return "api"
-    while module not in PARTS:
-        module = module.rpartition(".")[0]
-    return PARTS[module]
-
-
 def imported(name: str, source: str, names: set[str] = NAMES) -> Iterator[tuple[int, str]]:
-    """Line and name of every module of the project that `source`, the module `name`, imports."""
-    package = name.removesuffix(".__init__") if name.endswith(".__init__") else name.rpartition(".")[0]
+    """Yield line and name of every module of the project that `source`, the module `name`, imports."""
+    package = name.rpartition(".")[0]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             wanted = [alias.name for alias in node.names]
@@ -96,71 +59,113 @@ def imported(name: str, source: str, names: set[str] = NAMES) -> Iterator[tuple[
                 yield node.lineno, module
 
 
-def violations(name: str, source: str) -> list[str]:
-    own = part_of(name)
-    return [
-        f"{name}:{line}: {own} must not import {module} ({part_of(module)})"
-        for line, module in imported(name, source)
-        if part_of(module) != own and part_of(module) not in ARROWS[own]
-    ]
+def imports(sources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield importing and imported module of every import among `sources`; a package stands for its own module."""
+    names = set(sources) | {name.removesuffix(".__init__") for name in sources}
+    for name, source in sources.items():
+        for _, module in imported(name, source, names):
+            yield name, f"{module}.__init__" if f"{module}.__init__" in sources else module
 
 
-def test_every_module_keeps_the_import_rule() -> None:
-    found = [text for name, path in MODULES.items() for text in violations(name, path.read_text(encoding="utf-8"))]
+def circles(sources: Mapping[str, str]) -> list[str]:
+    """Return the first circle among the files and subfolders of each folder.
 
-    assert found == []
+    The `__init__` of a folder is its face: it imports what is inside, and stands outside for the folder.
+    """
+    graphs: dict[str, dict[str, set[str]]] = {}
+    for name, module in imports(sources):
+        importing, wanted = name.split("."), module.split(".")
+        depth = next((i for i, (a, b) in enumerate(zip(importing, wanted, strict=False)) if a != b), None)
+        if depth is None or "__init__" in (importing[depth], wanted[depth]):
+            continue
+        graph = graphs.setdefault(".".join(importing[:depth]), {})
+        graph.setdefault(importing[depth], set()).add(wanted[depth])
+    found = []
+    for folder, graph in sorted(graphs.items()):
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            found.append(f"{folder}: {' <- '.join(error.args[1])}")
+    return found
 
 
-def test_the_arrows_make_no_circle_but_that_of_the_command_that_starts_the_demo() -> None:
-    def reaches(start: str, goal: str, seen: frozenset[str] = frozenset()) -> bool:
-        return any(nxt == goal or (nxt not in seen and reaches(nxt, goal, seen | {nxt})) for nxt in ARROWS[start])
+def intrusions(sources: Mapping[str, str]) -> list[str]:
+    """Return the imports of a package's private modules from outside that package."""
+    found = []
+    for name, module in imports(sources):
+        parts = module.split(".")
+        private = next((i for i, part in enumerate(parts) if part.startswith("_") and part != "__init__"), None)
+        if private is not None and name.split(".")[:private] != parts[:private]:
+            found.append(f"{name} imports {module}")
+    return found
 
-    assert {part for part in ARROWS if reaches(part, part)} == {"commands", "examples"}
+
+def reaching_up(sources: Mapping[str, str]) -> list[str]:
+    """Return the imports by which the service side, or the description of metrics, would need the pack."""
+    found = []
+    for name, module in imports(sources):
+        for side in ("mnemoscope.instrumentation.catalog.", "mnemoscope.instrumentation."):
+            if f"{name}.".startswith(side) and not f"{module}.".startswith(side):
+                found.append(f"{name} imports {module}")
+    return list(dict.fromkeys(found))
 
 
-@pytest.mark.parametrize(
-    ("name", "source", "complaint"),
-    [
-        (
-            "mnemoscope.alerts.x",
-            "from mnemoscope.dashboards import build",
-            "alerts must not import mnemoscope.dashboards",
-        ),
-        ("mnemoscope.alerts.x", "from ..dashboards.layer import row", "alerts must not import mnemoscope.dashboards"),
-        (
-            "mnemoscope.alerts.x",
-            "def f():\n    import mnemoscope.runbooks",
-            "alerts must not import mnemoscope.runbooks",
-        ),
-        ("mnemoscope.instrumentation.x", "from mnemoscope import settings", "must not import mnemoscope.settings"),
-        ("mnemoscope.instrumentation.catalog.x", "from ..snapshot import Family", "must not import mnemoscope.inst"),
-        ("mnemoscope.objectives", "from mnemoscope.alerts import names", "base must not import mnemoscope.alerts"),
-        ("mnemoscope.__init__", "from .cli import main", "api must not import mnemoscope.cli"),
-        ("mnemoscope.dashboards.x", "import mnemoscope", "dashboards must not import mnemoscope"),
-        ("mnemoscope.examples.x", "from mnemoscope.instrumentation import locks", "must not import mnemoscope.instru"),
-    ],
-)
-def test_an_arrow_the_other_way_is_found(name: str, source: str, complaint: str) -> None:
-    assert name.rpartition(".")[0] in NAMES, "the example must lie in a package that exists"
+def all_sources() -> dict[str, str]:
+    return {name: path.read_text(encoding="utf-8") for name, path in MODULES.items()}
 
-    (found,) = violations(name, source)
 
-    assert complaint in found
+def test_no_folder_has_a_circle() -> None:
+    assert circles(all_sources()) == []
+
+
+def test_private_modules_are_imported_by_their_own_package_alone() -> None:
+    assert intrusions(all_sources()) == []
+
+
+def test_the_service_side_imports_nothing_of_the_pack() -> None:
+    assert reaching_up(all_sources()) == []
+
+
+def test_a_circle_of_files_is_found() -> None:
+    sources = {"mnemoscope.a.x": "from .y import f", "mnemoscope.a.y": "def f():\n    from . import x"}
+    assert circles(sources) == ["mnemoscope.a: x <- y <- x"]
+
+
+def test_a_circle_of_folders_is_found_where_their_files_have_none() -> None:
+    sources = {
+        "mnemoscope.a.x": "from mnemoscope.b import y",
+        "mnemoscope.b.y": "",
+        "mnemoscope.b.z": "import mnemoscope.a.w",
+        "mnemoscope.a.w": "",
+    }
+    assert circles(sources) == ["mnemoscope: a <- b <- a"]
+
+
+def test_a_face_that_imports_what_is_inside_makes_no_circle() -> None:
+    sources = {"mnemoscope.a.__init__": "from .x import f", "mnemoscope.a.x": "", "mnemoscope.b": "from .a import f"}
+    assert circles(sources) == []
+
+
+def test_an_import_of_another_package_s_private_module_is_found() -> None:
+    sources = {
+        "mnemoscope.a._x": "",
+        "mnemoscope.a.y": "from ._x import f",
+        "mnemoscope.a.inner.z": "from .._x import f",
+        "mnemoscope.b": "from .a._x import f",
+    }
+    assert intrusions(sources) == ["mnemoscope.b imports mnemoscope.a._x"]
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("mnemoscope.dashboards.x", "from mnemoscope.alerts import names"),
-        ("mnemoscope.dashboards.x", "from .boards import x"),
-        ("mnemoscope.alerts.x", "from mnemoscope.instrumentation.catalog import Metric"),
-        ("mnemoscope.alerts.x", "from mnemoscope.instrumentation import catalog"),
-        ("mnemoscope.examples.x", "import mnemoscope as scope"),
-        ("mnemoscope.examples.x", "from mnemoscope import catalog"),
+        ("mnemoscope.instrumentation.x", "from mnemoscope import errors"),
+        ("mnemoscope.instrumentation.catalog.x", "from ..y import Family"),
     ],
 )
-def test_an_arrow_of_the_design_is_allowed(name: str, source: str) -> None:
-    assert violations(name, source) == []
+def test_a_service_side_that_needs_the_pack_is_found(name: str, source: str) -> None:
+    sources = {name: source, "mnemoscope.errors": "", "mnemoscope.instrumentation.y": ""}
+    assert len(reaching_up(sources)) == 1
 
 
 @pytest.mark.parametrize("name", sorted(NAMES - {name for name in NAMES if name.endswith(("__init__", "__main__"))}))

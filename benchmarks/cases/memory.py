@@ -50,7 +50,7 @@ def prometheus_under_traffic() -> Sampler:
 
 def traffic() -> int:
     """Return several hundred recordings, the last of which fill a journal of ours up to its limit."""
-    from mnemoscope.instrumentation.journal import LIMIT
+    from mnemoscope.instrumentation.recording.journal import LIMIT
 
     return ROUNDS_OF_TRAFFIC * LIMIT - 1
 

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from mnemoscope import promql
-from mnemoscope.alerts import names
+from mnemoscope.alerts import record_names
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Metric, Unit
+from mnemoscope.model.settings import Settings
 from mnemoscope.promql import Matcher, Part
-from mnemoscope.settings import Settings
 
 from ..board import Board, Section, assemble
-from ..panels import stat, state_timeline, table, text, timeseries
-from ..query import Query
-from ..style import BLUE, GREEN, ORANGE, PER_SECOND, RED, YELLOW, Line, Step, limits
+from ..panels.constructors import stat, state_timeline, table, text, timeseries
+from ..panels.query import Query
+from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, RED, YELLOW, Line, Step, limits
 from ..view import View, or_zero, share
 
 UID = "canary-comparison"
@@ -71,7 +71,7 @@ class Tracks:
     def sum(self, metric: Metric, track: str, part: Part = "", keep: tuple[str, ...] = (), **equals: str) -> str:
         """The recorded rate of one track."""
         wanted = {"track": track, **equals}
-        name = names.by_track(self.view.settings, metric, part)
+        name = record_names.by_track(self.view.settings, metric, part)
         selected = self.view.record(name, *(Matcher(label, "=", value) for label, value in wanted.items()))
         return promql.by(keep, selected) if keep else f"sum({selected})"
 
@@ -213,7 +213,7 @@ def _rollout(view: View) -> Section:
 
 
 def _canary_share(view: View) -> str:
-    name = names.by_track(view.settings, c.REQUEST_DURATION, "count")
+    name = record_names.by_track(view.settings, c.REQUEST_DURATION, "count")
     return share(f"sum({view.record(name, Matcher('track', '=', 'canary'))})", f"sum({view.record(name)})")
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from mnemoscope.alerts import names
+from mnemoscope.alerts import record_names
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Unit
+from mnemoscope.model.settings import Settings
 from mnemoscope.promql import ratio
-from mnemoscope.settings import Settings
 
 from ..board import Board, Section, assemble
-from ..panels import gauge, heatmap, timeseries
-from ..query import Query
-from ..style import GREY, PER_SECOND, zones
+from ..panels.constructors import gauge, heatmap, timeseries
+from ..panels.query import Query
+from ..panels.style import GREY, PER_SECOND, zones
 from ..view import View
 
 UID = "cognitive-metrics"
@@ -92,7 +92,7 @@ def _fan(view: View) -> Section:
                 Unit.COUNT,
                 *view.quantiles(c.FAN, qs=(0.5, 0.95)),
                 Query(
-                    view.record(names.quantile(settings, "job", c.FAN, 95)),
+                    view.record(record_names.quantile(settings, "job", c.FAN, 95)),
                     "p95 judged {{job}}",
                     color=GREY,
                     line="dash",

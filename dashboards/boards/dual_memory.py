@@ -6,15 +6,15 @@ or a completion meets them.
 
 from __future__ import annotations
 
-from mnemoscope.alerts import faults
+from mnemoscope.alerts.rules import locks as faults
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 from ..board import Board, Section, assemble
-from ..panels import stat
-from ..query import Query
-from ..style import GREEN, RED, zones
+from ..panels.constructors import stat
+from ..panels.query import Query
+from ..panels.style import GREEN, RED, zones
 from ..view import View
 from . import memory_sections, platform_sections
 

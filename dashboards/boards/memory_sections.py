@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from mnemoscope.alerts import faults, names
+from mnemoscope.alerts import record_names
+from mnemoscope.alerts.rules import locks as faults
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.promql import Matcher
 
 from ..board import Section
-from ..panels import bargauge, timeseries
-from ..query import Query
-from ..style import GREY, PER_SECOND, RED, zones
+from ..panels.constructors import bargauge, timeseries
+from ..panels.query import Query
+from ..panels.style import GREY, PER_SECOND, RED, zones
 from ..view import View, or_none, or_zero, share
 
 
 def recall(view: View) -> Section:
     """How often, how well and how fast memories are found."""
     settings, limit = view.settings, view.settings.threshold
-    judged = names.quantile(settings, "job_path", c.RECALL_DURATION, 99)
+    judged = record_names.quantile(settings, "job_path", c.RECALL_DURATION, 99)
     recalls = view.rate(c.RECALL_DURATION, "path")
     return Section(
         "Recall",
@@ -176,7 +177,7 @@ def locks(view: View) -> Section:
                 Unit.SECONDS,
                 *view.quantiles(c.LOCK_WAIT, "lock", "mode", qs=(0.99,)),
                 Query(
-                    view.record(names.quantile(settings, "job_lock_mode", c.LOCK_WAIT, 99)),
+                    view.record(record_names.quantile(settings, "job_lock_mode", c.LOCK_WAIT, 99)),
                     "judged {{lock}} {{mode}} {{job}}",
                     color=GREY,
                     line="dash",
@@ -270,7 +271,7 @@ def index(view: View) -> Section:
                 Unit.SECONDS,
                 *view.quantiles(c.INDEX_WRITE, "index", qs=(0.95, 0.99)),
                 Query(
-                    view.record(names.quantile(settings, "job_index", c.INDEX_WRITE, 99)),
+                    view.record(record_names.quantile(settings, "job_index", c.INDEX_WRITE, 99)),
                     "judged {{index}} {{job}}",
                     color=GREY,
                     line="dash",

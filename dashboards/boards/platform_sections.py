@@ -6,11 +6,11 @@ from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.promql import ratio
 
-from .. import style
 from ..board import Section
-from ..panels import stat, state_timeline, timeseries
-from ..query import Query
-from ..style import BLUE, GREEN, ORANGE, PER_SECOND, RED, REQUESTS, Step, zones
+from ..panels import style
+from ..panels.constructors import stat, state_timeline, timeseries
+from ..panels.query import Query
+from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, RED, REQUESTS, Step, zones
 from ..view import View, or_none, or_zero, share
 
 _DAY = 86_400

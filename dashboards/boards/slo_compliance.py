@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from mnemoscope import links, promql
-from mnemoscope.alerts import absence, burnrate, names
+from mnemoscope import promql
+from mnemoscope.alerts import record_names
+from mnemoscope.alerts.rules import burn_rate
+from mnemoscope.alerts.rules import targets as absence
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Metric, Unit
-from mnemoscope.objectives import Objective
+from mnemoscope.model import links
+from mnemoscope.model.objectives import Objective
+from mnemoscope.model.settings import Settings
+from mnemoscope.model.units import number
 from mnemoscope.promql import Matcher
-from mnemoscope.settings import Settings
-from mnemoscope.units import number
 
 from ..board import Board, Section, assemble
-from ..layer import Panel
-from ..panels import bargauge, gauge, stat, table, text, timeseries
-from ..query import Query
-from ..style import BLUE, GREEN, ORANGE, PALETTE, PER_SECOND, RED, YELLOW, Line, Step, zones
+from ..panels.constructors import bargauge, gauge, stat, table, text, timeseries
+from ..panels.layer import Panel
+from ..panels.query import Query
+from ..panels.style import BLUE, GREEN, ORANGE, PALETTE, PER_SECOND, RED, YELLOW, Line, Step, zones
 from ..view import View
 
 UID = "slo-compliance"
@@ -123,8 +126,8 @@ def _alert_rows(view: View) -> str:
 
 def _bad_share(view: View, objective: Objective, window: str) -> str:
     """Share of bad events by job; 0 while a job that is there serves nothing."""
-    bad = view.record(names.slo_ratio(view.settings, objective, window))
-    return f"({bad} or 0 * {view.record(names.slo_total(view.settings, objective))})"
+    bad = view.record(record_names.slo_ratio(view.settings, objective, window))
+    return f"({bad} or 0 * {view.record(record_names.slo_total(view.settings, objective))})"
 
 
 def _compliance(view: View, objective: Objective) -> Panel:
@@ -162,7 +165,7 @@ def _budget(view: View, objective: Objective) -> Panel:
 
 def _burning(view: View, objective: Objective) -> Section:
     settings = view.settings
-    ok, bad = names.slo_total(settings, objective), names.slo_errors(settings, objective)
+    ok, bad = record_names.slo_total(settings, objective), record_names.slo_errors(settings, objective)
     return Section(
         f"Budget of {objective.title.lower()}",
         [
@@ -185,7 +188,7 @@ def _burning(view: View, objective: Objective) -> Section:
                 *_burn_rates(view, objective),
                 steps=_factors(objective),
                 width=16,
-                alerts=(burnrate.alert_name(objective),),
+                alerts=(burn_rate.alert_name(objective),),
                 data_links=[_signal(view, objective)],
             ),
         ],
@@ -201,7 +204,7 @@ def _burn_rates(view: View, objective: Objective) -> list[Query]:
     budget = number(objective.budget)
     return [
         Query(f"{_bad_share(view, objective, window)} / {budget}", f"{window} {{{{job}}}}", color=color, line=line)
-        for pair, color in zip(burnrate.WINDOWS, PALETTE, strict=False)
+        for pair, color in zip(burn_rate.WINDOWS, PALETTE, strict=False)
         for window, line in ((pair.long, _LONG), (pair.short, _SHORT))
     ]
 
@@ -209,7 +212,7 @@ def _burn_rates(view: View, objective: Objective) -> list[Query]:
 def _factors(objective: Objective) -> tuple[Step, ...]:
     """The alerts' factors, each once; those that wake somebody are red."""
     factors: dict[Decimal, str] = {}
-    for window in burnrate.WINDOWS:
+    for window in burn_rate.WINDOWS:
         factors[window.factor(objective)] = RED if window.severity == "critical" else ORANGE
     return (Step(GREEN), *(Step(factors[value], float(value)) for value in sorted(factors)))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 from . import processes
 

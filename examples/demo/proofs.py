@@ -19,8 +19,8 @@ from mnemoscope import dashboards
 from mnemoscope.dashboards import Board, ShownPanel
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.settings import Settings
-from mnemoscope.units import humanize, seconds
+from mnemoscope.model.settings import Settings
+from mnemoscope.model.units import humanize, seconds
 
 from .prometheus import PrometheusServer, Refused
 

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mnemoscope import artifacts, dashboards, settings, tools
+from mnemoscope import dashboards, tools
 from mnemoscope.dashboards import Board
 from mnemoscope.errors import MnemoscopeError
+from mnemoscope.generation import artifacts
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.settings import Settings
+from mnemoscope.model import settings
+from mnemoscope.model.settings import Settings
 
 from . import interrupts, proofs
 from .compose import Stack, engine

@@ -14,13 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pydoc_data.topics import topics
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from .errors import Unavailable
-from .model import Step
-
-if TYPE_CHECKING:
-    from .service import EpisodicMemory
+from .model import Episode, Step
 
 TOOLS = ("search", "read", "edit", "run", "ask")
 _SENTENCE_END = re.compile(r"(?<=[.;:])\s+")
@@ -54,7 +51,15 @@ def tasks() -> Sequence[Task]:
     )
 
 
-def seed(memory: EpisodicMemory, count: int) -> Iterator[float]:
+class Memory(Protocol):
+    """What can live through an episode."""
+
+    def create(self, agent: str, description: str, tags: list[str]) -> Episode: ...
+    def append(self, id: int, steps: list[Step]) -> object: ...
+    def complete(self, id: int, outcome: str, scores: dict[str, Any]) -> object: ...
+
+
+def seed(memory: Memory, count: int) -> Iterator[float]:
     """Lets `memory` live through `count` episodes; yields the share done."""
     chance = random.Random(0)
     known = tasks()[: max(1, count // 3)]

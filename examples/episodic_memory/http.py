@@ -22,11 +22,11 @@ from mnemoscope import catalog as m
 from .errors import BadRequest, ServiceError, Unauthorized, Unavailable
 from .faults import Faults
 from .gate import CompletionGate
-from .lifecycle import Traffic
 from .limits import RateLimit
 from .model import Memory, Step
 from .recall import PATHS
 from .service import EpisodicMemory, Outcome
+from .traffic import Traffic
 
 Handler = Callable[[Request], Awaitable[Response]]
 Body = TypeVar("Body", bound=BaseModel)

@@ -21,7 +21,9 @@ import mnemoscope as scope
 from mnemoscope import catalog as m
 
 from .config import Config
-from .errors import StartError, Unavailable
+from .errors import StartError
+from .http import Api
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .service import EpisodicMemory
@@ -29,38 +31,6 @@ if TYPE_CHECKING:
 _MEASURE_EVERY = 1.0
 _EXPIRE_EVERY = 10.0
 _log = logging.getLogger(__name__)
-
-
-class Traffic:
-    """The requests that are in flight, and whether more are let in. For one event loop, and so without locks."""
-
-    def __init__(self) -> None:
-        self.closed = "the service is loading"
-        self.in_flight = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
-
-    @contextlib.contextmanager
-    def admit(self) -> Iterator[None]:
-        """Counts a request while it runs.
-
-        Raises:
-            Unavailable: the service is loading or shutting down.
-        """
-        if self.closed:
-            raise Unavailable(self.closed)
-        self.in_flight += 1
-        self._empty.clear()
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-            if not self.in_flight:
-                self._empty.set()
-
-    async def drained(self) -> None:
-        """Waits until no request is in flight."""
-        await self._empty.wait()
 
 
 def listen(config: Config) -> socket.socket:
@@ -115,8 +85,6 @@ class Lifecycle:
 
     async def run(self, announce: Callable[[str], None]) -> None:
         """Serves until SIGTERM or SIGINT; `announce` is called with the address once requests are let in."""
-        from .http import Api
-
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)

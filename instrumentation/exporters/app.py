@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..health import Health
-from ..snapshot import Snapshot
+from ..recording.snapshot import Snapshot
+from .health import Health
 from .json_format import JSON_CONTENT_TYPE
 from .negotiation import JSON, Format, accepts_gzip, choose_format, compressed, restricted, wanted_names
 

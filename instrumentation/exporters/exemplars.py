@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import math
 
-from ..snapshot import Exemplar
-from ..values import MAX_EXEMPLAR_CHARACTERS
+from ..recording.snapshot import Exemplar
+from ..recording.values import MAX_EXEMPLAR_CHARACTERS
 from .utf8 import valid
 
 _MAX_NANOSECONDS = 2**64  # OTLP's

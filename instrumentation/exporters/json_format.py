@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from ..catalog import Metric
-from ..snapshot import Family, HistogramPoint, NumberPoint, Snapshot
+from ..recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
 from .lines import go_string
 
 JSON_CONTENT_TYPE = "application/json; charset=utf-8"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import accumulate
 
 from ..catalog import Kind, Metric
-from ..snapshot import Exemplar, HistogramPoint, NumberPoint
+from ..recording.snapshot import Exemplar, HistogramPoint, NumberPoint
 from .exemplars import short
 
 # Bounds on what is kept. The registry caps label sets well below the second, so in a service nothing is evicted.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from ..snapshot import Snapshot
+from ..recording.snapshot import Snapshot
 from .json_format import JSON_CONTENT_TYPE, render_json
 from .text import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE, render_openmetrics, render_text
 

@@ -28,7 +28,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from ..catalog import Kind
-from ..snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
+from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 from .exemplars import sound
 from .utf8 import valid
 

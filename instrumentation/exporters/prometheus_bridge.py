@@ -15,7 +15,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("the bridge needs prometheus_client: pip install 'mnemoscope[prometheus]'") from error
 
 from ..catalog import CATALOG, Metric
-from ..snapshot import Exemplar, Family, HistogramPoint, NumberPoint
+from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint
 from .app import SnapshotFunction
 from .exemplars import short
 from .lines import go_string, unit_word

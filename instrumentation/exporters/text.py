@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..breath import breathing
-from ..snapshot import HistogramPoint, Snapshot
+from ..recording.snapshot import HistogramPoint, Snapshot
+from ..recording.yielding import breathing
 from .lines import family_lines
 
 TEXT_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

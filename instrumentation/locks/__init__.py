@@ -11,11 +11,11 @@ Each is used as the one of `threading` that it stands for. A further kind of loc
 from __future__ import annotations
 
 from .lock import Lock
-from .order import Edge, Inversion
 from .rlock import RLock
+from .semaphores import BoundedSemaphore, Condition, Semaphore
 from .settings import apply_environment, configure_locks, debug_locks
-from .sync import BoundedSemaphore, Condition, Semaphore
-from .watchdog import Incident
+from .watch.order import Edge, Inversion
+from .watch.watchdog import Incident
 
 apply_environment()
 

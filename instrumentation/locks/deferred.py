@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import ParamSpec, Protocol
 
 from .. import catalog
-from ..registry import Registry
+from ..recording.registry import Registry
 
 P = ParamSpec("P")
 Write = Callable[[], object]

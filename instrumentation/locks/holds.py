@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import get_ident
 from time import perf_counter
 
-from .held import Hold
-from .waits import once
+from .watch.held import Hold
+from .watch.waits import once
 
 _Start = tuple[float, Hold | None]
 

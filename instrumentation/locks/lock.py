@@ -13,12 +13,12 @@ from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..default import default_registry
-from ..registry import Registry
-from .held import Held, tracker
+from ..recording.registry import Registry
 from .meter import EXCLUSIVE, QUICK, check_arguments, meter_of, take
-from .owners import Owner, current_task, task_finders
-from .places import caller, creation_site
 from .poison import Poisonable
+from .watch.held import Held, tracker
+from .watch.owners import Owner, current_task, task_finders
+from .watch.places import caller, creation_site
 
 if TYPE_CHECKING:
     from asyncio import Task

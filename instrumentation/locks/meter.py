@@ -13,14 +13,14 @@ from time import perf_counter, sleep
 from typing import Any, Literal, TypeVar
 
 from .. import catalog
-from ..in_flight import InFlight
-from ..journal import Fold, Guard
-from ..registry import Bundle, Registry
-from . import order
-from .held import tracker
-from .owners import Owner
-from .waits import Subject, Waiting, once
-from .watchdog import watchdog
+from ..recording.in_flight import InFlight
+from ..recording.journal import Fold, Guard
+from ..recording.registry import Bundle, Registry
+from .watch import order
+from .watch.held import tracker
+from .watch.owners import Owner
+from .watch.waits import Subject, Waiting, once
+from .watch.watchdog import watchdog
 
 EXCLUSIVE, READ, WRITE = catalog.LOCK_WAIT.label("mode").values
 

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from ..default import default_registry
-from ..registry import Registry
-from .held import tracker
+from ..recording.registry import Registry
 from .holds import Holds
 from .meter import EXCLUSIVE, meter_of, take
-from .owners import Owner
-from .places import creation_site
-from .waits import Waiting, once
+from .watch.held import tracker
+from .watch.owners import Owner
+from .watch.places import creation_site
+from .watch.waits import Waiting, once
 
 _PLAIN = (type(Lock()), type(RLock()))
 

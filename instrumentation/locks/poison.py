@@ -6,7 +6,7 @@ from threading import get_ident
 from typing import NoReturn
 
 from .. import catalog
-from ..registry import Registry
+from ..recording.registry import Registry
 
 
 class Poisonable:

@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Any
 
 from ..default import default_registry
-from ..registry import Registry
-from .held import Hold, tracker
+from ..recording.registry import Registry
 from .meter import EXCLUSIVE, check_arguments, meter_of, take
-from .owners import Owner
-from .places import creation_site
 from .poison import Poisonable
+from .watch.held import Hold, tracker
+from .watch.owners import Owner
+from .watch.places import creation_site
 
 
 class RLock(Poisonable):

@@ -18,13 +18,13 @@ from time import perf_counter
 from types import TracebackType
 
 from ..default import default_registry
-from ..registry import Registry
-from .held import Hold, tracker
+from ..recording.registry import Registry
 from .meter import READ, WRITE, check_arguments, meter_of, take
-from .owners import Owner
-from .places import creation_site
 from .poison import Poisonable
-from .waits import Waiting
+from .watch.held import Hold, tracker
+from .watch.owners import Owner
+from .watch.places import creation_site
+from .watch.waits import Waiting
 
 _forks = [0]
 if hasattr(os, "register_at_fork"):

@@ -10,10 +10,11 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
-from . import meter, waits
-from . import order as lock_order
-from .held import place, tracker
-from .watchdog import MAX_LISTED, watchdog
+from . import meter
+from .watch import order as lock_order
+from .watch import waits
+from .watch.held import place, tracker
+from .watch.watchdog import MAX_LISTED, watchdog
 
 ORDER_VARIABLE = "MNEMOSCOPE_LOCK_ORDER"
 STALL_VARIABLE = "MNEMOSCOPE_LOCK_STALL_SECONDS"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..registry import Registry
+from ..recording.registry import Registry
 from . import routes
 from .current import Within
 from .recording import OWN_PATHS, Requests, RouteOf

@@ -9,7 +9,7 @@ from typing import Any
 from .. import catalog
 from ..catalog.labels import OUTCOME
 from ..default import default_registry
-from ..registry import Registry
+from ..recording.registry import Registry
 
 OK, ERROR, CANCELLED = OUTCOME.values
 UNMATCHED = "unmatched"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..registry import Registry
+from ..recording.registry import Registry
 from . import routes
 from .answers import status_code
 from .bodies import after_close

@@ -8,6 +8,6 @@ the dead ones' archive and its lock; `sharing` runs it all for one registry.
 
 from __future__ import annotations
 
-from .sharing import Sharing, join
+from .sharing import Sharing, share
 
-__all__ = ["Sharing", "join"]
+__all__ = ["Sharing", "share"]

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from ..catalog import Kind, Metric
-from ..snapshot import Exemplar
-from ..values import LARGEST
+from ..recording.snapshot import Exemplar
+from ..recording.values import LARGEST
 from .layout import (
     ENTRY,
     EXEMPLAR_BYTES,

@@ -9,7 +9,7 @@ from typing import Any
 from zlib import crc32
 
 from ..catalog import Metric
-from ..snapshot import Exemplar
+from ..recording.snapshot import Exemplar
 from .layout import (
     EXEMPLAR_BYTES,
     HEADER_BYTES,

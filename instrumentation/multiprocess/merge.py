@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from ..catalog import Across, Kind, Metric
-from ..snapshot import Exemplar, Family, HistogramPoint, NumberPoint, ordered
+from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, ordered
 from .cellfile import CellFile, Key, Row
 from .image import Image
 from .layout import NO_FILE, SUM_PARTS

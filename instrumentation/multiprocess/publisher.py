@@ -16,9 +16,9 @@ from typing import Any, Protocol, cast
 from weakref import ref
 
 from ..catalog import Kind
-from ..family import AnySeries
-from ..journal import Fold, Guard, Journal
-from ..series import Counter, Gauge
+from ..recording.journal import Fold, Guard, Journal
+from ..recording.metric_series import AnySeries
+from ..recording.series import Counter, Gauge
 from .directory import Own
 from .image import Cell, Image
 from .layout import NO_FILE, SUM_PARTS, TAIL_BYTES

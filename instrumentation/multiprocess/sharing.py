@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING
 
 from .. import catalog
 from ..catalog import Across, Kind, Metric
-from ..family import AnySeries
-from ..snapshot import Snapshot
+from ..recording.metric_series import AnySeries
+from ..recording.snapshot import Snapshot
 from .directory import Directory, Own
 from .merge import Merged
 from .publisher import Publisher
 from .writethrough import tell
 
 if TYPE_CHECKING:
-    from ..registry import Registry
+    from ..recording.registry import Registry
 
 PUBLISH_SECONDS = 0.05
 IDLE_SECONDS = 1.0
@@ -300,15 +300,17 @@ def _close(reference: weakref.ref[Sharing]) -> None:
         sharing.close()
 
 
-def join(registry: Registry, directory: str | os.PathLike[str]) -> Sharing | None:
-    """Share `directory`, which is made if it is missing; None, after one line in the log, where that is impossible.
-
-    Call `begin` then.
-    """
-    path = Path(directory).absolute()
-    try:
-        Directory(path, lambda metric: metric, lambda reason: None).check()
-    except OSError as error:
-        _log.warning("multi-process mode is off, each process shows itself alone: %s", error)
-        return None
-    return Sharing(registry, path)
+def share(registry: Registry, directory: str | os.PathLike[str]) -> bool:
+    """Share `directory`, which is made if it is missing; return False, after a line in the log, where that fails."""
+    with registry.sharing_lock:
+        if registry.sharing is None:
+            registry.declare(catalog.SELF_FILES_REJECTED)
+            path = Path(directory).absolute()
+            try:
+                Directory(path, lambda metric: metric, lambda reason: None).check()
+            except OSError as error:
+                _log.warning("multi-process mode is off, each process shows itself alone: %s", error)
+                return False
+            sharing = registry.sharing = Sharing(registry, path)
+            sharing.begin()
+    return True

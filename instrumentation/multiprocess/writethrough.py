@@ -11,7 +11,7 @@ from contextlib import suppress
 from mmap import mmap
 from typing import Any
 
-from ..journal import Journal
+from ..recording.journal import Journal
 from .layout import ENTRY, HEADER_BYTES, KEYS, MOST_SERIES, TAIL_BYTES, first_key
 
 _SLOTS = list(range(HEADER_BYTES + TAIL_BYTES - ENTRY.size, HEADER_BYTES - 1, -ENTRY.size))

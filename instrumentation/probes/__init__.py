@@ -5,11 +5,11 @@ None raises into the service and none waits for another thread.
 """
 
 from .cache import CacheLookup, cache_lookup
+from .in_flight import InFlightOperation, completion, in_flight, lock_wait
 from .memory import Consolidation, Recall, consolidation, recall
 from .requests import RequestOperation, request
 from .storage import StorageOperation, storage
 from .timed import index_write, lock_hold, timed, vector_search
-from .under_way import InFlightOperation, completion, in_flight, lock_wait
 
 __all__ = [
     "CacheLookup",

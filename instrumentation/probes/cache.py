@@ -7,8 +7,8 @@ from typing import Any
 
 from .. import catalog
 from ..default import default_registry
-from ..operation import OK, Operation, Probe
-from ..registry import Bundle, Registry
+from ..recording.registry import Bundle, Registry
+from .operation import OK, Operation, Probe
 
 
 def found(result: Any) -> bool:

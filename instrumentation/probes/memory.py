@@ -8,11 +8,11 @@ from typing import Any, Never
 from .. import catalog
 from ..catalog.labels import RecallPath
 from ..default import default_registry
-from ..durations import Durations
-from ..operation import IsError, Operation, Probe
-from ..registry import Bundle, Registry
-from ..series import Histogram
+from ..recording.registry import Bundle, Registry
+from ..recording.series import Histogram
 from ._bare import refuse_bare
+from .durations import Durations
+from .operation import IsError, Operation, Probe
 
 
 def recall(

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import catalog
 from ..default import default_registry
-from ..durations import Durations
 from ..middleware.answers import status_of_exception, status_of_response
 from ..middleware.bodies import at_end_of_body
 from ..middleware.current import current_request
-from ..operation import ERROR, IsError, Probe
-from ..registry import Bundle, Registry
-from .under_way import InFlightOperation
+from ..recording.registry import Bundle, Registry
+from .durations import Durations
+from .in_flight import InFlightOperation
+from .operation import ERROR, IsError, Probe
 
 if TYPE_CHECKING:
     from ..middleware.recording import RequestRecording

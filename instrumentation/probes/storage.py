@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from .. import catalog
 from ..default import default_registry
-from ..durations import Durations
-from ..errors import ErrorKind, error_kind, mapped
-from ..operation import ERROR, IsError, Operation, Probe
-from ..registry import Bundle, Registry
-from ..series import Counter
-from ..values import text
+from ..recording.registry import Bundle, Registry
+from ..recording.series import Counter
+from ..recording.values import text
+from .durations import Durations
+from .error_kinds import ErrorKind, error_kind, mapped
+from .operation import ERROR, IsError, Operation, Probe
 
 
 def storage(

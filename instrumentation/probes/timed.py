@@ -6,9 +6,9 @@ from .. import catalog
 from ..catalog import Metric
 from ..catalog.labels import Mode
 from ..default import default_registry
-from ..durations import Durations, durations, durations_of
-from ..operation import IsError, Operation, Probe
-from ..registry import Registry
+from ..recording.registry import Registry
+from .durations import Durations, durations, durations_of
+from .operation import IsError, Operation, Probe
 
 
 def timed(

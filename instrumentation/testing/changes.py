@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self, overload
 
 from ..catalog import Kind, Metric
-from ..registry import Registry
+from ..recording.registry import Registry
 from .reading import Points, Selection, Total, number
 
 _ROUNDING = 1e-12

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeAlias
 
 from ..catalog import OTHER, Kind, Metric
 from ..default import default_registry
-from ..registry import Registry
-from ..snapshot import HistogramPoint, NumberPoint
+from ..recording.registry import Registry
+from ..recording.snapshot import HistogramPoint, NumberPoint
 
 Point: TypeAlias = NumberPoint | HistogramPoint
 Points: TypeAlias = dict[tuple[str, ...], Point]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mnemoscope import alerts
 from mnemoscope.alerts import Alert, Group, Pack, Record, render_rules, render_tests
-from mnemoscope.settings import Settings, from_mapping
+from mnemoscope.model.settings import Settings, from_mapping
 
 DEFAULTS = Settings()
 

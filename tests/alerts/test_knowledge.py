@@ -6,7 +6,7 @@ import pytest
 from alert_samples import DEFAULTS, OVERRIDES
 
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.knowledge import check_selectors, check_values
+from mnemoscope.linting.queries import check_selectors, check_values
 
 WAIT = "mnemo_lock_wait_duration_seconds"
 

@@ -9,7 +9,7 @@ from alert_samples import DEFAULTS, SITES
 
 from mnemoscope.alerts import Alert, Group, Pack, Record, build
 from mnemoscope.alerts.lints import CHECKS, lint
-from mnemoscope.alerts.scenarios import scenarios, uncovered
+from mnemoscope.alerts.rule_tests import scenarios, uncovered
 
 SAMPLE = next(build(DEFAULTS).alerts())
 

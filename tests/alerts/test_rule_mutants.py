@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from alert_samples import DEFAULTS, OVERRIDES, lay_out, mutated, only
 
-from mnemoscope import units
 from mnemoscope.alerts import Alert, Pack, alert_names, build
 from mnemoscope.alerts import promtool as runner
-from mnemoscope.alerts.absence import ABSENT, DOWN
-from mnemoscope.alerts.faults import DEADLOCK, INVERSION
+from mnemoscope.alerts.rules.locks import DEADLOCK, INVERSION
+from mnemoscope.alerts.rules.targets import ABSENT, DOWN
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.settings import Settings
+from mnemoscope.model import units
+from mnemoscope.model.settings import Settings
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
 

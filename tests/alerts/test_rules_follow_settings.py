@@ -11,7 +11,7 @@ from alert_samples import DEFAULTS, OVERRIDES
 from mnemoscope import promql
 from mnemoscope.alerts import alert_names, build, render_rules, render_tests
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.settings import Settings, from_mapping
+from mnemoscope.model.settings import Settings, from_mapping
 
 LEFTOVERS = ("mnemo_", "mnemo.", "cluster", "instance_", "pod", "[5m]) >", 'job="memory"', "localhost")
 

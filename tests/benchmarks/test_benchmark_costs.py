@@ -12,7 +12,7 @@ from benchmarks.cases import memory, processes, tail
 from benchmarks.percall import MINIMUM_CALLS, in_threads, per_await, per_call
 from mnemoscope import catalog
 from mnemoscope.instrumentation import Registry
-from mnemoscope.instrumentation.journal import LIMIT
+from mnemoscope.instrumentation.recording.journal import LIMIT
 
 
 class Calls:

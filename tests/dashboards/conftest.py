@@ -10,7 +10,7 @@ from grafana_contract import GrafanaContract
 from mnemoscope import alerts, dashboards
 from mnemoscope.alerts import Pack
 from mnemoscope.dashboards import Board
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from mnemoscope.examples.demo.prometheus import PrometheusServer, Target
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import CATALOG, DEFAULT_PREFIX, Kind, Metric
 from mnemoscope.instrumentation.exporters.text import render_text
-from mnemoscope.instrumentation.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
 
 pytestmark = pytest.mark.prometheus
 

@@ -16,10 +16,11 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import units as grafana_units
 from grafanalib import core
 
-from mnemoscope.dashboards import Board, panels
-from mnemoscope.dashboards.layer import Panel, plain
-from mnemoscope.dashboards.query import Query
-from mnemoscope.dashboards.style import Step, limits
+from mnemoscope.dashboards import Board
+from mnemoscope.dashboards.panels.constructors import constructors as panels
+from mnemoscope.dashboards.panels.constructors.layer import Panel, plain
+from mnemoscope.dashboards.panels.constructors.query import Query
+from mnemoscope.dashboards.panels.constructors.style import Step, limits
 from mnemoscope.instrumentation.catalog import Unit
 
 register_default_plugins()

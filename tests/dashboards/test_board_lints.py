@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from mnemoscope import links
 from mnemoscope.alerts import Pack
 from mnemoscope.dashboards import Board, lint
 from mnemoscope.dashboards.lints import LINTS, Context
-from mnemoscope.settings import Settings
+from mnemoscope.model import links
+from mnemoscope.model.settings import Settings
 
 Document = dict[str, Any]
 MATCHERS = '{cluster=~"$cluster", job=~"$job", instance=~"$instance"}'

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
-from mnemoscope import alerts, dashboards, links, promql
-from mnemoscope.alerts import Pack, burnrate
-from mnemoscope.dashboards import Board, panels
+from mnemoscope import alerts, dashboards, promql
+from mnemoscope.alerts import Pack
+from mnemoscope.alerts.rules import burn_rate
+from mnemoscope.dashboards import Board
 from mnemoscope.dashboards import board as boarding
 from mnemoscope.dashboards.board import Section, assemble
-from mnemoscope.dashboards.query import Query
-from mnemoscope.dashboards.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW
+from mnemoscope.dashboards.panels.constructors import constructors as panels
+from mnemoscope.dashboards.panels.constructors.query import Query
+from mnemoscope.dashboards.panels.constructors.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.settings import Settings, from_mapping
+from mnemoscope.model import links
+from mnemoscope.model.settings import Settings, from_mapping
 
 OKABE_ITO = {BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, GREY}
 
@@ -111,8 +114,8 @@ def test_an_overridden_threshold_moves_the_line() -> None:
 def test_burn_rate_panels_draw_the_factors_of_their_alerts(boards: list[Board]) -> None:
     for objective in Settings().all_objectives():
         shown = panel(boards, "slo-compliance", f"burn-rate-{objective.key}")
-        assert steps(shown)[1:] == sorted({float(w.factor(objective)) for w in burnrate.WINDOWS})
-        assert f"Runbook: {burnrate.alert_name(objective)}" in [link["title"] for link in shown["links"]]
+        assert steps(shown)[1:] == sorted({float(w.factor(objective)) for w in burn_rate.WINDOWS})
+        assert f"Runbook: {burn_rate.alert_name(objective)}" in [link["title"] for link in shown["links"]]
 
 
 def test_every_alert_leads_to_a_panel_with_its_runbook(boards: list[Board], pack: Pack) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from mnemoscope.dashboards import Board, provisioning, publish
+from mnemoscope.dashboards import Board, publish
+from mnemoscope.dashboards.publish import provisioning
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 
 def test_data_source_has_a_fixed_uid_and_the_scrape_interval_of_the_settings(boards: list[Board]) -> None:

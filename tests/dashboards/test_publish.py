@@ -15,7 +15,7 @@ from grafana_contract import GrafanaContract, Stored
 
 from mnemoscope.dashboards import Board, publish
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 TOKEN = "glsa_secret"
 SETTINGS = Settings()

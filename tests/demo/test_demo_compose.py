@@ -15,7 +15,7 @@ import yaml
 from mnemoscope import dashboards
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.examples.demo import compose, processes
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 FakeProgram = Callable[[str, str], Path]
 Install = Callable[[str], Path]

@@ -10,14 +10,15 @@ from threading import Thread
 
 import pytest
 
-from mnemoscope import alerts, dashboards, links
+from mnemoscope import alerts, dashboards
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.examples.demo import proofs
 from mnemoscope.examples.demo.prometheus import PrometheusServer
 from mnemoscope.examples.demo.run import BOARD, FAULTS, Fault
 from mnemoscope.examples.episodic_memory.faults import Faults
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.settings import Settings
+from mnemoscope.model import links
+from mnemoscope.model.settings import Settings
 
 SECONDS = 60.0
 SETTINGS = Settings(scrape_interval="1s", rate_window="15s")

@@ -11,7 +11,7 @@ from mnemoscope.examples.episodic_memory.config import Config
 from mnemoscope.examples.episodic_memory.gate import CompletionGate
 from mnemoscope.examples.episodic_memory.model import Step
 from mnemoscope.examples.episodic_memory.service import EpisodicMemory
-from mnemoscope.instrumentation.locks.concurrently import Concurrently
+from mnemoscope.instrumentation.testing.concurrently import Concurrently
 
 STEP = Step("search", "look", "a generator function yields values")
 

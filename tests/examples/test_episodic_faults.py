@@ -9,9 +9,9 @@ import pytest
 from episodic_service import QUIET, SENTENCES, Service, Window, until
 
 from mnemoscope import catalog as m
-from mnemoscope import objectives
 from mnemoscope.examples.episodic_memory import faults
 from mnemoscope.examples.episodic_memory.semantic import QUALITY_LIMIT
+from mnemoscope.model import objectives
 
 LIMITS = {threshold.key: threshold for threshold in objectives.THRESHOLDS}
 

@@ -28,8 +28,8 @@ from mnemoscope.examples.episodic_memory.pool import ConnectionPool, PoolExhaust
 from mnemoscope.examples.episodic_memory.reconcile import Reconciler
 from mnemoscope.examples.episodic_memory.service import EpisodicMemory
 from mnemoscope.instrumentation.catalog import Metric
-from mnemoscope.instrumentation.locks.concurrently import Concurrently
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
+from mnemoscope.instrumentation.testing.concurrently import Concurrently
 
 
 def total(metric: Metric, **labels: str) -> float:

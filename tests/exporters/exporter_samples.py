@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import CATALOG, Kind, Metric
-from mnemoscope.instrumentation.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 STARTED, TAKEN = 1_700_000_000.0, 1_700_000_100.25
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -28,13 +28,13 @@ from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import Area, Kind, Label, Metric, Unit
 from mnemoscope.instrumentation.exporters.app import App
 from mnemoscope.instrumentation.exporters.auth import authorized, credentials
+from mnemoscope.instrumentation.exporters.health import Health
 from mnemoscope.instrumentation.exporters.json_format import render_json
 from mnemoscope.instrumentation.exporters.otlp_data import metrics_data
 from mnemoscope.instrumentation.exporters.prometheus_bridge import SnapshotCollector
 from mnemoscope.instrumentation.exporters.server import Server, serve
 from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
-from mnemoscope.instrumentation.health import Health
-from mnemoscope.instrumentation.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 SECONDS = 20
 unhurried = settings(deadline=None)

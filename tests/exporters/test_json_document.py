@@ -11,7 +11,7 @@ from exporter_samples import STARTED, TAKEN, lock_waits, lookups, snapshot, whol
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.exporters.json_format import quantile, render_json
-from mnemoscope.instrumentation.snapshot import Family, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Family, NumberPoint, Snapshot
 
 
 def document(shot: Snapshot) -> dict[str, Any]:

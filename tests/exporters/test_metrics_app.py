@@ -23,9 +23,9 @@ from starlette.routing import Mount, Route
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.exporters.app import PATHS, App, Response, folded
 from mnemoscope.instrumentation.exporters.asgi import asgi_app
+from mnemoscope.instrumentation.exporters.health import Health
 from mnemoscope.instrumentation.exporters.wsgi import wsgi_app
-from mnemoscope.instrumentation.health import Health
-from mnemoscope.instrumentation.snapshot import Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 OPENMETRICS = "application/openmetrics-text"
 

@@ -22,9 +22,9 @@ from exporter_samples import lock_waits, sample_values, snapshot, whole_catalog
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.exporters.app import PATHS, App
+from mnemoscope.instrumentation.exporters.health import Health
 from mnemoscope.instrumentation.exporters.server import Server, serve
-from mnemoscope.instrumentation.health import Health
-from mnemoscope.instrumentation.snapshot import Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 SECONDS = 20
 
@@ -336,7 +336,7 @@ FORKING = """
 import os, socket, sys
 from mnemoscope.instrumentation.exporters.app import App
 from mnemoscope.instrumentation.exporters.server import serve
-from mnemoscope.instrumentation.health import Health
+from mnemoscope.instrumentation.exporters.health import Health
 
 server = serve(App(lambda: None, Health()), port=0)
 told, tell = os.pipe()

@@ -27,7 +27,7 @@ from otlp_receivers import SECONDS, Receiver, grpc_receiver, http_receiver
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import CATALOG, Kind
 from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
-from mnemoscope.instrumentation.snapshot import Family, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Family, NumberPoint, Snapshot
 
 CUMULATIVE, DELTA = 2, 1
 RECEIVERS = {"http/protobuf": http_receiver, "grpc": grpc_receiver}

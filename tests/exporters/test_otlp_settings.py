@@ -14,7 +14,7 @@ from exporter_samples import lookups, snapshot
 from otlp_receivers import grpc_receiver, http_receiver
 
 from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
-from mnemoscope.instrumentation.snapshot import Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 NEVER = 3600.0
 A_URL = "must be http://host:port or https://host:port"
@@ -250,7 +250,7 @@ def test_nonsense_in_the_environment_that_has_a_default_is_one_warning(
 PUSHING = """
 import sys
 from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
-from mnemoscope.instrumentation.snapshot import Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 OtlpPusher(lambda: Snapshot("mnemo", 1.0, 2.0, ()), {endpoint!r}, interval=3600, resource_attributes={attributes!r})
 """

@@ -17,7 +17,7 @@ from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import Area, Kind, Metric, Unit
 from mnemoscope.instrumentation.exporters.prometheus_bridge import prometheus_collector
 from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
-from mnemoscope.instrumentation.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
 
 
 def registry_of(shot: Snapshot) -> CollectorRegistry:

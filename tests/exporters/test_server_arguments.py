@@ -13,8 +13,8 @@ import pytest
 from exporter_samples import whole_catalog
 
 from mnemoscope.instrumentation.exporters.app import App
+from mnemoscope.instrumentation.exporters.health import Health
 from mnemoscope.instrumentation.exporters.server import serve
-from mnemoscope.instrumentation.health import Health
 
 
 def app(**options: Any) -> App:

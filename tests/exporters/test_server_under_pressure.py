@@ -16,7 +16,7 @@ SERVING = """
 import contextlib, os, resource, sys, time
 from mnemoscope.instrumentation.exporters.app import App
 from mnemoscope.instrumentation.exporters.server import _HTTPServer, serve
-from mnemoscope.instrumentation.health import Health
+from mnemoscope.instrumentation.exporters.health import Health
 
 tries = 0
 get_request = _HTTPServer.get_request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mnemoscope.instrumentation.health import Health
+from mnemoscope.instrumentation.exporters.health import Health
 
 
 def test_health_says_ok_and_for_how_long() -> None:

@@ -21,7 +21,7 @@ from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import Area, Kind, Label, Metric, Unit
 from mnemoscope.instrumentation.exporters.lines import go_string
 from mnemoscope.instrumentation.exporters.text import CHUNK_CHARACTERS, render_openmetrics, render_text
-from mnemoscope.instrumentation.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 
 def text(shot: Snapshot) -> str:

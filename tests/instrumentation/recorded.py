@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mnemoscope import catalog
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 
 def value(registry: Registry, metric: catalog.Metric, *labels: str) -> float:

@@ -24,7 +24,7 @@ import mnemoscope as scope
 from mnemoscope import catalog as m
 from mnemoscope.instrumentation.exporters.json_format import render_json
 from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
-from mnemoscope.instrumentation.snapshot import HistogramPoint, NumberPoint
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint, NumberPoint
 
 # What is a number -----------------------------------------------------------------------------------
 

@@ -14,9 +14,9 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 import mnemoscope
-from mnemoscope import objectives
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import CATALOG, Area, ExposedNames, Kind, Label, Metric, Source, Unit, labels
+from mnemoscope.model import objectives
 
 # The signals that the reviews ask for, each with the metrics that answer it.
 SIGNALS = {

@@ -12,9 +12,9 @@ import pytest
 
 import mnemoscope as scope
 from mnemoscope import catalog as m
-from mnemoscope.instrumentation.expiry import Expiry
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import NumberPoint
+from mnemoscope.instrumentation.recording.expiry import Expiry
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import NumberPoint
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from mnemoscope.catalog import CACHE_LOOKUPS, CATALOG, Area, ExposedNames, Kind, Metric, Unit
 from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
-from mnemoscope.instrumentation.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
 
 # Few words, and those that the formats add to names, so that two metrics often meet.
 WORDS = ("x", "x", "seconds", "bytes", "ratio", "total", "created", "count", "sum", "bucket")

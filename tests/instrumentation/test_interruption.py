@@ -17,8 +17,8 @@ from recorded import outcomes, value
 
 import mnemoscope as scope
 from mnemoscope import catalog as m
-from mnemoscope.instrumentation.in_flight import Peak
-from mnemoscope.instrumentation.journal import LIMIT, Fold, Guard
+from mnemoscope.instrumentation.recording.in_flight import Peak
+from mnemoscope.instrumentation.recording.journal import LIMIT, Fold, Guard
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from recorded import outcomes, spent, value
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation import operation
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.probes import operation
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class Steps:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    from mnemoscope.instrumentation import decorate, operation
+    from mnemoscope.instrumentation.probes import decorate, operation
 
     clock = Steps()
     for module in (decorate, operation):

@@ -17,9 +17,9 @@ from recorded import outcomes, spent, value
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation import operation
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.probes import operation
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 PAUSE = 0.02
 

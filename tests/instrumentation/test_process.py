@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from mnemoscope import catalog
-from mnemoscope.instrumentation.process import memory_limit, observe_process, open_files, resident_bytes
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.exporters.process import memory_limit, observe_process, open_files, resident_bytes
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 def test_open_files_follow_what_the_process_opens() -> None:

@@ -7,7 +7,7 @@ import pytest
 import mnemoscope as scope
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog.labels import OTHER
-from mnemoscope.instrumentation.registry import RecordingError, Registry
+from mnemoscope.instrumentation.recording.registry import RecordingError, Registry
 
 
 def labels_of(registry: Registry, metric: catalog.Metric) -> set[tuple[str, ...]]:

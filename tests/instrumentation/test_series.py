@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.in_flight import InFlight, Peak
-from mnemoscope.instrumentation.journal import LIMIT, Fold
-from mnemoscope.instrumentation.registry import RecordingError, Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint, NumberPoint
+from mnemoscope.instrumentation.recording.in_flight import InFlight, Peak
+from mnemoscope.instrumentation.recording.journal import LIMIT, Fold
+from mnemoscope.instrumentation.recording.registry import RecordingError, Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint, NumberPoint
 
 THREADS, EACH = 4, 20_000
 

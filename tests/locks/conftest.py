@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.locks import order
+from mnemoscope.instrumentation.locks.watch import order
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mnemoscope import AsyncLock, Condition, Lock, RLock, RWLock, Semaphore, observe_lock
-from mnemoscope.instrumentation.locks import waits
-from mnemoscope.instrumentation.locks.watchdog import watchdog
+from mnemoscope.instrumentation.locks.watch import waits
+from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
 
 a, b, c = Lock("a"), Lock("b"), Lock("c")
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.meter import READ, WRITE
-from mnemoscope.instrumentation.locks.waits import under_way
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.locks.watch.waits import under_way
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 pytestmark = pytest.mark.lock_order(check=False)  # scripts may end with a lock held
 searched = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,11 +15,11 @@ from interrupts import Interrupt, signalled_at
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import order
-from mnemoscope.instrumentation.locks.held import tracker
 from mnemoscope.instrumentation.locks.meter import READ, WRITE
-from mnemoscope.instrumentation.locks.waits import under_way
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch import order
+from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.waits import under_way
+from mnemoscope.instrumentation.recording.registry import Registry
 
 pytestmark = [
     pytest.mark.lock_order(check=False),  # tasks end with a lock held: that is the point

@@ -11,11 +11,11 @@ import pytest
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import order
-from mnemoscope.instrumentation.locks.held import tracker
-from mnemoscope.instrumentation.locks.waits import under_way
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.locks.watch import order
+from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.waits import under_way
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 
 def total(registry: Registry, metric: catalog.Metric, **labels: str) -> float:

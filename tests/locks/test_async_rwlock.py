@@ -12,9 +12,9 @@ import pytest
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.meter import READ, WRITE
-from mnemoscope.instrumentation.locks.waits import under_way
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.locks.watch.waits import under_way
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 
 def total(registry: Registry, metric: catalog.Metric, **labels: str) -> float:

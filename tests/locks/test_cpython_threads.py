@@ -12,7 +12,7 @@ import unittest
 from test import lock_tests
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.locks.watchdog import watchdog
+from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
 
 
 def setUpModule() -> None:  # unittest's name

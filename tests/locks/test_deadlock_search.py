@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from thread_samples import read, running
 
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import watchdog as module
-from mnemoscope.instrumentation.locks.owners import Owner
-from mnemoscope.instrumentation.locks.waits import Waiting
-from mnemoscope.instrumentation.locks.watchdog import DEADLOCK, MAX_LISTED, STALL, Incident, Watchdog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch import watchdog as module
+from mnemoscope.instrumentation.locks.watch.owners import Owner
+from mnemoscope.instrumentation.locks.watch.waits import Waiting
+from mnemoscope.instrumentation.locks.watch.watchdog import DEADLOCK, MAX_LISTED, STALL, Incident, Watchdog
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 class FakeLock:

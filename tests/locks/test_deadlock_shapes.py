@@ -13,9 +13,9 @@ from thread_samples import PATIENCE, read, running, until, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import waits
-from mnemoscope.instrumentation.locks.watchdog import DEADLOCK, Incident, watchdog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch import waits
+from mnemoscope.instrumentation.locks.watch.watchdog import DEADLOCK, Incident, watchdog
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 class Enough(Exception):

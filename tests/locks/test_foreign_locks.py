@@ -24,7 +24,7 @@ from thread_samples import read
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 LONGEST = 10.0  # seconds after which a call has hung
 A_MOMENT = 0.0002

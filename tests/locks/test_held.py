@@ -14,10 +14,11 @@ import pytest
 from thread_samples import PATIENCE, running
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.locks import held as module
-from mnemoscope.instrumentation.locks import order, owners, settings
-from mnemoscope.instrumentation.locks.held import Book, Held, Hold, tracker
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks import settings
+from mnemoscope.instrumentation.locks.watch import held as module
+from mnemoscope.instrumentation.locks.watch import order, owners
+from mnemoscope.instrumentation.locks.watch.held import Book, Held, Hold, tracker
+from mnemoscope.instrumentation.recording.registry import Registry
 
 pytestmark = pytest.mark.usefixtures("tracked")
 

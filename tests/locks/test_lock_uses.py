@@ -16,7 +16,7 @@ from thread_samples import read
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks import meter as module
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 def use(registry: Registry, times: int = 1) -> None:

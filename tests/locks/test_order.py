@@ -14,10 +14,10 @@ from thread_samples import read, running, until
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import order
-from mnemoscope.instrumentation.locks.held import place, tracker
-from mnemoscope.instrumentation.locks.watchdog import watchdog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch import order
+from mnemoscope.instrumentation.locks.watch.held import place, tracker
+from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
+from mnemoscope.instrumentation.recording.registry import Registry
 
 pytestmark = pytest.mark.usefixtures("tracked")
 

@@ -15,9 +15,9 @@ from thread_samples import PATIENCE
 BEGINNING = """
 import faulthandler, gc, itertools, logging, os, signal, sys, threading, time
 import mnemoscope as scope
-from mnemoscope.instrumentation.locks import order, owners, waits
-from mnemoscope.instrumentation.locks.watchdog import watchdog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch import order, owners, waits
+from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
+from mnemoscope.instrumentation.recording.registry import Registry
 
 scope.configure_locks(order="on")
 logging.getLogger("mnemoscope").addHandler(logging.NullHandler())

@@ -33,7 +33,7 @@ def test_without_the_option_nothing_is_tracked_and_nothing_fails(run: Run) -> No
         INVERSION
         + """
 def test_tracking():
-    from mnemoscope.instrumentation.locks.held import tracker
+    from mnemoscope.instrumentation.locks.watch.held import tracker
     assert tracker.local is None
 
 def test_lost():
@@ -48,7 +48,7 @@ def test_the_plugin_imports_nothing_that_only_the_option_needs(run: Run) -> None
 def test_modules():
     import sys
     loaded = {name for name in sys.modules if name.startswith("mnemoscope.instrumentation.locks")}
-    assert "mnemoscope.instrumentation.locks.pytest_plugin" in loaded
+    assert "mnemoscope.instrumentation.testing.pytest_locks" in loaded
     assert not {name for name in loaded if name.endswith(("pytest_checks", "concurrently"))}
 """)
     result.assert_outcomes(passed=1)

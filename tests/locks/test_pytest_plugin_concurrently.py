@@ -12,10 +12,10 @@ import pytest
 from thread_samples import PATIENCE, blocked, running, until
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.locks import concurrently as module
-from mnemoscope.instrumentation.locks import waits
-from mnemoscope.instrumentation.locks.concurrently import Concurrently, TookTooLong
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch import waits
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.testing import concurrently as module
+from mnemoscope.instrumentation.testing.concurrently import Concurrently, TookTooLong
 
 pytest_plugins = ("pytester",)
 
@@ -395,7 +395,8 @@ def test_the_test_of_the_reviews_is_three_lines(pytester: pytest.Pytester) -> No
         """
 import threading
 import pytest
-from mnemoscope.instrumentation.locks import concurrently, waits
+from mnemoscope.instrumentation.testing import concurrently
+from mnemoscope.instrumentation.locks.watch import waits
 
 class Clock:
     asked = 0

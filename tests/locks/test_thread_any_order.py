@@ -14,9 +14,9 @@ from thread_samples import PATIENCE, read
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.held import tracker
-from mnemoscope.instrumentation.locks.waits import under_way
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.waits import under_way
+from mnemoscope.instrumentation.recording.registry import Registry
 
 Make = Callable[[Registry], Any]
 

@@ -24,9 +24,9 @@ from thread_samples import PATIENCE, read, running, until
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.held import tracker
-from mnemoscope.instrumentation.locks.waits import under_way
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.waits import under_way
+from mnemoscope.instrumentation.recording.registry import Registry
 
 ENTRIES = {"__exit__", "release", "release_read", "release_write", "_release"}
 SIGNALS = 4000

@@ -18,7 +18,7 @@ from thread_samples import read, running, seconds, until, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 LOCKS: list[Callable[..., Any]] = [scope.Lock, scope.RLock]
 each_lock = pytest.mark.parametrize("make", LOCKS)

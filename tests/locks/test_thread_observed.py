@@ -9,7 +9,7 @@ from thread_samples import read
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 def test_a_contended_lock_shows_wait_hold_waiters_and_contention() -> None:

@@ -13,7 +13,7 @@ from thread_samples import PATIENCE, read, running, until, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 def make(**options: Any) -> tuple[Registry, scope.RWLock]:

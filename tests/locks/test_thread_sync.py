@@ -11,7 +11,7 @@ from thread_samples import PATIENCE, read, running, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 each_semaphore = pytest.mark.parametrize("make", [scope.Semaphore, scope.BoundedSemaphore])
 

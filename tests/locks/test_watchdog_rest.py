@@ -8,9 +8,9 @@ import pytest
 from thread_samples import until, waiting
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.locks import watchdog as module
-from mnemoscope.instrumentation.locks.watchdog import Watchdog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.locks.watch import watchdog as module
+from mnemoscope.instrumentation.locks.watch.watchdog import Watchdog
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 class CountedBell(module._Bell):

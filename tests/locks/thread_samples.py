@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import waits
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.locks.watch import waits
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 PATIENCE = 60.0
 """Seconds after which a test that waits for something has failed, however busy the machine."""

@@ -20,9 +20,9 @@ import pytest
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import order
-from mnemoscope.instrumentation.locks.watchdog import watchdog
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.locks.watch import order
+from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 THREADS = ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore")
 PATIENCE = 10.0  # seconds that threads which the tests left behind get to let go of their locks

@@ -6,7 +6,7 @@ import pytest
 from request_helpers import Clock, Requests
 
 from mnemoscope.instrumentation.middleware import recording
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 @pytest.fixture

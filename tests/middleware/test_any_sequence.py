@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from request_helpers import Requests
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 STATUSES = st.sampled_from([200, 204, 304, 404, 499, 500, 503, 599])
 FAILURES: dict[str, Callable[[], BaseException]] = {

@@ -27,7 +27,7 @@ import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.exporters.app import PATHS
 from mnemoscope.instrumentation.middleware.recording import OWN_PATHS
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 async def send(app: Any, *paths: str, method: str = "GET", root: str = "", host: str = "service") -> list[int]:

@@ -25,9 +25,9 @@ from request_helpers import Client, Clock, Requests, until, uvicorn_serving, wsg
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 import mnemoscope as scope
-from mnemoscope.instrumentation import operation
 from mnemoscope.instrumentation.middleware.bodies import at_end_of_body
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.probes import operation
+from mnemoscope.instrumentation.recording.registry import Registry
 
 PATH = "/episodes/{id}"
 

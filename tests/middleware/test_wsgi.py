@@ -23,7 +23,7 @@ from request_helpers import Client, Clock, Requests, until, wsgiref_serving
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 HERE = Path(__file__).parent
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from mp_helpers import end
 
-from mnemoscope.instrumentation.registry import Registry
+import mnemoscope as scope
+from mnemoscope.instrumentation.recording.registry import Registry
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def member(directory: Path) -> Iterator[Callable[[], Registry]]:
 
     def make(**options: int) -> Registry:
         registry = Registry(**options)
-        assert registry.share(directory)
+        assert scope.share_directory(directory, registry=registry)
         made.append(registry)
         return registry
 

@@ -13,8 +13,8 @@ from mnemoscope.instrumentation.catalog import Metric
 from mnemoscope.instrumentation.multiprocess import Sharing
 from mnemoscope.instrumentation.multiprocess.cellfile import CellFile
 from mnemoscope.instrumentation.multiprocess.merge import Merged
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint, NumberPoint, Snapshot
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint, NumberPoint, Snapshot
 
 Points = dict[tuple[str, ...], NumberPoint | HistogramPoint]
 """By the name of the metric and the labels' values."""

@@ -29,8 +29,8 @@ from mnemoscope.instrumentation.multiprocess.layout import (
     RejectedError,
     first_key,
 )
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import Exemplar, HistogramPoint, NumberPoint
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import Exemplar, HistogramPoint, NumberPoint
 
 Member = Callable[..., Registry]
 

@@ -16,8 +16,8 @@ import pytest
 from mp_helpers import histogram, point, until, value
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 Member = Callable[..., Registry]
 Run = Callable[[str], "subprocess.CompletedProcess[str]"]

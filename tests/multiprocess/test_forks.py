@@ -13,7 +13,7 @@ import pytest
 from mp_helpers import until, value
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 Member = Callable[..., Registry]
 

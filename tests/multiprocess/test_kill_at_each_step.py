@@ -14,8 +14,8 @@ import pytest
 from mp_helpers import end, sharing, value
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import NumberPoint
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import NumberPoint
 
 Member = Callable[..., Registry]
 
@@ -64,13 +64,14 @@ def arm():
     owner.OwnFile._store = half_a_store
 """
 SHARE = """
+import mnemoscope as scope
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.multiprocess import sharing
 sharing.PUBLISH_SECONDS = sharing.EVALUATE_SECONDS = 3600  # its threads stay out of the count of steps
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import NumberPoint
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import NumberPoint
 registry = Registry()
-registry.share(sys.argv[2])
+scope.share_directory(sys.argv[2], registry=registry)
 """
 COMPACT = (
     KILLER

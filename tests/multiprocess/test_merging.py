@@ -14,8 +14,8 @@ from mp_helpers import end, histogram, point, until, value
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog.labels import OTHER
 from mnemoscope.instrumentation.multiprocess.merge import exact
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import NumberPoint
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import NumberPoint
 
 Member = Callable[..., Registry]
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from mp_helpers import end, until, value
 
+import mnemoscope as scope
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 Member = Callable[..., Registry]
 
@@ -24,7 +25,7 @@ Member = Callable[..., Registry]
 def record(directory: Path, amount: int) -> None:
     """The work of a child process; it ends at once, before its thread has published anything."""
     registry = Registry()
-    assert registry.share(directory)
+    assert scope.share_directory(directory, registry=registry)
     registry.counter(catalog.CACHE_STALE, cache="a").inc(amount)
 
 
@@ -236,10 +237,11 @@ def test_the_environment_and_configure_say_the_same(directory: Path, tmp_path: P
 
 WRITER = """
 import os, sys
+import mnemoscope as scope
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 registry = Registry()
-registry.share(sys.argv[1])
+scope.share_directory(sys.argv[1], registry=registry)
 series = [registry.histogram(catalog.LOCK_WAIT, lock=f"l{i}", mode="read") for i in range(60)]
 registry.sharing._publish()
 print("published", flush=True)
@@ -352,10 +354,11 @@ def test_no_child_keeps_the_directory_locked(fork: str, then: str, member: Membe
 
 SCRAPER = """
 import sys
+import mnemoscope as scope
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 registry = Registry()
-registry.share(sys.argv[1])
+scope.share_directory(sys.argv[1], registry=registry)
 print("ready", flush=True)
 last = 0.0
 while last < float(sys.argv[2]):

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from mp_helpers import end, until, value
 
+import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.registry import Registry
+from mnemoscope.instrumentation.recording.registry import Registry
 
 HERE = Path(__file__).parent
 GUNICORN = (sys.executable, "-m", "gunicorn", "mp_service:application", "--workers", "3", "--threads", "4")
@@ -215,6 +216,6 @@ def test_a_graceful_end_loses_nothing(start: Start, tmp_path: Path) -> None:
         service.process.wait(20)
 
     reader = Registry()
-    assert reader.share(tmp_path / "cells")
+    assert scope.share_directory(tmp_path / "cells", registry=reader)
     assert value(reader, catalog.EPISODES_CREATED) == 20
     end(reader)

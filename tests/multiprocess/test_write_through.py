@@ -19,8 +19,8 @@ from mp_helpers import Points, file_of, if_killed, points, sharing, stop_threads
 import mnemoscope.instrumentation
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.multiprocess import writethrough
-from mnemoscope.instrumentation.registry import Registry
-from mnemoscope.instrumentation.snapshot import HistogramPoint
+from mnemoscope.instrumentation.recording.registry import Registry
+from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 Member = Callable[..., Registry]
 OURS = str(Path(mnemoscope.instrumentation.__file__).parent)

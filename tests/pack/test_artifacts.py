@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mnemoscope import artifacts
-from mnemoscope.artifacts import Artifacts
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.settings import Settings
+from mnemoscope.generation import artifacts
+from mnemoscope.generation.artifacts import Artifacts
+from mnemoscope.model.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mnemoscope.links import dashboard_url, panel_id, runbook_url
+from mnemoscope.model.links import dashboard_url, panel_id, runbook_url
 
 
 def test_a_panels_id_never_changes() -> None:

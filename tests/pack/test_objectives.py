@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from mnemoscope import catalog
-from mnemoscope.objectives import OBJECTIVES, THRESHOLDS
+from mnemoscope.model.objectives import OBJECTIVES, THRESHOLDS
 
 T = {t.key: t for t in THRESHOLDS}
 O = {o.key: o for o in OBJECTIVES}  # noqa: E741

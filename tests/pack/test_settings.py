@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.settings import Settings, from_mapping, load
+from mnemoscope.model.settings import Settings, from_mapping, load
 
 
 @pytest.mark.parametrize(

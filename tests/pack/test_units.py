@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.units import humanize, number, seconds
+from mnemoscope.model.units import humanize, number, seconds
 
 
 @pytest.mark.parametrize(

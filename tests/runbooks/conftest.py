@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from runbook_samples import ALERT, INDEX, PAGE, Folder, pack_of
 
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mnemoscope import runbooks
 from mnemoscope.alerts.model import Alert, Group, Pack, Record
-from mnemoscope.problems import Problem
+from mnemoscope.linting.finding import Problem
+from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import facts, loader
-from mnemoscope.settings import Settings
 
 ALERT = "LockWaitHigh"
 RECORD = "job:mnemo_slo_availability_errors:ratio_rate1h"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from mnemoscope import reference
+from mnemoscope.generation import reference
 from mnemoscope.instrumentation.catalog import CATALOG, INDEX_WRITE, LOCK_WAIT
+from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import parse
-from mnemoscope.settings import Settings
 
 
 def section(text: str, heading: str) -> str:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mnemoscope import alerts, runbooks
-from mnemoscope.settings import Settings
+from mnemoscope.model.settings import Settings
 
 SETTINGS = Settings()
 PACK = alerts.build(SETTINGS)

@@ -14,8 +14,8 @@ from mnemoscope import alerts, catalog, runbooks
 from mnemoscope.alerts.model import Record
 from mnemoscope.examples.demo.prometheus import PrometheusServer
 from mnemoscope.instrumentation.catalog import Kind, Metric
+from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import loader
-from mnemoscope.settings import Settings
 
 SETTINGS = Settings()
 PAGES = {name: runbooks.parse(name, loader.read(page)) for name, page in runbooks.pages().items()}

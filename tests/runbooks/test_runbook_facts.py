@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from runbook_samples import ALERT, pack_of
 
-from mnemoscope import alerts, links
+from mnemoscope import alerts
 from mnemoscope.alerts.model import Alert, Group, Pack
+from mnemoscope.model import links
+from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import facts
 from mnemoscope.runbooks.page import FACTS_BEGIN, FACTS_END, facts_span
-from mnemoscope.settings import Settings
 
 
 def test_each_rule_is_a_row_with_its_limit_in_words() -> None:

@@ -9,9 +9,9 @@ from runbook_samples import ALERT, Folder, pack_of
 
 from mnemoscope import alerts, runbooks
 from mnemoscope.errors import MnemoscopeError
+from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import loader
 from mnemoscope.runbooks.page import FACTS_BEGIN, FACTS_END
-from mnemoscope.settings import Settings
 
 SITES = {
     "prefix": Settings(prefix="engram"),

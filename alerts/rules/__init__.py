@@ -1,0 +1,1 @@
+"""Alert rules and recording rules, one module for each kind."""

@@ -1,0 +1,1 @@
+"""Panels: the layer over grafanalib, constructors, queries and style."""

@@ -1,0 +1,69 @@
+"""How boards look: colours that colour-blind readers can tell apart, line styles, zones and units.
+
+Colour is never the only cue: quantiles differ in line style, zones carry lines, states carry text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from mnemoscope.instrumentation.catalog import Unit
+from mnemoscope.model.objectives import Threshold
+
+# Okabe and Ito's palette, without black, which vanishes on a dark background.
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+SKY = "#56B4E9"
+RED = "#D55E00"
+YELLOW = "#F0E442"
+GREY = "#999999"
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW)
+
+Line = Literal["solid", "dash", "dot"]
+# Dash patterns are pixels on and off; Grafana draws solid where none is given.
+_PATTERNS: dict[Line, list[int]] = {"dash": [10, 6], "dot": [2, 6]}
+
+UNITS = {Unit.SECONDS: "s", Unit.BYTES: "decbytes", Unit.RATIO: "percentunit", Unit.COUNT: "short"}
+"""Grafana's unit for each of the catalog's; sizes are decimal, as the thresholds are."""
+
+PER_SECOND = "ops"
+REQUESTS = "reqps"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From `value` upwards a reading has this colour; None is the base, below every other step."""
+
+    color: str
+    value: float | None = None
+
+    def to_json_data(self) -> dict[str, Any]:
+        """The step as Grafana stores it."""
+        return {"color": self.color, "value": self.value}
+
+
+NEUTRAL = (Step(BLUE),)
+
+
+def zones(threshold: Threshold) -> tuple[Step, ...]:
+    """Green, yellow and red, turning at the very limits that the alert of this threshold reads."""
+    if threshold.worse == "above":
+        return limits(threshold.yellow, threshold.red)
+    if threshold.red is None:
+        return (Step(YELLOW), Step(GREEN, float(threshold.yellow)))
+    return (Step(RED), Step(YELLOW, float(threshold.red)), Step(GREEN, float(threshold.yellow)))
+
+
+def limits(yellow: Decimal | float, red: Decimal | float | None = None) -> tuple[Step, ...]:
+    """Zones of a reading that is worse the higher it is."""
+    steps = (Step(GREEN), Step(YELLOW, float(yellow)))
+    return steps if red is None else (*steps, Step(RED, float(red)))
+
+
+def line_style(line: Line) -> dict[str, Any]:
+    """The `custom.lineStyle` of a series."""
+    return {"fill": line, "dash": _PATTERNS[line]} if line in _PATTERNS else {"fill": line}

@@ -1,0 +1,125 @@
+"""`Condition`, `Semaphore` and `BoundedSemaphore`: those of `threading`, on locks that record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ..default import default_registry
+from ..recording.registry import Registry
+from .holds import Holds
+from .meter import EXCLUSIVE, meter_of, take
+from .rlock import RLock
+from .watch.owners import Owner
+from .watch.places import creation_site
+from .watch.waits import Waiting
+
+
+class Condition(threading.Condition):
+    """`threading.Condition` on an `RLock` that records.
+
+    Args:
+        lock: the lock to use; one of this library, or it is not recorded. A new `RLock` if not given.
+        name: its class, where no lock is given; see `Lock`.
+        registry: where it records; the default registry if not given.
+
+    Waiting to be notified is no wait for a lock and is not recorded; taking the lock again afterwards is one.
+    """
+
+    def __init__(self, lock: Any = None, name: str | None = None, *, registry: Registry | None = None) -> None:
+        if lock is None:
+            lock = RLock(name or creation_site(), registry=registry)
+        super().__init__(lock)
+
+
+_PlainSemaphore = threading.Semaphore
+
+if TYPE_CHECKING:
+    _Base = threading.Semaphore
+else:
+    _Base = object
+
+
+class _Observed(_Base):
+    """A semaphore that records; put before the one that it is."""
+
+    def __init__(self, value: int = 1, name: str | None = None, *, registry: Registry | None = None) -> None:
+        _PlainSemaphore.__init__(self, value)  # `super()`'s may look up `threading.Semaphore`, which can be ours
+        self.registry = registry or default_registry()
+        self.name = name or creation_site()
+        self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
+        self._holds = Holds()
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take a permit; False if there was none at once (`blocking` false) or within `timeout` seconds."""
+        plain = super().acquire
+        if not blocking and timeout is not None:
+            return plain(blocking, timeout)  # raises
+
+        def acquire(blocking: bool, seconds: float) -> bool:
+            return plain(blocking, None if seconds < 0 else seconds)
+
+        def wait(waiting: Waiting) -> bool:
+            return waiting.acquire(acquire, -1 if timeout is None else max(0.0, timeout))
+
+        may_wait = blocking and (timeout is None or timeout > 0)
+        return take(
+            self,
+            self._meter,
+            attempt=partial(plain, False),
+            wait=wait if may_wait else None,
+            release=partial(self._give_back, self._holds.depth()),
+            began=self._holds.begin,
+            timed=timeout is not None,
+            ordered=False,
+        )
+
+    __enter__ = acquire
+
+    def _give_back(self, depth: int) -> None:
+        super().release()
+        self._holds.undo(depth)
+
+    def release(self, n: int = 1) -> None:
+        """Give back `n` permits; those that were not taken (a semaphore used as a signal) are no end of a hold."""
+        super().release(n)
+        for _ in range(n):
+            ended = self._holds.end(whole=False)
+            if ended is None:
+                return
+            self._meter.held(ended)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace(f"{type(self).__module__}.", "mnemoscope.", 1)
+
+    def blockers(self, mode: str) -> Iterable[Owner]:
+        """Return nothing: any thread may give a permit back, so that a wait for one is never a sure deadlock."""
+        return ()
+
+
+class Semaphore(_Observed, threading.Semaphore):
+    """`threading.Semaphore` that records.
+
+    Args:
+        value: how many permits there are at first.
+        name: its class; see `Lock`.
+        registry: where it records; the default registry if not given.
+
+    Permits have no owner, so semaphores have no part in the order of locks, and a wait for one can only stall.
+    """
+
+
+class BoundedSemaphore(_Observed, threading.BoundedSemaphore):
+    """`threading.BoundedSemaphore` that records; see `Semaphore`."""
+
+    def __init__(self, value: int = 1, name: str | None = None, *, registry: Registry | None = None) -> None:
+        super().__init__(value, name or creation_site(), registry=registry)
+        self._initial_value = value

@@ -1,0 +1,1 @@
+"""Locks for asyncio tasks. Importing a module of this package imports asyncio."""

@@ -1,0 +1,250 @@
+"""A readers-writer lock for tasks: readers together, a writer alone, all in the order of asking.
+
+A wait can end at any point: by cancellation, by `close()` of its coroutine, by an exception of a signal handler, or
+with its event loop. So each change is a series of steps that leave the lock valid, and that may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Literal
+
+from ...default import default_registry
+from ...recording.registry import Registry
+from ..meter import READ, WRITE
+from ..poison import Poisonable
+from ..watch import order
+from ..watch.held import tracker
+from ..watch.owners import Owner
+from ..watch.places import creation_site
+from ..watch.waits import Waiting
+from .uses import Use, Uses, myself, running_task
+
+
+class _Turn(Use):
+    """A place in line, and then a hold; where it has to wait, the future is done when it is let in."""
+
+    __slots__ = ("granted", "mode")
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+        self.granted: asyncio.Future[None] | None = None
+
+    def is_gone(self) -> bool:
+        """Return whether it can wait no longer: it has been cancelled, or its event loop closed."""
+        granted = self.granted
+        return granted is not None and (granted.cancelled() or granted.get_loop().is_closed())
+
+    def let_in(self) -> None:
+        if self.granted is not None and not self.granted.done():
+            self.granted.set_result(None)
+
+
+class AsyncSide(AbstractAsyncContextManager[None]):
+    """One side of the lock as a block; it may be kept and used again, by many tasks at once."""
+
+    __slots__ = ("_lock", "_mode")
+
+    def __init__(self, lock: AsyncRWLock, mode: str) -> None:
+        self._lock = lock
+        self._mode = mode
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for it, and return True."""
+        return await self._lock._acquire(self._mode)
+
+    def release(self) -> None:
+        """Release it. Raises RuntimeError if this side is not held."""
+        self._lock._release(self._mode)
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._mode == WRITE:
+                self._lock._left(failed=kind is not None)
+        finally:
+            self.release()
+
+
+class AsyncRWLock(Poisonable):
+    """Any number of tasks hold it for reading, or one for writing.
+
+        concepts = scope.AsyncRWLock("concepts")
+
+        async with concepts.read(): ...
+        async with concepts.write(): ...
+
+    Each waits for all that asked before, so that neither readers nor writers starve; readers next to each other in
+    line go in together. It is not re-entrant: a task that holds it and asks again waits for itself if a writer is in
+    line. As with asyncio's locks, the first wait binds it to the running event loop; waits whose loop has been closed
+    are dropped when it is next used. For limits of time, see `AsyncLock`.
+
+    Args:
+        name: its class, for metrics and for the order of locks; the place where it is made if not given.
+        poison: mark it as poisoned when a block that writes is left by an exception, cancellation included; see
+            `poisoned` and `recover`.
+        registry: where it records; the default registry if not given. Modes `read` and `write` are apart.
+    """
+
+    def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
+        self.name = name or creation_site()
+        self.registry = registry or default_registry()
+        self._can_be_poisoned(poison)
+        self._line: deque[_Turn] = deque()
+        self._reads: Uses[_Turn] = Uses(self, READ)
+        self._writes: Uses[_Turn] = Uses(self, WRITE)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        state = "unlocked"
+        if self._writes.holds:
+            state = "write-locked"
+        elif self.readers:
+            state = f"read-locked, readers:{self.readers}"
+        waiters = f", waiters:{len(self._line)}" if self._line else ""
+        return f"<{object.__repr__(self)[1:-1]} [{state}{waiters}]>"
+
+    def read(self) -> AsyncSide:
+        """Return the lock as readers take it: an asynchronous context manager with `acquire` and `release`."""
+        return AsyncSide(self, READ)
+
+    def write(self) -> AsyncSide:
+        """Return the lock as writers take it: an asynchronous context manager with `acquire` and `release`."""
+        return AsyncSide(self, WRITE)
+
+    def locked(self) -> bool:
+        """Return whether it is held, for reading or for writing."""
+        return self.held() is not None
+
+    def held(self) -> str | None:
+        """Return how it is held now: `"read"`, `"write"` or not at all."""
+        return WRITE if self._writes.holds else READ if self._reads.holds else None
+
+    @property
+    def readers(self) -> int:
+        """How many holds for reading there are now."""
+        return len(self._reads.holds)
+
+    async def acquire_read(self) -> Literal[True]:
+        """Wait until no writer holds it or is in line before, and hold it for reading.
+
+        Raises:
+            RuntimeError: it is bound to another event loop.
+        """
+        return await self._acquire(READ)
+
+    async def acquire_write(self) -> Literal[True]:
+        """Wait until it is free, and hold it for writing; raises as `acquire_read` does."""
+        return await self._acquire(WRITE)
+
+    def release_read(self) -> None:
+        """Release one hold for reading.
+
+        Raises:
+            RuntimeError: it is not held for reading.
+        """
+        self._release(READ)
+
+    def release_write(self) -> None:
+        """Release the hold for writing.
+
+        Raises:
+            RuntimeError: it is not held for writing.
+        """
+        self._release(WRITE)
+
+    def blockers(self, mode: str) -> list[Owner]:
+        """Return what holds it in a way that excludes `mode`, and writers in line; see `waits.Subject`."""
+        writers = self._writes.owners()
+        if mode == WRITE:
+            return writers + self._reads.owners()
+        # A reader waits for the writer inside, else for the first one in line, which is before it.
+        in_line = (turn.owner() for turn in self._line.copy() if turn.mode == WRITE)
+        return writers or [owner for owner in in_line if owner is not None][:1]
+
+    # Inside ---------------------------------------------------------------------------------------
+
+    def _is_held_by(self, thread: int) -> bool:
+        return self._writes.by_me()
+
+    def _uses(self, mode: str) -> Uses[_Turn]:
+        return self._writes if mode == WRITE else self._reads
+
+    async def _acquire(self, mode: str) -> Literal[True]:
+        if tracker.local is not None:
+            order.taking(self, running_task())
+        uses, turn = self._uses(mode), _Turn(mode)
+        try:
+            self._line.append(turn)
+            self._admit()
+            waited = turn not in uses.holds
+            if waited:
+                with Waiting(uses.meter, self, myself()) as waiting:
+                    turn.granted = self._bound_loop().create_future()
+                    if turn not in uses.holds:
+                        await turn.granted
+                    waiting.taken = True
+            uses.began(self, turn, waited=waited)
+            return True
+        except BaseException:
+            self._leave(turn)
+            raise
+
+    def _release(self, mode: str) -> None:
+        uses = self._writes if mode == WRITE else self._reads
+        for turn in uses.holds:  # no call, in which a signal handler could raise
+            if turn.since:
+                break
+        else:
+            raise RuntimeError(f"RWLock is not acquired for {'writing' if mode == WRITE else 'reading'}.")
+        try:
+            if len(uses.holds) > 1:
+                turn = uses.mine() or turn
+        finally:
+            self._leave(turn)
+
+    def _leave(self, turn: _Turn) -> None:
+        """Take a turn out of the lock or out of the line, and let in what can go now."""
+        try:
+            self._remove(turn)
+        except BaseException:
+            self._remove(turn)
+            raise
+
+    def _remove(self, turn: _Turn) -> None:
+        self._uses(turn.mode).ended(turn)
+        if turn in self._line:
+            self._line.remove(turn)
+        self._admit()
+
+    def _admit(self) -> None:
+        """Let in what is first in line, and those behind that can go in together with it."""
+        while self._line:
+            turn = self._line[0]
+            if not turn.is_gone():
+                if not self._is_free(turn):
+                    return
+                self._uses(turn.mode).holds[turn] = None
+                turn.let_in()
+            if self._line and self._line[0] is turn:
+                del self._line[0]
+
+    def _is_free(self, turn: _Turn) -> bool:
+        reads, writes = self._reads.holds, self._writes.holds
+        return turn in reads or turn in writes or not (writes or (reads and turn.mode == WRITE))
+
+    def _bound_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if loop is not self._loop:
+            raise RuntimeError(f"{self!r} is bound to a different event loop")
+        return loop

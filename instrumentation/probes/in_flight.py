@@ -1,0 +1,134 @@
+"""Probes of work under way: waits for locks, completions, and any gauge of work in flight."""
+
+from __future__ import annotations
+
+from typing import Any, Never
+
+from .. import catalog
+from ..catalog import Metric
+from ..catalog.labels import Mode
+from ..default import default_registry
+from ..locks.meter import waiters_of
+from ..recording.registry import Bundle, Registry
+from ._bare import refuse_bare
+from .durations import Durations
+from .operation import IsError, Operation, Probe
+
+
+class InFlightOperation(Operation[Any]):
+    """A run that is counted as work under way until its end."""
+
+    __slots__ = ()
+
+    def begin(self) -> None:
+        self._series.under_way.enter(self)
+        super().begin()
+
+    def end(self, error: BaseException | None) -> None:
+        self._series.under_way.leave(self)
+        super().end(error)
+
+    def abandon(self) -> None:
+        self._series.under_way.leave(self)
+        super().abandon()
+
+
+class _LockWaits:
+    """Series of the waits for one lock."""
+
+    __slots__ = ("_wait", "registry", "under_way")
+    metric = catalog.LOCK_WAIT
+
+    def __init__(self, registry: Registry, lock: str, mode: str) -> None:
+        self.registry = registry
+        self.under_way = waiters_of(registry, lock, mode)
+        self._wait = registry.histogram(catalog.LOCK_WAIT, lock=lock, mode=mode)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        self._wait.observe(seconds)
+
+
+_LOCK_WAIT = Bundle("lock_wait", catalog.LOCK_WAIT, catalog.LOCK_WAIT.labels, _LockWaits)
+
+
+def lock_wait(lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None) -> Probe[InFlightOperation]:
+    """Record the time from here to the end of the block as a wait for `lock`; put it around any acquire.
+
+    Args:
+        lock: name of the lock.
+        mode: `exclusive`, `read` or `write`.
+        registry: what to record in; the default registry if not given.
+    """
+    return Probe(InFlightOperation, (registry or default_registry()).bound(_LOCK_WAIT, lock, mode))
+
+
+class _InFlight:
+    """A gauge of work under way, and one of its peak."""
+
+    __slots__ = ("metric", "registry", "under_way")
+
+    def __init__(self, registry: Registry, metric: Metric, peak: Metric | None, labels: dict[str, Any]) -> None:
+        self.registry = registry
+        self.metric = metric
+        self.under_way = registry.in_flight((metric, tuple(sorted((n, str(v)) for n, v in labels.items()))))
+        registry.gauge(metric, **labels).set_function(self.under_way.now)
+        if peak is not None:
+            registry.gauge(peak, **labels).set_function(self.under_way.peak)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        """Record nothing: the gauges are read at a scrape."""
+
+
+def in_flight(
+    metric: Metric, /, *, peak: Metric | None = None, registry: Registry | None = None, **labels: object
+) -> Probe[InFlightOperation]:
+    """Count how many runs are under way, in a gauge of the catalog or of your own.
+
+    Args:
+        metric: the gauge.
+        peak: a gauge with the same labels for the most that were under way at once in the last 30 to 60 seconds.
+        registry: what to record in; the default registry if not given.
+        labels: the gauges' labels.
+
+    Raises:
+        ValueError: a metric is no gauge, or the labels are not the metric's.
+    """
+    return Probe(InFlightOperation, _InFlight(registry or default_registry(), metric, peak, labels))
+
+
+class _Completions:
+    """Series of the completions, and those under way."""
+
+    __slots__ = ("_durations", "registry", "under_way")
+    metric = catalog.COMPLETION_DURATION
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._durations = Durations(registry, catalog.COMPLETION_DURATION)
+        self.under_way = registry.in_flight(catalog.COMPLETIONS_IN_FLIGHT)
+        registry.gauge(catalog.COMPLETIONS_IN_FLIGHT).set_function(self.under_way.now)
+        registry.gauge(catalog.COMPLETIONS_PEAK).set_function(self.under_way.peak)
+
+    def record(self, seconds: float, outcome: str) -> None:
+        self._durations.record(seconds, outcome)
+
+
+_COMPLETION = Bundle("completion", catalog.COMPLETION_DURATION, (), _Completions)
+
+
+def completion(
+    *bare: Never, limit: int | None = None, is_error: IsError | None = None, registry: Registry | None = None
+) -> Probe[InFlightOperation]:
+    """Record a completion: how many run at once, now and at peak, how long each takes and how it ends.
+
+    Args:
+        bare: nothing; the parentheses in `@scope.completion()` are needed.
+        limit: how many the service lets run at once, if it has a limit; exported beside the number.
+        is_error: whether an exception is a failure; by default each is.
+        registry: what to record in; the default registry if not given.
+    """
+    refuse_bare("completion", bare)
+    chosen = registry or default_registry()
+    if limit is not None:
+        chosen.gauge(catalog.COMPLETIONS_LIMIT).set(limit)
+    return Probe(InFlightOperation, chosen.bound(_COMPLETION), is_error)

@@ -1,0 +1,1 @@
+"""The recording core: series, the journals that they are recorded in, and the registry that holds them."""

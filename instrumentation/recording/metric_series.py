@@ -1,0 +1,23 @@
+"""All series of one metric, and the kinds of series there are."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ..catalog import Kind, Metric
+from .journal import Guard
+from .series import Counter, Gauge, Histogram
+
+AnySeries: TypeAlias = Counter | Gauge | Histogram
+CLASSES: dict[Kind, type[AnySeries]] = {Kind.COUNTER: Counter, Kind.GAUGE: Gauge, Kind.HISTOGRAM: Histogram}
+
+
+class SeriesOf:
+    """All series of one metric."""
+
+    __slots__ = ("guard", "metric", "series")
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.guard = Guard()
+        self.series: dict[tuple[str, ...], AnySeries] = {}

@@ -1,0 +1,33 @@
+"""The `mnemoscope` command: turns every failure into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from mnemoscope.errors import MnemoscopeError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 all well, 1 a check failed, 2 unusable call, settings or surroundings."""
+    try:
+        from mnemoscope.cli.commands import run
+    except ModuleNotFoundError as error:
+        _fail(f"{error.name} is not installed; the command line needs: pip install 'mnemoscope[pack]'", 2)
+    try:
+        sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    except MnemoscopeError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left; there is nobody to tell
+        sys.exit(141)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"mnemoscope: error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

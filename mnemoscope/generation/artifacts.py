@@ -1,0 +1,140 @@
+"""The files that `generate` writes and `check` compares: all rendered first, then replaced one by one.
+
+A manifest in the output folder lists what was written, so that a file that is no longer generated is found
+and removed, and a file that somebody else put there never is.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnemoscope import alerts, dashboards, runbooks
+from mnemoscope.alerts import kubernetes
+from mnemoscope.errors import MnemoscopeError
+from mnemoscope.generation import reference
+from mnemoscope.linting.finding import Problem
+from mnemoscope.model.settings import Settings
+
+MANIFEST = ".manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """Rendered files.
+
+    Attributes:
+        output: folder of the generated files.
+        files: text by path relative to `output`.
+        pages: text by path of the runbook pages whose facts have moved, or that are new.
+    """
+
+    output: Path
+    files: Mapping[str, str]
+    pages: Mapping[Path, str]
+
+
+def render(settings: Settings, root: Path) -> Artifacts:
+    """Everything for these settings; relative folders in them are taken from `root`.
+
+    Raises:
+        MnemoscopeError: the settings cannot be turned into rules or boards.
+    """
+    pack = alerts.build(settings)
+    boards = dashboards.build(settings)
+    files: dict[str, str] = {}
+    for name, text in alerts.render_rules(pack, settings).items():
+        files[f"rules/{name}"] = text
+    for name, text in alerts.render_tests(settings, pack).items():
+        files[f"rule-tests/{name}"] = text
+    for board in boards:
+        files[f"dashboards/{board.uid}.json"] = dashboards.render(board)
+    files |= dashboards.provisioning_files(settings, boards)
+    files["kubernetes/prometheusrule.yaml"] = kubernetes.prometheus_rule(pack, settings)
+    files["metrics.md"] = reference.render(settings)
+    return Artifacts(root / settings.output, files, runbooks.sync(root / settings.runbooks, pack, settings))
+
+
+def write(artifacts: Artifacts) -> list[Path]:
+    """Bring the folders up to date; the changed paths.
+
+    Each file is replaced as a whole, so that a reader, or an interruption, never finds half of one.
+
+    Raises:
+        MnemoscopeError: a folder or file cannot be written.
+    """
+    changed: list[Path] = []
+    try:
+        for path, text in _targets(artifacts).items():
+            if _read(path) != text:
+                _replace(path, text)
+                changed.append(path)
+        for path in _orphans(artifacts):
+            path.unlink(missing_ok=True)
+            changed.append(path)
+        manifest = _manifest_text(artifacts)
+        if _read(artifacts.output / MANIFEST) != manifest:
+            _replace(artifacts.output / MANIFEST, manifest)
+    except OSError as error:
+        where = error.filename or artifacts.output
+        raise MnemoscopeError(f"{where}: cannot be written: {error.strerror or error}") from None
+    return changed
+
+
+def stale(artifacts: Artifacts) -> list[Problem]:
+    """What on disk differs from what would be generated."""
+    problems = []
+    for path, text in _targets(artifacts).items():
+        found = _read(path)
+        if found != text:
+            message = "missing" if found is None else "does not match the settings and the code"
+            problems.append(Problem(shown(path), "stale", f"{message}; run `mnemoscope generate`"))
+    for path in _orphans(artifacts):
+        problems.append(Problem(shown(path), "stale", "is no longer generated; run `mnemoscope generate`"))
+    return problems
+
+
+def _targets(artifacts: Artifacts) -> dict[Path, str]:
+    return {artifacts.output / name: text for name, text in artifacts.files.items()} | dict(artifacts.pages)
+
+
+def _orphans(artifacts: Artifacts) -> list[Path]:
+    listed = (_read(artifacts.output / MANIFEST) or "").splitlines()
+    gone = [artifacts.output / name for name in listed if name and name not in artifacts.files]
+    # The manifest may have been edited: nothing outside the folder is ever touched.
+    inside = artifacts.output.resolve()
+    return [path for path in gone if path.is_file() and path.resolve().is_relative_to(inside)]
+
+
+def _manifest_text(artifacts: Artifacts) -> str:
+    return "".join(f"{name}\n" for name in sorted(artifacts.files))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        return ""  # not ours, whatever it is: it differs
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def shown(path: Path) -> str:
+    """`path` as a person would type it here."""
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()

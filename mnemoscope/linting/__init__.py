@@ -1,0 +1,1 @@
+"""What the lints of rules, boards and runbooks share."""

@@ -1,0 +1,229 @@
+"""A user's overrides: `mnemoscope.yaml`, validated before anything is built.
+
+Every mistake in the file is reported at once and by its place in the file; nothing is guessed and nothing
+unknown is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from mnemoscope import promql
+from mnemoscope.errors import MnemoscopeError
+from mnemoscope.instrumentation.catalog import DEFAULT_PREFIX, valid_prefix
+from mnemoscope.model import objectives as o
+from mnemoscope.model import units
+
+Severity = Literal["critical", "warning", "info"]
+DEFAULT_FILE = "mnemoscope.yaml"
+T = TypeVar("T", o.Threshold, o.Objective)
+
+
+def _duration(text: str) -> str:
+    units.seconds(text)
+    return text
+
+
+def _label(text: str) -> str:
+    if not text.replace("_", "a").isalnum() or text[:1].isdigit() or not text.isascii():
+        raise ValueError(f"{text!r} is not a label name")
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} is not an http or https address")
+    return text.rstrip("/")
+
+
+def _exact(value: object) -> object:
+    # YAML gives floats; their shortest text is what the user wrote.
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+LabelName = Annotated[str, AfterValidator(_label)]
+Url = Annotated[str, AfterValidator(_url)]
+Labels = dict[LabelName, str]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class AlertOverride(_Strict):
+    """What a site changes about one alert, without forking the pack."""
+
+    enabled: bool = True
+    severity: Severity | None = None
+    for_: Duration | None = Field(default=None, alias="for")
+    labels: Labels = {}
+
+
+class ThresholdOverride(_Strict):
+    """New limits of one threshold; the alert, the panel and the runbook move together."""
+
+    yellow: Decimal | None = None
+    red: Decimal | None = None
+
+
+class ObjectiveOverride(_Strict):
+    """A new target share, or a new latency bound in seconds (a bucket bound of the metric)."""
+
+    target: Decimal | None = None
+    within: Decimal | None = None
+
+
+class Settings(_Strict):
+    """Everything a site may set. Every field has a default that suits one Prometheus and one job.
+
+    Attributes:
+        prefix: first word of every metric name; give the service the same (`MNEMOSCOPE_PREFIX`).
+        selectors: label to value pairs that every selector carries, such as `{"namespace": "memory"}`.
+        cluster_label: the label that tells clusters apart.
+        instance_labels: labels of one process; records aggregate them away and keep all others.
+        job: the `job` label of the service's scrape, by which its absence is noticed.
+        scrape_interval: how often Prometheus scrapes; every range is at least four times as long.
+        evaluation_interval: how often rule groups are evaluated.
+        rate_window: range of the rates behind threshold alerts and their records.
+        min_events: events a rate window must hold before a quantile or a ratio of it may fire.
+        min_bad_events: bad events a burn-rate window must hold before it may fire.
+        grafana_url: base of the dashboard links.
+        runbook_base_url: base of the runbook links.
+        folder: title of the Grafana folder that boards are published to; its uid derives from it.
+        alert_labels: labels added to every alert, such as `{"team": "memory"}`.
+        alerts: overrides by alert name.
+        thresholds: overrides by threshold key.
+        objectives: overrides by objective key.
+        output: folder that `generate` writes.
+        runbooks: folder of the runbook pages.
+    """
+
+    prefix: Annotated[str, AfterValidator(valid_prefix)] = DEFAULT_PREFIX
+    selectors: Labels = {}
+    cluster_label: LabelName = "cluster"
+    instance_labels: tuple[LabelName, ...] = Field(default=("instance", "pod"), min_length=1)
+    job: str = "memory"
+    scrape_interval: Duration = "15s"
+    evaluation_interval: Duration = "30s"
+    rate_window: Duration = "5m"
+    min_events: int = Field(default=20, ge=1)
+    min_bad_events: int = Field(default=5, ge=1)
+    grafana_url: Url = "http://localhost:3000"
+    runbook_base_url: Url = "https://github.com/mnemoscope/mnemoscope/blob/main/runbooks"
+    folder: str = Field(default="Memory", min_length=1, max_length=100)
+    alert_labels: Labels = {}
+    alerts: dict[str, AlertOverride] = {}
+    thresholds: dict[str, Annotated[ThresholdOverride, Field()]] = {}
+    objectives: dict[str, Annotated[ObjectiveOverride, Field()]] = {}
+    output: str = "generated"
+    runbooks: str = "runbooks"
+
+    def threshold(self, key: str) -> o.Threshold:
+        """The threshold `key` as this site has it.
+
+        Raises:
+            KeyError: no such threshold.
+        """
+        return self._thresholds()[key]
+
+    def all_objectives(self) -> tuple[o.Objective, ...]:
+        """The objectives as this site has them."""
+        return tuple(self._objective(objective) for objective in o.OBJECTIVES)
+
+    def all_thresholds(self) -> tuple[o.Threshold, ...]:
+        """The thresholds as this site has them."""
+        return tuple(self._thresholds().values())
+
+    @property
+    def queries(self) -> promql.Queries:
+        """Selectors with this site's prefix and matchers."""
+        return promql.Queries(
+            self.prefix, tuple(promql.Matcher(name, "=", value) for name, value in self.selectors.items())
+        )
+
+    def _thresholds(self) -> dict[str, o.Threshold]:
+        return {t.key: _overridden(t, self.thresholds.get(t.key)) for t in o.THRESHOLDS}
+
+    def _objective(self, objective: o.Objective) -> o.Objective:
+        return _overridden(objective, self.objectives.get(objective.key))
+
+    def model_post_init(self, _context: object) -> None:
+        """Refuse what pydantic cannot see: unknown keys of the two tables, and ranges that are too short."""
+        _known("thresholds", self.thresholds, [t.key for t in o.THRESHOLDS])
+        _known("objectives", self.objectives, [x.key for x in o.OBJECTIVES])
+        self._thresholds()
+        self.all_objectives()
+        if units.seconds(self.rate_window) < 4 * units.seconds(self.scrape_interval):
+            raise ValueError(
+                f"rate_window ({self.rate_window}) must be at least four times scrape_interval ({self.scrape_interval})"
+            )
+
+
+def _overridden(item: T, override: BaseModel | None) -> T:
+    changes = override.model_dump(exclude_none=True) if override else {}
+    return replace(item, **changes)
+
+
+def _known(table: str, given: Mapping[str, object], known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{table}.{name} is unknown; known are {', '.join(known)}")
+
+
+def load(path: Path | None = None) -> Settings:
+    """The settings in `path`; without a path, in `mnemoscope.yaml` if it is there, else the defaults.
+
+    Raises:
+        MnemoscopeError: the file cannot be read, is not YAML, or holds something wrong; one line names each place.
+    """
+    if path is None:
+        path = Path(DEFAULT_FILE)
+        if not path.exists():
+            return Settings()
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MnemoscopeError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise MnemoscopeError(f"{path}: not YAML: {error}") from None
+    if data is None:
+        return Settings()
+    if not isinstance(data, dict):
+        raise MnemoscopeError(f"{path}: expected a mapping of settings, found {type(data).__name__}")
+    return from_mapping(data, where=str(path))
+
+
+def from_mapping(data: Mapping[str, Any], where: str = "settings") -> Settings:
+    """Settings out of plain data.
+
+    Raises:
+        MnemoscopeError: something in it is wrong; the message names every place.
+    """
+    try:
+        return Settings.model_validate(_decimals(data))
+    except ValidationError as error:
+        raise MnemoscopeError(f"{where}: {'; '.join(_line(e) for e in error.errors())}") from None
+    except ValueError as error:
+        raise MnemoscopeError(f"{where}: {error}") from None
+
+
+def _decimals(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _decimals(item) for key, item in value.items()}
+    return _exact(value)
+
+
+def _line(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "unknown setting"
+    return f"{place}: {message}" if place else message
