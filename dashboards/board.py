@@ -195,7 +195,7 @@ def _variables(view: View) -> Iterator[Variable]:
     narrowed = list(site.matchers)
     for role, label in view.variable_labels().items():
         # Each list is narrowed by the choices to its left.
-        anchor = Queries(site.prefix, tuple(narrowed)).series(c.UPTIME)
+        anchor = Queries(site.prefix, tuple(narrowed)).series(c.SERVICE_UPTIME)
         yield Variable(
             name=label,
             query=f"label_values({anchor}, {label})",

@@ -30,7 +30,7 @@ def main() -> None:
             text = answer.read().decode()
     finally:
         server.close()
-    series = f'{catalog.INDEX_WRITE.prometheus_name()}_count{{index="spatiotemporal",outcome="ok"}}'
+    series = f'{catalog.INDEX_WRITE_DURATION.prometheus_name()}_count{{index="spatiotemporal",outcome="ok"}}'
     values = [line.split()[-1] for line in text.splitlines() if line.startswith(series)]
     assert [float(value) for value in values] == [1], f"{series} is not in the scrape:\n{text}"
 

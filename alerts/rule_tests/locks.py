@@ -44,7 +44,7 @@ class _Course:
         self.settings = settings
         self.rules = rules
         self.name = rules[0].name
-        self.metric = c.LOCK_DEADLOCKS if self.name == locks.DEADLOCK else c.LOCK_INVERSIONS
+        self.metric = c.LOCK_DEADLOCKS if self.name == locks.DEADLOCK else c.LOCK_ORDER_INVERSIONS
         self.own = series.samples_of(self.metric)
         self.labels = {**series.kept(settings, series.identity(settings)), **self.own}
 

@@ -105,13 +105,13 @@ def _mean(metric: Metric) -> Signal:
 
 
 SIGNALS: Mapping[str, Signal] = {
-    "LockWaitHigh": _quantile(c.LOCK_WAIT),
-    "IndexWriteSlow": _quantile(c.INDEX_WRITE),
+    "LockWaitHigh": _quantile(c.LOCK_WAIT_DURATION),
+    "IndexWriteSlow": _quantile(c.INDEX_WRITE_DURATION),
     "CacheHitRatioLow": _share(c.CACHE_LOOKUPS, "cache", "result", "hit", "miss"),
-    "StorageErrorRatioHigh": _share(c.STORAGE_DURATION, "backend", "outcome", "error", "ok"),
+    "StorageErrorRatioHigh": _share(c.STORAGE_OPERATION_DURATION, "backend", "outcome", "error", "ok"),
     "BlendedRecallLatencyP99Breach": _quantile(c.RECALL_DURATION, path="blended"),
     "ConceptQualityViolation": _mean(c.CONCEPT_QUALITY),
-    "FanEffectExcessive": _quantile(c.FAN),
+    "FanEffectExcessive": _quantile(c.FAN_ASSOCIATIONS),
 }
 """What feeds each alert that counts events; the peak gauge has a course of its own."""
 
@@ -270,7 +270,7 @@ def _peaks(settings: Settings, rules: Sequence[Alert]) -> Iterator[Scenario]:
     window = milliseconds(settings.rate_window)
     target, other = series.identity(settings, "a"), series.identity(settings, "b")
     labels = series.kept(settings, target)
-    names = [series.selector(settings, c.COMPLETIONS_PEAK, each) for each in (target, other)]
+    names = [series.selector(settings, c.COMPLETION_IN_FLIGHT_PEAK, each) for each in (target, other)]
     last = max(due(clock, rule, 0) for rule in rules)
 
     def given(value: Fraction, until: int, after: int = 0) -> tuple[Series, ...]:

@@ -106,7 +106,7 @@ def _deadlocks(settings: Settings) -> Iterator[Alert]:
 
 
 def _inversions(settings: Settings) -> Alert:
-    counted = _Counted(settings, c.LOCK_INVERSIONS)
+    counted = _Counted(settings, c.LOCK_ORDER_INVERSIONS)
     # A pair has no series before it is found, so most finds are a new series and not an increase. Processes are merged
     # first: one that starts and finds again what another has found is no news.
     new = f"{counted.merged(counted.total)}\n  unless\n  {counted.merged(counted.known)}"

@@ -38,19 +38,19 @@ class Quantile:
 
 
 QUANTILES: tuple[Quantile, ...] = (
-    Quantile(c.LOCK_WAIT, "job_lock_mode", 99),
-    Quantile(c.INDEX_WRITE, "job_index", 99, ("outcome",)),
+    Quantile(c.LOCK_WAIT_DURATION, "job_lock_mode", 99),
+    Quantile(c.INDEX_WRITE_DURATION, "job_index", 99, ("outcome",)),
     Quantile(c.RECALL_DURATION, "job_path", 99, ("outcome",)),
-    Quantile(c.FAN, "job", 95),
-    Quantile(c.VECTOR_SEARCH, "job_index", 95, ("outcome",)),
+    Quantile(c.FAN_ASSOCIATIONS, "job", 95),
+    Quantile(c.RECALL_VECTOR_SEARCH_DURATION, "job_index", 95, ("outcome",)),
 )
 
 BY_TRACK: tuple[tuple[Metric, tuple[Part, ...]], ...] = (
     (c.REQUEST_DURATION, ("bucket", "count")),
     (c.RECALL_DURATION, ("bucket", "count")),
-    (c.INDEX_WRITE, ("bucket", "count")),
+    (c.INDEX_WRITE_DURATION, ("bucket", "count")),
     (c.COMPLETION_DURATION, ("bucket", "count")),
-    (c.STORAGE_DURATION, ("bucket", "count")),
+    (c.STORAGE_OPERATION_DURATION, ("bucket", "count")),
     (c.CONCEPT_QUALITY, ("sum", "count")),
     (c.RECALL_DIVERSITY, ("sum", "count")),
     (c.CACHE_LOOKUPS, ("",)),

@@ -99,12 +99,12 @@ def _hit_ratio(settings: Settings) -> str:
 
 def _storage_error_ratio(settings: Settings) -> str:
     drop = ("operation", "outcome")
-    failed = _rate(settings, c.STORAGE_DURATION, drop, Matcher("outcome", "=", "error"), part="count")
-    return promql.ratio(f"{failed}\n", _rate(settings, c.STORAGE_DURATION, drop, part="count"))
+    failed = _rate(settings, c.STORAGE_OPERATION_DURATION, drop, Matcher("outcome", "=", "error"), part="count")
+    return promql.ratio(f"{failed}\n", _rate(settings, c.STORAGE_OPERATION_DURATION, drop, part="count"))
 
 
 def _peak(settings: Settings) -> str:
-    peak = f"max_over_time({settings.queries.series(c.COMPLETIONS_PEAK)}[{settings.rate_window}])"
+    peak = f"max_over_time({settings.queries.series(c.COMPLETION_IN_FLIGHT_PEAK)}[{settings.rate_window}])"
     # Peaks of two instances need not fall together, so they are not added up.
     return promql.without(settings.instance_labels, peak, "max")
 
@@ -126,8 +126,8 @@ ZONES: tuple[Zone, ...] = (
         "Waiting for a lock takes too long.",
         "One in a hundred {{ $labels.mode }} acquisitions of {{ $labels.lock }} in {{ $labels.job }} waits longer than",
         "Look for the longest hold time of the same lock.",
-        _quantile(c.LOCK_WAIT),
-        _events(c.LOCK_WAIT),
+        _quantile(c.LOCK_WAIT_DURATION),
+        _events(c.LOCK_WAIT_DURATION),
     ),
     Zone(
         "IndexWriteSlow",
@@ -138,8 +138,8 @@ ZONES: tuple[Zone, ...] = (
         "Writing to an index takes too long.",
         "One in a hundred writes to the index {{ $labels.index }} of {{ $labels.job }} takes longer than",
         "Compare with lock waits and with the size of the index.",
-        _quantile(c.INDEX_WRITE),
-        _events(c.INDEX_WRITE, drop=("outcome",)),
+        _quantile(c.INDEX_WRITE_DURATION),
+        _events(c.INDEX_WRITE_DURATION, drop=("outcome",)),
     ),
     Zone(
         "CacheHitRatioLow",
@@ -175,7 +175,7 @@ ZONES: tuple[Zone, ...] = (
         "The share of operations on {{ $labels.backend }} in {{ $labels.job }} that fail is",
         "Look at the errors by kind and by operation.",
         _storage_error_ratio,
-        _events(c.STORAGE_DURATION, drop=("operation", "outcome")),
+        _events(c.STORAGE_OPERATION_DURATION, drop=("operation", "outcome")),
     ),
     Zone(
         "BlendedRecallLatencyP99Breach",
@@ -210,8 +210,8 @@ ZONES: tuple[Zone, ...] = (
         "Recalls activate too many associations.",
         "One in twenty recalls of {{ $labels.job }} activates more associations than",
         "Look for concepts that nearly everything is tied to.",
-        _quantile(c.FAN),
-        _events(c.FAN),
+        _quantile(c.FAN_ASSOCIATIONS),
+        _events(c.FAN_ASSOCIATIONS),
     ),
 )
 

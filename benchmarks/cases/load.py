@@ -38,7 +38,7 @@ def our_metric(name: str, bounds: tuple[float, ...]) -> Any:
         catalog.Kind.HISTOGRAM,
         catalog.Unit.SECONDS,
         "Shards",
-        catalog.INDEX_WRITE.area,
+        catalog.INDEX_WRITE_DURATION.area,
         (catalog.Label("shard", "which one"),),
         bounds,
     )

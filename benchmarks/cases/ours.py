@@ -47,12 +47,12 @@ def storage_decorated() -> Sampler:
 
 
 def observe() -> Sampler:
-    histogram = scope.histogram(catalog.INDEX_WRITE, index=INDEX, outcome="ok")
+    histogram = scope.histogram(catalog.INDEX_WRITE_DURATION, index=INDEX, outcome="ok")
     return per_call("histogram.observe(0.02)", baseline="pass", histogram=histogram)
 
 
 def observe_spread() -> Sampler:
-    histogram = scope.histogram(catalog.INDEX_WRITE, index=INDEX, outcome="ok")
+    histogram = scope.histogram(catalog.INDEX_WRITE_DURATION, index=INDEX, outcome="ok")
     return per_call(
         "histogram.observe(next(durations))",
         baseline="next(durations)",

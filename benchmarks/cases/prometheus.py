@@ -9,7 +9,7 @@ from mnemoscope import catalog
 from ..percall import Sampler, in_threads, per_call, work
 from .load import require_files, spread_durations
 
-BUCKETS = catalog.INDEX_WRITE.buckets
+BUCKETS = catalog.INDEX_WRITE_DURATION.buckets
 
 
 def histogram() -> Histogram:

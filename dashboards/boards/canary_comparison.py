@@ -34,9 +34,9 @@ _TRACKS: dict[str, tuple[str, Line]] = {"stable": (BLUE, "solid"), "canary": (OR
 _COMPARED: tuple[tuple[str, str, Metric, str], ...] = (
     ("request", "Requests", c.REQUEST_DURATION, "request"),
     ("recall", "Recall", c.RECALL_DURATION, "recall"),
-    ("index-write", "Index writes", c.INDEX_WRITE, "index write"),
+    ("index-write", "Index writes", c.INDEX_WRITE_DURATION, "index write"),
     ("completion", "Completions", c.COMPLETION_DURATION, "completion"),
-    ("storage", "Storage", c.STORAGE_DURATION, "storage operation"),
+    ("storage", "Storage", c.STORAGE_OPERATION_DURATION, "storage operation"),
 )
 
 _GUIDE = """\
@@ -173,7 +173,7 @@ _DISTINCT: tuple[Line, ...] = ("solid", "dash", "dot", "solid", "dash")
 def _rollout(view: View) -> Section:
     released = view.live.series(c.ROLLOUT_INFO)
     on = {"0": ("off", BLUE), "0.5": ("differs", RED), "1": ("on", GREEN)}
-    flags = view.gauge(c.FEATURE_FLAG, "flag", how="avg")
+    flags = view.gauge(c.ROLLOUT_FEATURE_FLAG, "flag", how="avg")
     # Instances that disagree give a mean strictly between 0 and 1: show it as one state, 0.5.
     agreed = f"({flags} == 0) or ({flags} == 1) or (0.5 + 0 * {flags})"
     return Section(

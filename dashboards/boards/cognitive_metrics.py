@@ -90,9 +90,9 @@ def _fan(view: View) -> Section:
                 "judges; "
                 "above the yellow one, prune weak associations.",
                 Unit.COUNT,
-                *view.quantiles(c.FAN, qs=(0.5, 0.95)),
+                *view.quantiles(c.FAN_ASSOCIATIONS, qs=(0.5, 0.95)),
                 Query(
-                    view.record(record_names.quantile(settings, "job", c.FAN, 95)),
+                    view.record(record_names.quantile(settings, "job", c.FAN_ASSOCIATIONS, 95)),
                     "p95 judged {{job}}",
                     color=GREY,
                     line="dash",
@@ -105,7 +105,7 @@ def _fan(view: View) -> Section:
                 "Fan, distribution",
                 "How many recalls activate how many associations.",
                 Unit.COUNT,
-                _buckets(view, c.FAN),
+                _buckets(view, c.FAN_ASSOCIATIONS),
                 width=8,
             ),
             timeseries(
@@ -113,7 +113,7 @@ def _fan(view: View) -> Section:
                 "Spreading activation by fan, p95",
                 "What a high fan costs. If only `high` is slow, the fan is the cause; if all are, the store is.",
                 Unit.SECONDS,
-                *view.quantiles(c.FAN_LATENCY, "fan", qs=(0.95,)),
+                *view.quantiles(c.FAN_RECALL_DURATION, "fan", qs=(0.95,)),
             ),
         ],
     )
@@ -138,8 +138,8 @@ def _consolidation(view: View) -> Section:
                 "Throughput",
                 "Episodes worked through and concepts formed, a second.",
                 PER_SECOND,
-                Query(view.rate(c.CONSOLIDATED_EPISODES), "episodes"),
-                Query(view.rate(c.CONCEPTS_FORMED), "concepts", line="dash"),
+                Query(view.rate(c.CONSOLIDATION_EPISODES), "episodes"),
+                Query(view.rate(c.CONCEPT_FORMED), "concepts", line="dash"),
                 width=6,
             ),
             timeseries(
@@ -147,7 +147,7 @@ def _consolidation(view: View) -> Section:
                 "Episodes a run",
                 "Episodes that one run works through; falling at equal load, runs come too often.",
                 Unit.COUNT,
-                Query(ratio(view.rate(c.CONSOLIDATED_EPISODES), runs), "episodes a run"),
+                Query(ratio(view.rate(c.CONSOLIDATION_EPISODES), runs), "episodes a run"),
                 width=6,
             ),
             timeseries(
@@ -171,7 +171,7 @@ def _patterns(view: View) -> Section:
                 "Pattern extractions that failed",
                 "Share of extractions that ended in an error, by strategy.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.PATTERN_EXTRACTION, "strategy"), "{{strategy}}", many=True),
+                Query(view.error_ratio(c.PATTERN_EXTRACTION_DURATION, "strategy"), "{{strategy}}", many=True),
             ),
             timeseries(
                 "pattern-heuristics",
@@ -179,14 +179,14 @@ def _patterns(view: View) -> Section:
                 "Heuristics changed by what was learned, a second. None for long while episodes complete: "
                 "learning is off.",
                 PER_SECOND,
-                Query(view.rate(c.HEURISTICS_UPDATED), "updated"),
+                Query(view.rate(c.PATTERN_HEURISTICS_UPDATED), "updated"),
             ),
             timeseries(
                 "pattern-latency",
                 "Pattern extraction, p95",
                 "Time to extract patterns from one episode, by strategy.",
                 Unit.SECONDS,
-                *view.quantiles(c.PATTERN_EXTRACTION, "strategy", qs=(0.95,)),
+                *view.quantiles(c.PATTERN_EXTRACTION_DURATION, "strategy", qs=(0.95,)),
             ),
         ],
     )

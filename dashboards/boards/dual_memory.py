@@ -53,7 +53,7 @@ def _glance(view: View) -> Section:
                 "Ready",
                 "Whether every selected instance takes requests; ask /ready of one that does not for the reason.",
                 Unit.COUNT,
-                Query(view.gauge(c.READY, how="min"), "ready"),
+                Query(view.gauge(c.SERVICE_READY, how="min"), "ready"),
                 texts={"0": ("not ready", RED), "1": ("ready", GREEN)},
                 trend=False,
             ),
@@ -62,7 +62,7 @@ def _glance(view: View) -> Section:
                 "Storage errors",
                 "Share of storage operations that failed. Beyond red, roll back.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.STORAGE_DURATION), "errors"),
+                Query(view.error_ratio(c.STORAGE_OPERATION_DURATION), "errors"),
                 steps=zones(limit("storage_error_ratio")),
             ),
             stat(
@@ -78,7 +78,7 @@ def _glance(view: View) -> Section:
                 "Peak completions",
                 "Most completions that ran at once on one instance within the last minute.",
                 Unit.COUNT,
-                Query(view.gauge(c.COMPLETIONS_PEAK, how="max"), "peak"),
+                Query(view.gauge(c.COMPLETION_IN_FLIGHT_PEAK, how="max"), "peak"),
                 steps=zones(limit("concurrent_completions")),
             ),
             stat(
@@ -97,7 +97,7 @@ def _glance(view: View) -> Section:
                 "Lock wait, p99",
                 "99 % of acquisitions of any lock waited at most this long.",
                 Unit.SECONDS,
-                Query(view.quantile(0.99, c.LOCK_WAIT), "p99", exemplar=True),
+                Query(view.quantile(0.99, c.LOCK_WAIT_DURATION), "p99", exemplar=True),
                 steps=zones(limit("lock_wait_p99")),
             ),
             stat(
@@ -105,7 +105,7 @@ def _glance(view: View) -> Section:
                 "Index write, p99",
                 "99 % of index writes took at most this long.",
                 Unit.SECONDS,
-                Query(view.quantile(0.99, c.INDEX_WRITE), "p99", exemplar=True),
+                Query(view.quantile(0.99, c.INDEX_WRITE_DURATION), "p99", exemplar=True),
                 steps=zones(limit("index_write_p99")),
             ),
             stat(

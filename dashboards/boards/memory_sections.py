@@ -84,7 +84,7 @@ def recall(view: View) -> Section:
                 "Time of the search within a recall, p95 by index. Compare with recall latency: "
                 "if recall is slow and this is not, the time goes to locks or storage.",
                 Unit.SECONDS,
-                *view.quantiles(c.VECTOR_SEARCH, "index", qs=(0.95,)),
+                *view.quantiles(c.RECALL_VECTOR_SEARCH_DURATION, "index", qs=(0.95,)),
                 steps=zones(limit("vector_search_p95")),
             ),
         ],
@@ -102,7 +102,7 @@ def blending(view: View) -> Section:
                 "Blended recalls without semantic memory",
                 "Share of blended recalls that went on without semantic memory because it took too long.",
                 Unit.RATIO,
-                Query(share(view.rate(c.SEMANTIC_TIMEOUTS), blended), "timed out"),
+                Query(share(view.rate(c.MEMORY_SEMANTIC_TIMEOUTS), blended), "timed out"),
             ),
             bargauge(
                 "memory-weight",
@@ -128,8 +128,8 @@ def blending(view: View) -> Section:
                 "Dual-memory cohort",
                 "Share of users served by dual memory, lowest and highest of the instances; they must agree.",
                 Unit.RATIO,
-                Query(view.gauge(c.COHORT_RATE, how="max"), "highest"),
-                Query(view.gauge(c.COHORT_RATE, how="min"), "lowest", line="dash"),
+                Query(view.gauge(c.MEMORY_COHORT_SAMPLING, how="max"), "highest"),
+                Query(view.gauge(c.MEMORY_COHORT_SAMPLING, how="min"), "lowest", line="dash"),
                 maximum=1,
                 width=6,
             ),
@@ -140,7 +140,7 @@ def blending(view: View) -> Section:
 def locks(view: View) -> Section:
     """Who waits for whom, how long, and whether anyone waits for ever."""
     settings, limit = view.settings, view.settings.threshold
-    acquired = view.rate(c.LOCK_WAIT)
+    acquired = view.rate(c.LOCK_WAIT_DURATION)
     kinds = {
         "deadlocks": c.LOCK_DEADLOCKS,
         "stalls": c.LOCK_STALLS,
@@ -157,7 +157,7 @@ def locks(view: View) -> Section:
                 "high with long waits asks for shorter critical sections.",
                 Unit.RATIO,
                 Query(
-                    share(view.rate(c.LOCK_CONTENDED, "lock", "mode"), view.rate(c.LOCK_WAIT, "lock", "mode")),
+                    share(view.rate(c.LOCK_CONTENDED, "lock", "mode"), view.rate(c.LOCK_WAIT_DURATION, "lock", "mode")),
                     "{{lock}} {{mode}}",
                     many=True,
                 ),
@@ -167,7 +167,7 @@ def locks(view: View) -> Section:
                 "Lock hold time, p99",
                 "How long a lock was held, by lock and mode: the holder that others wait for.",
                 Unit.SECONDS,
-                *view.quantiles(c.LOCK_HOLD, "lock", "mode", qs=(0.99,)),
+                *view.quantiles(c.LOCK_HOLD_DURATION, "lock", "mode", qs=(0.99,)),
                 logarithmic=True,
             ),
             timeseries(
@@ -175,9 +175,9 @@ def locks(view: View) -> Section:
                 "Lock wait, p99",
                 "Time from asking for a lock to holding it, by lock and mode. The grey line is what the alert judges.",
                 Unit.SECONDS,
-                *view.quantiles(c.LOCK_WAIT, "lock", "mode", qs=(0.99,)),
+                *view.quantiles(c.LOCK_WAIT_DURATION, "lock", "mode", qs=(0.99,)),
                 Query(
-                    view.record(record_names.quantile(settings, "job_lock_mode", c.LOCK_WAIT, 99)),
+                    view.record(record_names.quantile(settings, "job_lock_mode", c.LOCK_WAIT_DURATION, 99)),
                     "judged {{lock}} {{mode}} {{job}}",
                     color=GREY,
                     line="dash",
@@ -202,7 +202,7 @@ def locks(view: View) -> Section:
                 "stands for no pair. Any pair is a deadlock that has not happened yet.",
                 Unit.COUNT,
                 Query(
-                    or_none(view.seen(c.LOCK_INVERSIONS, "first", "second"), acquired, "first"),
+                    or_none(view.seen(c.LOCK_ORDER_INVERSIONS, "first", "second"), acquired, "first"),
                     "{{first}} {{second}}",
                     many=True,
                 ),
@@ -233,7 +233,7 @@ def locks(view: View) -> Section:
 def index(view: View) -> Section:
     """Whether writes reach the index, and what it costs."""
     settings, limit = view.settings, view.settings.threshold
-    writes = view.rate(c.INDEX_WRITE)
+    writes = view.rate(c.INDEX_WRITE_DURATION)
     return Section(
         "Index",
         [
@@ -243,7 +243,7 @@ def index(view: View) -> Section:
                 "Index writes that failed, and entries stored but not indexed, a second. Recall cannot "
                 "find what is lost here.",
                 PER_SECOND,
-                Query(or_zero(view.rate(c.INDEX_WRITE, outcome="error"), writes), "failed"),
+                Query(or_zero(view.rate(c.INDEX_WRITE_DURATION, outcome="error"), writes), "failed"),
                 Query(or_zero(view.rate(c.INDEX_MISSING), writes), "stored, not indexed", line="dash"),
                 width=6,
             ),
@@ -269,9 +269,9 @@ def index(view: View) -> Section:
                 "Index write, p99",
                 "Time to write one entry, by index. The grey line is what the alert judges.",
                 Unit.SECONDS,
-                *view.quantiles(c.INDEX_WRITE, "index", qs=(0.95, 0.99)),
+                *view.quantiles(c.INDEX_WRITE_DURATION, "index", qs=(0.95, 0.99)),
                 Query(
-                    view.record(record_names.quantile(settings, "job_index", c.INDEX_WRITE, 99)),
+                    view.record(record_names.quantile(settings, "job_index", c.INDEX_WRITE_DURATION, 99)),
                     "judged {{index}} {{job}}",
                     color=GREY,
                     line="dash",
@@ -297,7 +297,7 @@ def caches(view: View) -> Section:
                 "Stale reads and failed lookups",
                 "Share of lookups that were served an out-of-date value, or that failed.",
                 Unit.RATIO,
-                Query(share(view.rate(c.CACHE_STALE), lookups), "stale"),
+                Query(share(view.rate(c.CACHE_STALE_READS), lookups), "stale"),
                 Query(share(view.rate(c.CACHE_LOOKUPS, result="error"), lookups), "failed", line="dash"),
                 width=6,
             ),

@@ -26,7 +26,7 @@ def storage(view: View) -> list[Section]:
 
 def _operations(view: View) -> Section:
     limit = view.settings.threshold
-    operations = view.rate(c.STORAGE_DURATION)
+    operations = view.rate(c.STORAGE_OPERATION_DURATION)
     return Section(
         "Storage operations",
         [
@@ -36,7 +36,7 @@ def _operations(view: View) -> Section:
                 "Share of storage operations that failed, by backend. Yellow is the compensation trigger, "
                 "red rolls back.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.STORAGE_DURATION, "backend"), "{{backend}}", many=True),
+                Query(view.error_ratio(c.STORAGE_OPERATION_DURATION, "backend"), "{{backend}}", many=True),
                 steps=zones(limit("storage_error_ratio")),
                 alerts=("StorageErrorRatioHigh",),
             ),
@@ -53,7 +53,7 @@ def _operations(view: View) -> Section:
                 "Storage latency, p99",
                 "Time of one operation, by backend and operation.",
                 Unit.SECONDS,
-                *view.quantiles(c.STORAGE_DURATION, "backend", "operation", qs=(0.99,)),
+                *view.quantiles(c.STORAGE_OPERATION_DURATION, "backend", "operation", qs=(0.99,)),
             ),
             timeseries(
                 "storage-divergence",
@@ -101,14 +101,14 @@ def _operations(view: View) -> Section:
 
 def _circuit(view: View) -> str:
     """The worst state of a backend's breakers: 0 closed, 1 half open, 2 open."""
-    half = view.gauge(c.CIRCUIT_STATE, "backend", how="max", state="half_open")
-    opened = view.gauge(c.CIRCUIT_STATE, "backend", how="max", state="open")
+    half = view.gauge(c.STORAGE_CIRCUIT_STATE, "backend", how="max", state="half_open")
+    opened = view.gauge(c.STORAGE_CIRCUIT_STATE, "backend", how="max", state="open")
     return f"(2 * {opened} > 0) or {half}"
 
 
 def _store(view: View) -> Section:
     limit = view.settings.threshold
-    live, total = (view.gauge(c.CONTENT_SIZE, "backend", state=state) for state in ("live", "total"))
+    live, total = (view.gauge(c.STORAGE_CONTENT_SIZE, "backend", state=state) for state in ("live", "total"))
     return Section(
         "Store",
         [
@@ -117,7 +117,7 @@ def _store(view: View) -> Section:
                 "Corrupt records",
                 "Records in the time range that failed their checksum. One is enough to open the corruption runbook.",
                 Unit.COUNT,
-                Query(or_zero(view.total(c.CORRUPTION), view.rate(c.STORAGE_DURATION)), "corrupt"),
+                Query(or_zero(view.total(c.STORAGE_CORRUPTION), view.rate(c.STORAGE_OPERATION_DURATION)), "corrupt"),
                 steps=style.limits(1, 2),
                 decimals=0,
                 trend=False,
@@ -128,7 +128,7 @@ def _store(view: View) -> Section:
                 "Age of the last backup",
                 "Time since a backup last succeeded, the oldest of the backends; the recovery point is 24 hours.",
                 Unit.SECONDS,
-                Query(f"time() - {view.gauge(c.BACKUP_LAST_SUCCESS, how='min')}", "age"),
+                Query(f"time() - {view.gauge(c.STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP, how='min')}", "age"),
                 steps=_BACKUP_AGE,
                 width=6,
             ),
@@ -137,7 +137,7 @@ def _store(view: View) -> Section:
                 "Backups",
                 "Backups in the time range, by how they ended.",
                 Unit.COUNT,
-                Query(view.total(c.BACKUP, "outcome"), "{{outcome}}"),
+                Query(view.total(c.STORAGE_BACKUP_DURATION, "outcome"), "{{outcome}}"),
                 decimals=0,
                 trend=False,
                 width=6,
@@ -147,7 +147,7 @@ def _store(view: View) -> Section:
                 "Compactions",
                 "Compaction runs in the time range, by how they ended.",
                 Unit.COUNT,
-                Query(view.total(c.COMPACTION, "outcome"), "{{outcome}}"),
+                Query(view.total(c.STORAGE_COMPACTION_DURATION, "outcome"), "{{outcome}}"),
                 decimals=0,
                 trend=False,
                 width=6,
@@ -158,15 +158,19 @@ def _store(view: View) -> Section:
                 "Connections in use and idle, callers waiting, and the limit. Waiting callers at the "
                 "limit: the pool is exhausted.",
                 Unit.COUNT,
-                Query(view.gauge(c.POOL_CONNECTIONS, "state"), "{{state}}", label=c.POOL_CONNECTIONS.label("state")),
-                Query(view.gauge(c.POOL_LIMIT), "limit", color=RED, line="dash"),
+                Query(
+                    view.gauge(c.STORAGE_POOL_CONNECTIONS, "state"),
+                    "{{state}}",
+                    label=c.STORAGE_POOL_CONNECTIONS.label("state"),
+                ),
+                Query(view.gauge(c.STORAGE_POOL_LIMIT), "limit", color=RED, line="dash"),
             ),
             timeseries(
                 "storage-wal",
                 "Write-ahead log",
                 "Bytes of write-ahead log, by backend. Growth without end means that no checkpoint runs.",
                 Unit.BYTES,
-                Query(view.gauge(c.WAL_SIZE, "backend", how="max"), "{{backend}}", many=True),
+                Query(view.gauge(c.STORAGE_WAL_SIZE, "backend", how="max"), "{{backend}}", many=True),
                 steps=zones(limit("wal_size")),
             ),
             timeseries(
@@ -195,7 +199,7 @@ def completions(view: View) -> Section:
                 "Completions that failed, and that were turned away because the queue was full, a second.",
                 PER_SECOND,
                 Query(or_zero(view.rate(c.COMPLETION_DURATION, outcome="error"), done), "failed"),
-                Query(or_zero(view.rate(c.COMPLETIONS_REJECTED), done), "rejected", line="dash"),
+                Query(or_zero(view.rate(c.COMPLETION_REJECTIONS), done), "rejected", line="dash"),
                 width=6,
             ),
             timeseries(
@@ -205,10 +209,10 @@ def completions(view: View) -> Section:
                 "busiest instance. "
                 "The alert judges the peak.",
                 Unit.COUNT,
-                Query(view.gauge(c.COMPLETIONS_PEAK, how="max"), "peak"),
-                Query(view.gauge(c.COMPLETIONS_IN_FLIGHT, how="max"), "now", line="dash"),
-                Query(view.gauge(c.COMPLETIONS_QUEUED, how="max"), "queued", line="dot"),
-                Query(view.gauge(c.COMPLETIONS_LIMIT, how="max"), "limit", color=RED, line="dash"),
+                Query(view.gauge(c.COMPLETION_IN_FLIGHT_PEAK, how="max"), "peak"),
+                Query(view.gauge(c.COMPLETION_IN_FLIGHT, how="max"), "now", line="dash"),
+                Query(view.gauge(c.COMPLETION_QUEUE_DEPTH, how="max"), "queued", line="dot"),
+                Query(view.gauge(c.COMPLETION_LIMIT, how="max"), "limit", color=RED, line="dash"),
                 steps=zones(limit("concurrent_completions")),
                 width=6,
                 alerts=("CompletionConcurrencyHigh",),
@@ -218,7 +222,7 @@ def completions(view: View) -> Section:
                 "Episodes",
                 "Episodes created and completed a second; apart for long, work piles up.",
                 PER_SECOND,
-                Query(view.rate(c.EPISODES_CREATED), "created"),
+                Query(view.rate(c.EPISODE_CREATED), "created"),
                 Query(view.rate(c.COMPLETION_DURATION, outcome="ok"), "completed", line="dash"),
                 width=6,
             ),
@@ -245,7 +249,7 @@ def limits(view: View) -> Section:
                 "Inputs refused",
                 "Inputs a second that passed a limit, by limit.",
                 PER_SECOND,
-                Query(view.rate(c.INPUT_REJECTED, "limit"), "{{limit}}", label=c.INPUT_REJECTED.label("limit")),
+                Query(view.rate(c.LIMIT_REJECTIONS, "limit"), "{{limit}}", label=c.LIMIT_REJECTIONS.label("limit")),
                 width=12,
             ),
             timeseries(
@@ -253,8 +257,8 @@ def limits(view: View) -> Section:
                 "Requests refused",
                 "Share of requests refused because a quota was used up or they came too fast.",
                 Unit.RATIO,
-                Query(share(view.rate(c.QUOTA_EXCEEDED), requests), "quota used up"),
-                Query(share(view.rate(c.RATE_LIMITED), requests), "too fast", line="dash"),
+                Query(share(view.rate(c.LIMIT_QUOTA_EXCEEDED), requests), "quota used up"),
+                Query(share(view.rate(c.LIMIT_RATE_LIMITED), requests), "too fast", line="dash"),
                 width=12,
             ),
         ],
@@ -298,7 +302,7 @@ def service(view: View) -> Section:
                 "Requests in flight",
                 "Requests that are not answered to their last byte, by instance. Growth without end: answers hang.",
                 Unit.COUNT,
-                Query(view.gauge(c.REQUESTS_IN_FLIGHT, instance), legend, many=True),
+                Query(view.gauge(c.REQUEST_IN_FLIGHT, instance), legend, many=True),
                 width=6,
             ),
             timeseries(
@@ -306,7 +310,7 @@ def service(view: View) -> Section:
                 "Uptime",
                 "Time since each instance started; a saw-tooth is a crash loop.",
                 Unit.SECONDS,
-                Query(view.gauge(c.UPTIME, instance, how="max"), legend, many=True),
+                Query(view.gauge(c.SERVICE_UPTIME, instance, how="max"), legend, many=True),
                 width=6,
             ),
             timeseries(
@@ -315,7 +319,9 @@ def service(view: View) -> Section:
                 "Resident memory as a share of what the process may use, by instance.",
                 Unit.RATIO,
                 Query(
-                    ratio(view.gauge(c.MEMORY_USED, instance), view.gauge(c.MEMORY_LIMIT, instance)), legend, many=True
+                    ratio(view.gauge(c.SERVICE_MEMORY, instance), view.gauge(c.SERVICE_MEMORY_LIMIT, instance)),
+                    legend,
+                    many=True,
                 ),
                 steps=zones(limit("memory_ratio")),
                 width=6,
@@ -325,7 +331,7 @@ def service(view: View) -> Section:
                 "Open files",
                 "File descriptors open, by instance.",
                 Unit.COUNT,
-                Query(view.gauge(c.OPEN_FILES, instance), legend, many=True),
+                Query(view.gauge(c.SERVICE_OPEN_FILES, instance), legend, many=True),
                 steps=zones(limit("open_files")),
                 width=6,
             ),
@@ -336,7 +342,9 @@ def service(view: View) -> Section:
                 "blind to these.",
                 PER_SECOND,
                 Query(
-                    or_zero(view.rate(c.SELF_DROPPED), f"sum({view.live.series(c.SELF_SERIES)})"), "dropped", color=BLUE
+                    or_zero(view.rate(c.INSTRUMENTATION_DROPPED), f"sum({view.live.series(c.INSTRUMENTATION_SERIES)})"),
+                    "dropped",
+                    color=BLUE,
                 ),
                 width=6,
             ),

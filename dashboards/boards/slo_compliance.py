@@ -34,8 +34,8 @@ _BUDGET_LOW = 0.25
 # Where the signal behind an objective is looked into: a panel of the board dual-memory.
 _SIGNALS: dict[Metric, str] = {
     c.RECALL_DURATION: "recall-latency",
-    c.INDEX_WRITE: "index-write",
-    c.STORAGE_DURATION: "storage-error-ratio",
+    c.INDEX_WRITE_DURATION: "index-write",
+    c.STORAGE_OPERATION_DURATION: "storage-error-ratio",
     c.REQUEST_DURATION: "request-errors",
 }
 

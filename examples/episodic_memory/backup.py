@@ -31,7 +31,7 @@ class Backups:
         for path in (self._objects, self._scratch):
             path.mkdir(parents=True, exist_ok=True)
         kept = self.kept()
-        self._last = scope.gauge(m.BACKUP_LAST_SUCCESS, backend=BACKEND)
+        self._last = scope.gauge(m.STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP, backend=BACKEND)
         if kept:
             self._last.set(kept[-1].stat().st_mtime)
 
@@ -56,7 +56,7 @@ class Backups:
         self._last.set(time.time())
         return kept
 
-    @scope.timed(m.BACKUP, backend=BACKEND)
+    @scope.timed(m.STORAGE_BACKUP_DURATION, backend=BACKEND)
     def _copy(self, target: Path) -> None:
         target.unlink(missing_ok=True)
         source, copy = self._database.connect(), sqlite3.connect(target)
@@ -66,7 +66,7 @@ class Backups:
             source.close()
             copy.close()
 
-    @scope.timed(m.UPLOAD, backend=OBJECT_STORE)
+    @scope.timed(m.STORAGE_UPLOAD_DURATION, backend=OBJECT_STORE)
     def _upload(self, copy: Path) -> Path:
         target = self._objects / f"{time.time_ns()}.sqlite"
         partial = target.with_suffix(".partial")
@@ -74,7 +74,7 @@ class Backups:
         return partial.replace(target)
 
 
-@scope.timed(m.RESTORE, backend=BACKEND)
+@scope.timed(m.STORAGE_RESTORE_DURATION, backend=BACKEND)
 def restore(backup: Path, target: Path) -> None:
     """Restores `backup` as the database file `target`, while no service runs on it.
 

@@ -75,8 +75,8 @@ class CircuitBreaker:
 
     def _show(self) -> None:
         for state in STATES:
-            scope.gauge(m.CIRCUIT_STATE, backend=self._backend, state=state).set(int(state == self._state))
-        scope.gauge(m.CIRCUIT_FAILURES, backend=self._backend).set(self._in_a_row)
+            scope.gauge(m.STORAGE_CIRCUIT_STATE, backend=self._backend, state=state).set(int(state == self._state))
+        scope.gauge(m.STORAGE_CIRCUIT_CONSECUTIVE_FAILURES, backend=self._backend).set(self._in_a_row)
 
 
 class Guarded(Protocol):

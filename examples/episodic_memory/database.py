@@ -64,11 +64,11 @@ class Database:
         self._wal = path.with_name(path.name + "-wal")
         self._faults = faults
         self._writer_timeout = writer_timeout
-        self._corrupt = scope.counter(m.CORRUPTION, backend=BACKEND)
+        self._corrupt = scope.counter(m.STORAGE_CORRUPTION, backend=BACKEND)
         self._pool = ConnectionPool(BACKEND, self.connect, limit=connections)
         self._open()
-        scope.gauge(m.WAL_SIZE, backend=BACKEND).set_function(self._wal_size)
-        scope.gauge(m.WAL_FILES, backend=BACKEND).set_function(lambda: int(self._wal.exists()))
+        scope.gauge(m.STORAGE_WAL_SIZE, backend=BACKEND).set_function(self._wal_size)
+        scope.gauge(m.STORAGE_WAL_FILES, backend=BACKEND).set_function(lambda: int(self._wal.exists()))
 
     def connect(self) -> sqlite3.Connection:
         """A connection of one's own; `read` and `write` are what ordinary work uses."""
@@ -115,7 +115,7 @@ class Database:
         self._corrupt.inc(len(findings))
         return len(findings)
 
-    @scope.timed(m.COMPACTION, backend=BACKEND)
+    @scope.timed(m.STORAGE_COMPACTION_DURATION, backend=BACKEND)
     def compact(self) -> None:
         """Gives free pages back to the file system, a few at a time so that the writer is not kept waiting."""
         with self._deferred, self._pool.connection() as connection:
@@ -128,8 +128,8 @@ class Database:
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("page_size", "page_count", "freelist_count")
             )
-        scope.gauge(m.CONTENT_SIZE, backend=BACKEND, state="live").set((pages - free) * size)
-        scope.gauge(m.CONTENT_SIZE, backend=BACKEND, state="total").set(pages * size)
+        scope.gauge(m.STORAGE_CONTENT_SIZE, backend=BACKEND, state="live").set((pages - free) * size)
+        scope.gauge(m.STORAGE_CONTENT_SIZE, backend=BACKEND, state="total").set(pages * size)
 
     def close(self) -> None:
         """Does what was put off, writes the log back into the file and closes every connection."""
@@ -172,10 +172,10 @@ class Database:
     def _refuse_newer(self, connection: sqlite3.Connection) -> None:
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found > _FORMAT:
-            scope.counter(m.FORMAT_UNSUPPORTED, backend=BACKEND).inc()
+            scope.counter(m.STORAGE_FORMAT_UNSUPPORTED, backend=BACKEND).inc()
             raise StartError(f"{self.path}: format {found} is newer than {_FORMAT}; run a newer version of the service")
 
-    @scope.timed(m.WAL_REPLAY, backend=BACKEND)
+    @scope.timed(m.STORAGE_WAL_REPLAY_DURATION, backend=BACKEND)
     def _replay(self, connection: sqlite3.Connection) -> None:
         # Reading replays what a crash left in the log; the checkpoint writes it back into the file.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -24,7 +24,7 @@ class CompletionGate:
         self._queue = queue
         self._waiting = 0
         self._completion = scope.completion(limit=limit)
-        scope.gauge(m.COMPLETIONS_QUEUED).set_function(lambda: self._waiting)
+        scope.gauge(m.COMPLETION_QUEUE_DEPTH).set_function(lambda: self._waiting)
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What `work` returns.
@@ -41,7 +41,7 @@ class CompletionGate:
 
     async def _enter(self) -> None:
         if self._permits.locked() and self._waiting >= self._queue:
-            scope.counter(m.COMPLETIONS_REJECTED).inc()
+            scope.counter(m.COMPLETION_REJECTIONS).inc()
             raise Unavailable(f"{self._waiting} completions are waiting already")
         self._waiting += 1
         try:

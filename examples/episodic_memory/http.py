@@ -179,7 +179,7 @@ class Api:
         matches = [hmac.compare_digest(token.encode(), known) for known in self._tokens]
         accepted = not self._tokens or (scheme.lower() == "bearer" and any(matches))
         outcome = "accepted" if accepted else "refused"
-        scope.histogram(m.AUTHENTICATION, outcome=outcome).observe(perf_counter() - started)
+        scope.histogram(m.SERVICE_AUTHENTICATION_DURATION, outcome=outcome).observe(perf_counter() - started)
         if not accepted:
             raise Unauthorized("send a known token as Authorization: Bearer")
 

@@ -149,8 +149,8 @@ class Lifecycle:
         started, ended = monotonic(), 0.0
         self._traffic.closed = "the service is shutting down"
         scope.not_ready("shutting down")
-        scope.gauge(m.SHUTDOWN_DURATION).set_function(lambda: (ended or monotonic()) - started)
-        scope.gauge(m.SHUTDOWN_IN_FLIGHT, phase="start").set(self._traffic.in_flight)
+        scope.gauge(m.SERVICE_SHUTDOWN_DURATION).set_function(lambda: (ended or monotonic()) - started)
+        scope.gauge(m.SERVICE_SHUTDOWN_IN_FLIGHT, phase="start").set(self._traffic.in_flight)
         try:
             async with asyncio.timeout(self._config.shutdown_timeout):
                 await self._traffic.drained()
@@ -160,6 +160,6 @@ class Lifecycle:
             _log.error("requests or jobs did not end within %g s; %d requests cut off", limit, self._traffic.in_flight)
             # Threads cannot be stopped. The write-ahead log has what was committed, and is replayed at the next start.
             os._exit(1)
-        scope.gauge(m.SHUTDOWN_IN_FLIGHT, phase="end").set(self._traffic.in_flight)
+        scope.gauge(m.SERVICE_SHUTDOWN_IN_FLIGHT, phase="end").set(self._traffic.in_flight)
         ended = monotonic()
         await asyncio.sleep(self._config.shutdown_linger)

@@ -54,7 +54,7 @@ class Limits:
     def _check(self, limit: str, size: int, error: type[ServiceError]) -> None:
         allowed: int = getattr(self, limit)
         if size > allowed:
-            scope.counter(m.INPUT_REJECTED, limit=limit).inc()
+            scope.counter(m.LIMIT_REJECTIONS, limit=limit).inc()
             unit = "bytes" if error is TooLarge else limit
             raise error(f"{limit}: {size} {unit}, the limit is {allowed}")
 
@@ -69,7 +69,7 @@ class RateLimit:
         self._tokens = float(burst)
         self._filled = clock()
         self._lock = scope.Lock("rate_limit")
-        self._refused = scope.counter(m.RATE_LIMITED)
+        self._refused = scope.counter(m.LIMIT_RATE_LIMITED)
 
     def take(self) -> None:
         """Takes one token, or refuses with TooFast."""
@@ -93,7 +93,7 @@ class DailyQuota:
         self._day = 0
         self._used: dict[str, int] = {}
         self._lock = scope.Lock("quota")
-        self._refused = scope.counter(m.QUOTA_EXCEEDED, quota=EPISODES_PER_DAY)
+        self._refused = scope.counter(m.LIMIT_QUOTA_EXCEEDED, quota=EPISODES_PER_DAY)
 
     def take(self, user: str) -> None:
         """Counts one episode of `user`, or refuses with TooFast."""

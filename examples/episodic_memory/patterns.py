@@ -34,6 +34,6 @@ def extract(steps: Sequence[Step]) -> set[tuple[str, str]]:
     """Every pattern of the steps, as strategy and pattern."""
     found: set[tuple[str, str]] = set()
     for name, strategy in STRATEGIES.items():
-        with scope.timed(m.PATTERN_EXTRACTION, strategy=name):
+        with scope.timed(m.PATTERN_EXTRACTION_DURATION, strategy=name):
             found |= {(name, pattern) for pattern in strategy(steps)}
     return found

@@ -32,11 +32,11 @@ class ConnectionPool:
         self._idle: list[sqlite3.Connection] = []
         self._in_use = 0
         self._waiting = 0
-        self._exhausted = scope.counter(m.POOL_EXHAUSTED, pool=name)
-        scope.gauge(m.POOL_LIMIT, pool=name).set(limit)
-        scope.gauge(m.POOL_CONNECTIONS, pool=name, state="in_use").set_function(lambda: self._in_use)
-        scope.gauge(m.POOL_CONNECTIONS, pool=name, state="idle").set_function(lambda: len(self._idle))
-        scope.gauge(m.POOL_CONNECTIONS, pool=name, state="waiting").set_function(lambda: self._waiting)
+        self._exhausted = scope.counter(m.STORAGE_POOL_EXHAUSTED, pool=name)
+        scope.gauge(m.STORAGE_POOL_LIMIT, pool=name).set(limit)
+        scope.gauge(m.STORAGE_POOL_CONNECTIONS, pool=name, state="in_use").set_function(lambda: self._in_use)
+        scope.gauge(m.STORAGE_POOL_CONNECTIONS, pool=name, state="idle").set_function(lambda: len(self._idle))
+        scope.gauge(m.STORAGE_POOL_CONNECTIONS, pool=name, state="waiting").set_function(lambda: self._waiting)
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:

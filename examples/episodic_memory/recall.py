@@ -96,7 +96,7 @@ class Recall:
             semantic = pending.result(timeout=max(0.0, deadline - monotonic()))
         except TimeoutError:
             pending.cancel()
-            scope.counter(m.SEMANTIC_TIMEOUTS).inc()
+            scope.counter(m.MEMORY_SEMANTIC_TIMEOUTS).inc()
             return scores
         for id, score in semantic.items():
             scores[id] = scores.get(id, 0.0) + self._blend.semantic * score

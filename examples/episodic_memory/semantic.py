@@ -89,9 +89,9 @@ class SemanticMemory:
             if hit.similarity >= least and hit.key in table
         ]
         fan = sum(len(concept.members) for _, concept in active)
-        scope.histogram(m.FAN).observe(fan)
+        scope.histogram(m.FAN_ASSOCIATIONS).observe(fan)
         scores: dict[int, float] = {}
-        with scope.timed(m.FAN_LATENCY, fan=_size(fan)):
+        with scope.timed(m.FAN_RECALL_DURATION, fan=_size(fan)):
             for similarity, concept in active:
                 for episode, strength in concept.members.items():
                     scores[episode] = max(scores.get(episode, 0.0), similarity * strength)

@@ -65,7 +65,7 @@ class EpisodicMemory:
         self.limits.check_new(description, tags)
         self._quota.take(user)
         episode = self._store.create(user, description, tags)
-        scope.counter(m.EPISODES_CREATED).inc()
+        scope.counter(m.EPISODE_CREATED).inc()
         self._cache.put(episode)
         return episode
 
@@ -80,7 +80,7 @@ class EpisodicMemory:
             raise NotFound(f"no episode {id}")
         return episode
 
-    @scope.timed(m.STEP_FLUSH)
+    @scope.timed(m.EPISODE_STEP_FLUSH_DURATION)
     def append(self, id: int, steps: Sequence[Step]) -> Episode:
         """Appends steps to an open episode, all or none.
 
@@ -88,7 +88,7 @@ class EpisodicMemory:
             NotFound: there is no such episode.
             Conflict: it is completed, or others keep changing it.
         """
-        scope.histogram(m.STEP_BATCH_SIZE).observe(len(steps))
+        scope.histogram(m.EPISODE_STEP_BATCH_SIZE).observe(len(steps))
         for _ in range(_ATTEMPTS):
             episode = self._open(id)
             self.limits.check_steps(episode, steps)
@@ -127,7 +127,7 @@ class EpisodicMemory:
             raise Unavailable(f"episode {id} could not be indexed: {error}") from error
         finally:
             self._cache.invalidate(id)
-        scope.counter(m.HEURISTICS_UPDATED).inc(heuristics)
+        scope.counter(m.PATTERN_HEURISTICS_UPDATED).inc(heuristics)
         return self.get(id)
 
     def recall(self, query: str, path: Path, count: int, user: str = "") -> list[Memory]:
@@ -230,7 +230,7 @@ class EpisodicMemory:
 
     def _drop_stale(self, id: int) -> None:
         """The store refused a change because what was read, from the cache it must be, is out of date."""
-        scope.counter(m.CACHE_STALE, cache=CACHE).inc()
+        scope.counter(m.CACHE_STALE_READS, cache=CACHE).inc()
         self._cache.invalidate(id)
 
     def _compensate(self, id: int) -> None:

@@ -17,38 +17,38 @@ from .semantic import CHANGES
 # A counter that appears with its first event shows no increase then; at zero from the start, it does.
 _FROM_THE_START = (
     m.INDEX_MISSING,
-    m.CACHE_STALE,
+    m.CACHE_STALE_READS,
     m.CACHE_INVALIDATIONS,
     m.CACHE_EVICTIONS,
     m.STORAGE_DIVERGENCE,
     m.STORAGE_RECONCILIATIONS,
     m.STORAGE_COMPENSATIONS,
-    m.POOL_EXHAUSTED,
-    m.CORRUPTION,
-    m.FORMAT_UNSUPPORTED,
-    m.WAL_REPLAY,
-    m.COMPACTION,
-    m.BACKUP,
-    m.RESTORE,
-    m.COMPLETIONS_REJECTED,
-    m.EPISODES_CREATED,
-    m.STEP_BATCH_SIZE,
-    m.STEP_FLUSH,
+    m.STORAGE_POOL_EXHAUSTED,
+    m.STORAGE_CORRUPTION,
+    m.STORAGE_FORMAT_UNSUPPORTED,
+    m.STORAGE_WAL_REPLAY_DURATION,
+    m.STORAGE_COMPACTION_DURATION,
+    m.STORAGE_BACKUP_DURATION,
+    m.STORAGE_RESTORE_DURATION,
+    m.COMPLETION_REJECTIONS,
+    m.EPISODE_CREATED,
+    m.EPISODE_STEP_BATCH_SIZE,
+    m.EPISODE_STEP_FLUSH_DURATION,
     m.RECALL_RESULTS,
     m.RECALL_EMPTY,
     m.RECALL_FALLBACKS,
     m.RECALL_DIVERSITY,
-    m.SEMANTIC_TIMEOUTS,
+    m.MEMORY_SEMANTIC_TIMEOUTS,
     m.CONCEPT_QUALITY,
-    m.FAN,
-    m.FAN_LATENCY,
-    m.HEURISTICS_UPDATED,
-    m.INPUT_REJECTED,
-    m.QUOTA_EXCEEDED,
-    m.RATE_LIMITED,
-    m.AUTHENTICATION,
-    m.SHUTDOWN_DURATION,
-    m.SHUTDOWN_IN_FLIGHT,
+    m.FAN_ASSOCIATIONS,
+    m.FAN_RECALL_DURATION,
+    m.PATTERN_HEURISTICS_UPDATED,
+    m.LIMIT_REJECTIONS,
+    m.LIMIT_QUOTA_EXCEEDED,
+    m.LIMIT_RATE_LIMITED,
+    m.SERVICE_AUTHENTICATION_DURATION,
+    m.SERVICE_SHUTDOWN_DURATION,
+    m.SERVICE_SHUTDOWN_IN_FLIGHT,
 )
 
 
@@ -62,13 +62,15 @@ def describe(config: Config) -> None:
         pool=BACKEND,
         quota=EPISODES_PER_DAY,
     )
-    scope.declare(m.UPLOAD, backend=OBJECT_STORE)
-    scope.declare(m.LOCK_INVERSIONS, first=CHANGES, second=CONCEPTS)  # the locks that are held one within the other
+    scope.declare(m.STORAGE_UPLOAD_DURATION, backend=OBJECT_STORE)
+    scope.declare(
+        m.LOCK_ORDER_INVERSIONS, first=CHANGES, second=CONCEPTS
+    )  # the locks that are held one within the other
     for strategy in STRATEGIES:
-        scope.declare(m.PATTERN_EXTRACTION, strategy=strategy)
+        scope.declare(m.PATTERN_EXTRACTION_DURATION, strategy=strategy)
     scope.gauge(m.ROLLOUT_INFO, track=config.track, stage=config.stage, version=config.version).set(1)
     for flag, on in config.flags.items():
-        scope.gauge(m.FEATURE_FLAG, flag=flag).set(int(on))
+        scope.gauge(m.ROLLOUT_FEATURE_FLAG, flag=flag).set(int(on))
     scope.gauge(m.MEMORY_WEIGHT, memory="episodic").set(config.episodic_weight)
     scope.gauge(m.MEMORY_WEIGHT, memory="semantic").set(config.semantic_weight)
-    scope.gauge(m.COHORT_RATE).set(config.cohort)
+    scope.gauge(m.MEMORY_COHORT_SAMPLING).set(config.cohort)

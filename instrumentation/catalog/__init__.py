@@ -4,7 +4,7 @@
 There is no `__all__`: a star import re-exports every constant to type checkers, without a second list of them.
 
 >>> from mnemoscope import catalog
->>> catalog.LOCK_WAIT.prometheus_name()
+>>> catalog.LOCK_WAIT_DURATION.prometheus_name()
 'mnemo_lock_wait_duration_seconds'
 >>> catalog.by_name("cache.lookups").label_names
 ('cache', 'result')
@@ -12,10 +12,14 @@ There is no `__all__`: a star import re-exports every constant to type checkers,
 
 from __future__ import annotations
 
-from . import cognition, memory, service, storage
-from .cognition import *
+from . import index_cache, locks, memory, service, storage
+from .declare import counter as counter
+from .declare import gauge as gauge
+from .declare import histogram as histogram
 from .exposed import ExposedNames as ExposedNames
+from .index_cache import *
 from .labels import *
+from .locks import *
 from .memory import *
 from .model import *
 from .service import *
@@ -23,7 +27,7 @@ from .storage import *
 
 CATALOG: tuple[Metric, ...] = tuple(
     value
-    for module in (memory, storage, cognition, service)
+    for module in (locks, index_cache, storage, memory, service)
     for value in vars(module).values()
     if isinstance(value, Metric)
 )

@@ -1,252 +1,148 @@
-"""Locks, index and cache: what stands between a request and its memory."""
+"""Metrics of completions, recall, the two memories, consolidation and patterns."""
 
 from __future__ import annotations
 
 from typing import get_args
 
-from .labels import CACHE, INDEX, LOCK, MODE, OUTCOME, CacheResult
-from .model import Across, Area, Kind, Label, Metric, Source, Unit
+from .declare import AKI, COUNT, LATEST, M17, MAX, MIN, PLAN, RATIO, SECONDS, SLM, counter, gauge, histogram
+from .labels import INDEX, MEMORY, OUTCOME, RECALL_PATH, FanSize
+from .model import Label
 
-# Lock waits start at microseconds; 1 s is the writer-starvation limit.
-_LOCK_BUCKETS = (1e-05, 5e-05, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
-# Index writes: zones turn at 50 and 200 ms, so both are bounds, with neighbours on either side.
-_INDEX_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1)
+# Recall zones turn at 100 and 500 ms; vector search aims at 25 ms.
+_RECALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1, 2.5)
+_COMPLETION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_CONSOLIDATION_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_SCORE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1)
+_FAN_BUCKETS = (1, 2, 5, 10, 20, 35, 50, 75, 100, 200, 500)
 
-LOCK_WAIT = Metric(
-    "lock.wait.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
-    "Time from asking for a lock to holding it",
-    Area.LOCKS,
-    (LOCK, MODE),
-    _LOCK_BUCKETS,
-    (Source.SLM,),
+COMPLETION_DURATION = histogram(
+    "completion.duration",
+    "Time to complete an episode",
+    SECONDS,
+    labels=(OUTCOME,),
+    buckets=_COMPLETION_BUCKETS,
+    sources=(SLM, PLAN),
 )
-LOCK_HOLD = Metric(
-    "lock.hold.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
-    "Time a lock was held",
-    Area.LOCKS,
-    (LOCK, MODE),
-    _LOCK_BUCKETS,
-    (Source.SLM,),
+COMPLETION_IN_FLIGHT = gauge("completion.in_flight", "Completions that run now", sources=(SLM,))
+COMPLETION_IN_FLIGHT_PEAK = gauge(
+    "completion.in_flight.peak",
+    "Most completions that ran at once in the last minute, so that no peak falls between two scrapes",
+    sources=(SLM,),
 )
-LOCK_CONTENDED = Metric(
-    "lock.contended",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Acquisitions that found the lock taken and had to wait",
-    Area.LOCKS,
-    (LOCK, MODE),
-    (),
-    (Source.SLM,),
+COMPLETION_LIMIT = gauge("completion.limit", "Completions the semaphore lets run at once", sources=(SLM,))
+COMPLETION_QUEUE_DEPTH = gauge("completion.queue.depth", "Completions that wait for a permit", sources=(SLM,))
+COMPLETION_REJECTIONS = counter(
+    "completion.rejections", "Completions turned away because the queue was full", sources=(SLM,)
 )
-LOCK_WAITERS = Metric(
-    "lock.waiters",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Threads or tasks that wait for the lock now",
-    Area.LOCKS,
-    (LOCK, MODE),
-    (),
-    (Source.SLM,),
+EPISODE_CREATED = counter("episode.created", "Episodes created", sources=(PLAN,))
+EPISODE_STEP_BATCH_SIZE = histogram(
+    "episode.step_batch.size",
+    "Steps written in one batch",
+    COUNT,
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+    sources=(PLAN,),
 )
-LOCK_WAITERS_PEAK = Metric(
-    "lock.waiters.peak",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Most threads or tasks that waited for the lock at once in the last 30 to 60 seconds",
-    Area.LOCKS,
-    (LOCK, MODE),
-    (),
-    (Source.SLM,),
-)
-LOCK_DEFERRED = Metric(
-    "lock.deferred",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Writes put off because a try-lock failed",
-    Area.LOCKS,
-    (LOCK,),
-    (),
-    (Source.SLM,),
-)
-LOCK_DEFERRED_DEPTH = Metric(
-    "lock.deferred.depth",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Writes that wait in the deferred queue now",
-    Area.LOCKS,
-    (LOCK,),
-    (),
-    (Source.SLM,),
-)
-LOCK_TIMEOUTS = Metric(
-    "lock.timeouts",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Acquisitions that gave up after their time limit",
-    Area.LOCKS,
-    (LOCK, MODE),
-    (),
-    (Source.SLM, Source.AKI),
-)
-LOCK_INVERSIONS = Metric(
-    "lock.order.inversions",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Pairs of locks found to be taken in both orders",
-    Area.LOCKS,
-    (
-        Label("first", "lock taken first", example="episodes"),
-        Label("second", "lock taken second", example="index"),
-    ),
-    (),
-    (Source.SLM,),
-)
-LOCK_DEADLOCKS = Metric(
-    "lock.deadlocks",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Cycles of waiters in which nobody can go on",
-    Area.LOCKS,
-    (),
-    (),
-    (Source.SLM,),
-)
-LOCK_STALLS = Metric(
-    "lock.stalls",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Waits that passed the stall limit without being part of a deadlock",
-    Area.LOCKS,
-    (LOCK,),
-    (),
-    (Source.SLM,),
-)
-LOCK_POISONED = Metric(
-    "lock.poisoned",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Locks recovered after a holder failed while writing",
-    Area.LOCKS,
-    (LOCK,),
-    (),
-    (Source.WARM,),
+EPISODE_STEP_FLUSH_DURATION = histogram(
+    "episode.step_flush.duration",
+    "Time to flush one batch of steps",
+    SECONDS,
+    labels=(OUTCOME,),
+    buckets=_COMPLETION_BUCKETS,
+    sources=(PLAN,),
 )
 
-INDEX_WRITE = Metric(
-    "index.write.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
-    "Time to write one entry to an index",
-    Area.INDEX,
-    (INDEX, OUTCOME),
-    _INDEX_BUCKETS,
-    (Source.SLM,),
+RECALL_DURATION = histogram(
+    "recall.duration",
+    "Time of one recall",
+    SECONDS,
+    labels=(RECALL_PATH, OUTCOME),
+    buckets=_RECALL_BUCKETS,
+    sources=(SLM, AKI, M17),
 )
-INDEX_ENTRIES = Metric(
-    "index.entries",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Entries an index holds",
-    Area.INDEX,
-    (INDEX,),
-    (),
-    (Source.SLM,),
-    across=Across.MAX,
+RECALL_VECTOR_SEARCH_DURATION = histogram(
+    "recall.vector_search.duration",
+    "Time of one vector search",
+    SECONDS,
+    labels=(INDEX, OUTCOME),
+    buckets=_RECALL_BUCKETS,
+    sources=(AKI,),
 )
-INDEX_MEMORY = Metric(
-    "index.memory",
-    Kind.GAUGE,
-    Unit.BYTES,
-    "Memory an index takes",
-    Area.INDEX,
-    (INDEX,),
-    (),
-    (Source.SLM,),
+RECALL_FALLBACKS = counter("recall.fallbacks", "Hierarchical recalls that fell back to flat", sources=(SLM,))
+RECALL_EMPTY = counter("recall.empty", "Recalls that found nothing", labels=(RECALL_PATH,), sources=(SLM,))
+RECALL_RESULTS = histogram(
+    "recall.results",
+    "Memories one recall returned",
+    COUNT,
+    labels=(RECALL_PATH,),
+    buckets=(0, 1, 2, 5, 10, 20, 50, 100),
+    sources=(SLM,),
 )
-INDEX_MISSING = Metric(
-    "index.missing",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Entries that were stored but could not be indexed",
-    Area.INDEX,
-    (INDEX,),
-    (),
-    (Source.SLM,),
+RECALL_DIVERSITY = histogram(
+    "recall.diversity", "Diversity score of one recall's results, 0 to 1", RATIO, buckets=_SCORE_BUCKETS, sources=(SLM,)
 )
 
-CACHE_LOOKUPS = Metric(
-    "cache.lookups",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Cache lookups by result; the hit ratio is computed from these",
-    Area.CACHE,
-    (CACHE, Label("result", "whether the cache had it", get_args(CacheResult))),
-    (),
-    (Source.SLM, Source.PLAN),
+MEMORY_WEIGHT = gauge(
+    "memory.weight",
+    "Weight of a memory in blended recall; 0.7 episodic and 0.3 semantic by default",
+    RATIO,
+    labels=(MEMORY,),
+    sources=(M17,),
+    across=LATEST,
 )
-CACHE_LOOKUP_DURATION = Metric(
-    "cache.lookup.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
-    "Time of one cache lookup",
-    Area.CACHE,
-    (CACHE,),
-    (1e-05, 5e-05, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
-    (Source.SLM,),
+MEMORY_ITEMS = gauge(
+    "memory.items", "Items a memory holds: episodes, or concepts", labels=(MEMORY,), sources=(M17,), across=MAX
 )
-CACHE_STALE = Metric(
-    "cache.stale.reads",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Reads that were served an out-of-date value",
-    Area.CACHE,
-    (CACHE,),
-    (),
-    (Source.SLM,),
+MEMORY_SEMANTIC_TIMEOUTS = counter(
+    "memory.semantic.timeouts",
+    "Blended recalls that went on without semantic memory because it passed its 100 ms",
+    sources=(M17,),
 )
-CACHE_INVALIDATIONS = Metric(
-    "cache.invalidations",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Entries dropped because the durable value changed",
-    Area.CACHE,
-    (CACHE,),
-    (),
-    (Source.SLM, Source.PLAN),
+MEMORY_COHORT_SAMPLING = gauge(
+    "memory.cohort.sampling", "Share of users in the dual-memory cohort", RATIO, sources=(M17,), across=LATEST
 )
-CACHE_EVICTIONS = Metric(
-    "cache.evictions",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Entries dropped to make room",
-    Area.CACHE,
-    (CACHE,),
-    (),
-    (Source.PLAN,),
+
+CONSOLIDATION_DURATION = histogram(
+    "consolidation.duration",
+    "Time of one consolidation run",
+    SECONDS,
+    labels=(OUTCOME,),
+    buckets=_CONSOLIDATION_BUCKETS,
+    sources=(M17,),
 )
-CACHE_ENTRIES = Metric(
-    "cache.entries",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Entries the cache holds",
-    Area.CACHE,
-    (CACHE,),
-    (),
-    (Source.PLAN,),
-    across=Across.MAX,
+CONSOLIDATION_EPISODES = counter(
+    "consolidation.episodes", "Episodes that consolidation has worked through", sources=(M17,)
 )
-CACHE_SIZE = Metric(
-    "cache.size",
-    Kind.GAUGE,
-    Unit.BYTES,
-    "Bytes the cache holds",
-    Area.CACHE,
-    (CACHE,),
-    (),
-    (Source.PLAN,),
-    across=Across.MAX,
+CONCEPT_FORMED = counter("concept.formed", "Concepts that consolidation formed", sources=(M17,))
+CONCEPT_QUALITY = histogram(
+    "concept.quality", "Quality of a concept when it is formed, 0 to 1", RATIO, buckets=_SCORE_BUCKETS, sources=(M17,)
+)
+SEMANTIC_HEALTH = gauge(
+    "semantic.health", "Share of concepts whose quality is above the limit", RATIO, sources=(M17,), across=MIN
+)
+FAN_ASSOCIATIONS = histogram(
+    "fan.associations",
+    "Associations that the concepts of one recall activated",
+    COUNT,
+    buckets=_FAN_BUCKETS,
+    sources=(M17,),
+)
+FAN_RECALL_DURATION = histogram(
+    "fan.recall.duration",
+    "Time of spreading activation, by the size of the fan",
+    SECONDS,
+    labels=(Label("fan", "size of the fan", get_args(FanSize)),),
+    buckets=_RECALL_BUCKETS,
+    sources=(M17,),
+)
+
+PATTERN_EXTRACTION_DURATION = histogram(
+    "pattern.extraction.duration",
+    "Time to extract patterns from an episode",
+    SECONDS,
+    labels=(Label("strategy", "name of the extraction strategy", example="decision_point"), OUTCOME),
+    buckets=_COMPLETION_BUCKETS,
+    sources=(PLAN,),
+)
+PATTERN_HEURISTICS_UPDATED = counter(
+    "pattern.heuristics.updated", "Heuristics changed by what was learned", sources=(PLAN,)
 )

@@ -4,229 +4,117 @@ from __future__ import annotations
 
 from typing import get_args
 
+from .declare import AKI, BYTES, M17, MAX, MIN, MNEMOSCOPE, PLAN, SECONDS, SLM, counter, gauge, histogram
 from .labels import OUTCOME, ROUTE, STAGE, TRACK, AuthenticationOutcome, DropReason, InputLimit, ShutdownPhase
-from .model import Across, Area, Kind, Label, Metric, Source, Unit
+from .model import Label
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10)
 _METRIC = Label("metric", "name of the metric or probe concerned", example="lock.wait.duration")
 _PHASE = Label("phase", "moment of the shutdown", get_args(ShutdownPhase))
 
-REQUEST_DURATION = Metric(
+REQUEST_DURATION = histogram(
     "request.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time to answer a request; an error is the service's own fault, never the caller's",
-    Area.SERVICE,
-    (ROUTE, OUTCOME),
-    _REQUEST_BUCKETS,
-    (Source.AKI, Source.PLAN),
+    SECONDS,
+    labels=(ROUTE, OUTCOME),
+    buckets=_REQUEST_BUCKETS,
+    sources=(AKI, PLAN),
 )
-REQUESTS_IN_FLIGHT = Metric(
-    "request.in_flight",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Requests that have arrived and are not yet answered to the last byte",
-    Area.SERVICE,
-    (),
-    (),
-    (Source.PLAN, Source.SLM),
+REQUEST_IN_FLIGHT = gauge(
+    "request.in_flight", "Requests that have arrived and are not yet answered to the last byte", sources=(PLAN, SLM)
 )
-INPUT_REJECTED = Metric(
+LIMIT_REJECTIONS = counter(
     "limit.rejections",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Inputs refused because they passed a limit",
-    Area.LIMITS,
-    (Label("limit", "the limit that was passed", get_args(InputLimit)),),
-    (),
-    (Source.SLM, Source.PLAN),
+    labels=(Label("limit", "the limit that was passed", get_args(InputLimit)),),
+    sources=(SLM, PLAN),
 )
-QUOTA_EXCEEDED = Metric(
-    "limit.quota.exceeded",
-    Kind.COUNTER,
-    Unit.COUNT,
+LIMIT_QUOTA_EXCEEDED = counter(
+    "limit.quota_exceeded",
     "Requests refused because a quota was used up",
-    Area.LIMITS,
-    (Label("quota", "name of the quota", example="episodes_per_day"),),
-    (),
-    (Source.PLAN,),
+    labels=(Label("quota", "name of the quota", example="episodes_per_day"),),
+    sources=(PLAN,),
 )
-RATE_LIMITED = Metric(
-    "limit.rate.limited",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Requests refused because they came too fast",
-    Area.LIMITS,
-    (),
-    (),
-    (Source.PLAN,),
+LIMIT_RATE_LIMITED = counter("limit.rate_limited", "Requests refused because they came too fast", sources=(PLAN,))
+SERVICE_UPTIME = gauge("service.uptime", "Time since the process was instrumented", SECONDS, sources=(AKI,), across=MAX)
+SERVICE_READY = gauge(
+    "service.ready", "One when the service takes requests, zero when it does not", sources=(AKI,), across=MIN
 )
-UPTIME = Metric(
-    "service.uptime",
-    Kind.GAUGE,
-    Unit.SECONDS,
-    "Time since the process was instrumented",
-    Area.SERVICE,
-    (),
-    (),
-    (Source.AKI,),
-    across=Across.MAX,
-)
-READY = Metric(
-    "service.ready",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "One when the service takes requests, zero when it does not",
-    Area.SERVICE,
-    (),
-    (),
-    (Source.AKI,),
-    across=Across.MIN,
-)
-SHUTDOWN_DURATION = Metric(
+SERVICE_SHUTDOWN_DURATION = gauge(
     "service.shutdown.duration",
-    Kind.GAUGE,
-    Unit.SECONDS,
     "Time the graceful shutdown has taken, to its end once it ended",
-    Area.SERVICE,
-    (),
-    (),
-    (Source.AKI,),
-    across=Across.MAX,
+    SECONDS,
+    sources=(AKI,),
+    across=MAX,
 )
-SHUTDOWN_IN_FLIGHT = Metric(
-    "service.shutdown.in.flight",
-    Kind.GAUGE,
-    Unit.COUNT,
+SERVICE_SHUTDOWN_IN_FLIGHT = gauge(
+    "service.shutdown.in_flight",
     "Requests in flight when the shutdown began and when it ended",
-    Area.SERVICE,
-    (_PHASE,),
-    (),
-    (Source.AKI,),
+    labels=(_PHASE,),
+    sources=(AKI,),
 )
-OPEN_FILES = Metric(
-    "service.open.files",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "File descriptors the process has open",
-    Area.SERVICE,
-    (),
-    (),
-    (Source.AKI,),
-    across=Across.MAX,
-)
-MEMORY_USED = Metric(
-    "service.memory",
-    Kind.GAUGE,
-    Unit.BYTES,
-    "Resident memory of the process",
-    Area.SERVICE,
-    (),
-    (),
-    (Source.AKI,),
-)
-MEMORY_LIMIT = Metric(
-    "service.memory.limit",
-    Kind.GAUGE,
-    Unit.BYTES,
-    "Memory the process may use",
-    Area.SERVICE,
-    (),
-    (),
-    (Source.AKI,),
-    across=Across.MAX,
-)
-AUTHENTICATION = Metric(
+SERVICE_OPEN_FILES = gauge("service.open_files", "File descriptors the process has open", sources=(AKI,), across=MAX)
+SERVICE_MEMORY = gauge("service.memory", "Resident memory of the process", BYTES, sources=(AKI,))
+SERVICE_MEMORY_LIMIT = gauge("service.memory.limit", "Memory the process may use", BYTES, sources=(AKI,), across=MAX)
+SERVICE_AUTHENTICATION_DURATION = histogram(
     "service.authentication.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time of one authentication",
-    Area.SERVICE,
-    (Label("outcome", "how it ended", get_args(AuthenticationOutcome)),),
-    _REQUEST_BUCKETS,
-    (Source.AKI,),
+    SECONDS,
+    labels=(Label("outcome", "how it ended", get_args(AuthenticationOutcome)),),
+    buckets=_REQUEST_BUCKETS,
+    sources=(AKI,),
 )
 
-ROLLOUT_INFO = Metric(
+ROLLOUT_INFO = gauge(
     "rollout.info",
-    Kind.GAUGE,
-    Unit.COUNT,
     "Always one; its labels say which release the instance runs and for whom",
-    Area.ROLLOUT,
-    (TRACK, STAGE, Label("version", "version of the service", example="1.4.0")),
-    (),
-    (Source.M17, Source.SLM),
-    across=Across.MAX,
+    labels=(TRACK, STAGE, Label("version", "version of the service", example="1.4.0")),
+    sources=(M17, SLM),
+    across=MAX,
 )
-FEATURE_FLAG = Metric(
-    "rollout.feature.flag",
-    Kind.GAUGE,
-    Unit.COUNT,
+ROLLOUT_FEATURE_FLAG = gauge(
+    "rollout.feature_flag",
     "One when the instance has the flag on, zero when it has it off",
-    Area.ROLLOUT,
-    (Label("flag", "name of the flag", example="blended_recall"),),
-    (),
-    (Source.M17, Source.SLM),
-    across=Across.MAX,
+    labels=(Label("flag", "name of the flag", example="blended_recall"),),
+    sources=(M17, SLM),
+    across=MAX,
 )
 
-SELF_DROPPED = Metric(
+INSTRUMENTATION_DROPPED = counter(
     "instrumentation.dropped",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Recordings that were refused, so that the host was spared",
-    Area.SELF,
-    (
+    labels=(
         _METRIC,
         Label("reason", "why it was refused", get_args(DropReason)),
     ),
-    (),
-    (Source.MNEMOSCOPE,),
+    sources=(MNEMOSCOPE,),
 )
-SELF_SERIES = Metric(
-    "instrumentation.series",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Label sets in use, over all metrics",
-    Area.SELF,
-    (),
-    (),
-    (Source.MNEMOSCOPE,),
-    across=Across.MAX,
+INSTRUMENTATION_SERIES = gauge(
+    "instrumentation.series", "Label sets in use, over all metrics", sources=(MNEMOSCOPE,), across=MAX
 )
-SELF_SCRAPE = Metric(
+INSTRUMENTATION_SCRAPE_DURATION = histogram(
     "instrumentation.scrape.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time to collect and render one scrape",
-    Area.SELF,
-    (Label("format", "what was rendered", ("text", "openmetrics", "json", "otlp")),),
-    (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
-    (Source.MNEMOSCOPE,),
+    SECONDS,
+    labels=(Label("format", "what was rendered", ("text", "openmetrics", "json", "otlp")),),
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+    sources=(MNEMOSCOPE,),
 )
-SELF_EXPORTS = Metric(
+INSTRUMENTATION_EXPORTS = counter(
     "instrumentation.exports",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Pushes to an OTLP endpoint",
-    Area.SELF,
-    (Label("outcome", "how it ended", ("ok", "error")),),
-    (),
-    (Source.MNEMOSCOPE,),
+    labels=(Label("outcome", "how it ended", ("ok", "error")),),
+    sources=(MNEMOSCOPE,),
 )
-SELF_FILES_REJECTED = Metric(
-    "instrumentation.files.rejected",
-    Kind.COUNTER,
-    Unit.COUNT,
+INSTRUMENTATION_FILES_REJECTED = counter(
+    "instrumentation.files_rejected",
     "Files of multi-process mode, or metrics in them, that could not be used and were left out",
-    Area.SELF,
-    (
+    labels=(
         Label(
             "reason",
             "what was wrong with it",
             ("empty", "foreign", "version", "truncated", "corrupt", "mismatch", "unreadable"),
         ),
     ),
-    (),
-    (Source.MNEMOSCOPE,),
+    sources=(MNEMOSCOPE,),
 )

@@ -1,9 +1,10 @@
-"""Durable storage: operations, divergence, pools, write-ahead log, compaction, backup."""
+"""Metrics of durable storage: operations, divergence, pools, write-ahead log, compaction, backup."""
 
 from __future__ import annotations
 
 from typing import get_args
 
+from .declare import AKI, BYTES, LATEST, MAX, PLAN, SECONDS, SLM, WARM, counter, gauge, histogram
 from .labels import (
     BACKEND,
     DIVERGENCE,
@@ -15,226 +16,139 @@ from .labels import (
     ConnectionState,
     ContentState,
 )
-from .model import Across, Area, Kind, Label, Metric, Source, Unit
+from .model import Label
 
 _STORAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _JOB_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
-_AREA = Area.STORAGE
 _CONNECTION_STATE = Label("state", "what the connection does", get_args(ConnectionState))
 
-STORAGE_DURATION = Metric(
+STORAGE_OPERATION_DURATION = histogram(
     "storage.operation.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time of one storage operation",
-    _AREA,
-    (BACKEND, OPERATION, OUTCOME),
-    _STORAGE_BUCKETS,
-    (Source.SLM,),
+    SECONDS,
+    labels=(BACKEND, OPERATION, OUTCOME),
+    buckets=_STORAGE_BUCKETS,
+    sources=(SLM,),
 )
-STORAGE_ERRORS = Metric(
+STORAGE_ERRORS = counter(
     "storage.errors",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Storage operations that failed, by class of error",
-    _AREA,
-    (BACKEND, OPERATION, ERROR_KIND),
-    (),
-    (Source.SLM,),
+    labels=(BACKEND, OPERATION, ERROR_KIND),
+    sources=(SLM,),
 )
-STORAGE_DIVERGENCE = Metric(
+STORAGE_DIVERGENCE = counter(
     "storage.divergence",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Entries found in one store and not, or otherwise, in another",
-    _AREA,
-    (DIVERGENCE,),
-    (),
-    (Source.SLM,),
+    labels=(DIVERGENCE,),
+    sources=(SLM,),
 )
-STORAGE_RECONCILIATIONS = Metric(
+STORAGE_RECONCILIATIONS = counter(
     "storage.reconciliations",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Runs that compared the stores and mended what differed",
-    _AREA,
-    (OUTCOME,),
-    (),
-    (Source.SLM,),
+    labels=(OUTCOME,),
+    sources=(SLM,),
 )
-STORAGE_COMPENSATIONS = Metric(
+STORAGE_COMPENSATIONS = counter(
     "storage.compensations",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Writes undone in one store because another refused them",
-    _AREA,
-    (BACKEND, OUTCOME),
-    (),
-    (Source.SLM,),
+    labels=(BACKEND, OUTCOME),
+    sources=(SLM,),
 )
-CIRCUIT_STATE = Metric(
+STORAGE_CIRCUIT_STATE = gauge(
     "storage.circuit.state",
-    Kind.GAUGE,
-    Unit.COUNT,
     "One for the state the circuit breaker is in, zero for the others",
-    _AREA,
-    (BACKEND, Label("state", "state of the breaker", get_args(CircuitState))),
-    (),
-    (Source.SLM, Source.AKI),
-    across=Across.MAX,
+    labels=(BACKEND, Label("state", "state of the breaker", get_args(CircuitState))),
+    sources=(SLM, AKI),
+    across=MAX,
 )
-CIRCUIT_FAILURES = Metric(
-    "storage.circuit.consecutive.failures",
-    Kind.GAUGE,
-    Unit.COUNT,
+STORAGE_CIRCUIT_CONSECUTIVE_FAILURES = gauge(
+    "storage.circuit.consecutive_failures",
     "Failures in a row that the circuit breaker has seen",
-    _AREA,
-    (BACKEND,),
-    (),
-    (Source.SLM, Source.AKI),
-    across=Across.MAX,
+    labels=(BACKEND,),
+    sources=(SLM, AKI),
+    across=MAX,
 )
-POOL_CONNECTIONS = Metric(
+STORAGE_POOL_CONNECTIONS = gauge(
     "storage.pool.connections",
-    Kind.GAUGE,
-    Unit.COUNT,
     "Connections of the pool in use and idle, and callers waiting for one",
-    _AREA,
-    (POOL, _CONNECTION_STATE),
-    (),
-    (Source.PLAN, Source.SLM),
+    labels=(POOL, _CONNECTION_STATE),
+    sources=(PLAN, SLM),
 )
-POOL_LIMIT = Metric(
-    "storage.pool.limit",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Connections the pool may open",
-    _AREA,
-    (POOL,),
-    (),
-    (Source.PLAN, Source.SLM),
-)
-POOL_EXHAUSTED = Metric(
+STORAGE_POOL_LIMIT = gauge("storage.pool.limit", "Connections the pool may open", labels=(POOL,), sources=(PLAN, SLM))
+STORAGE_POOL_EXHAUSTED = counter(
     "storage.pool.exhausted",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Requests for a connection that found none and gave up",
-    _AREA,
-    (POOL,),
-    (),
-    (Source.PLAN, Source.SLM),
+    labels=(POOL,),
+    sources=(PLAN, SLM),
 )
-WAL_SIZE = Metric(
-    "storage.wal.size",
-    Kind.GAUGE,
-    Unit.BYTES,
-    "Bytes of write-ahead log on disk",
-    _AREA,
-    (BACKEND,),
-    (),
-    (Source.AKI,),
-    across=Across.MAX,
+STORAGE_WAL_SIZE = gauge(
+    "storage.wal.size", "Bytes of write-ahead log on disk", BYTES, labels=(BACKEND,), sources=(AKI,), across=MAX
 )
-WAL_FILES = Metric(
-    "storage.wal.files",
-    Kind.GAUGE,
-    Unit.COUNT,
-    "Write-ahead log files on disk",
-    _AREA,
-    (BACKEND,),
-    (),
-    (Source.AKI,),
-    across=Across.MAX,
+STORAGE_WAL_FILES = gauge(
+    "storage.wal.files", "Write-ahead log files on disk", labels=(BACKEND,), sources=(AKI,), across=MAX
 )
-WAL_REPLAY = Metric(
+STORAGE_WAL_REPLAY_DURATION = histogram(
     "storage.wal.replay.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time to replay the write-ahead log at start",
-    _AREA,
-    (BACKEND, OUTCOME),
-    _JOB_BUCKETS,
-    (Source.AKI,),
+    SECONDS,
+    labels=(BACKEND, OUTCOME),
+    buckets=_JOB_BUCKETS,
+    sources=(AKI,),
 )
-CORRUPTION = Metric(
+STORAGE_CORRUPTION = counter(
     "storage.corruption",
-    Kind.COUNTER,
-    Unit.COUNT,
     "Records that failed their checksum or could not be read",
-    _AREA,
-    (BACKEND,),
-    (),
-    (Source.WARM, Source.AKI),
+    labels=(BACKEND,),
+    sources=(WARM, AKI),
 )
-FORMAT_UNSUPPORTED = Metric(
-    "storage.format.unsupported",
-    Kind.COUNTER,
-    Unit.COUNT,
-    "Files met whose format version is not supported",
-    _AREA,
-    (BACKEND,),
-    (),
-    (Source.WARM,),
+STORAGE_FORMAT_UNSUPPORTED = counter(
+    "storage.format.unsupported", "Files met whose format version is not supported", labels=(BACKEND,), sources=(WARM,)
 )
-CONTENT_SIZE = Metric(
+STORAGE_CONTENT_SIZE = gauge(
     "storage.content.size",
-    Kind.GAUGE,
-    Unit.BYTES,
     "Bytes of the content store, live and total; fragmentation is what is not live",
-    _AREA,
-    (BACKEND, Label("state", "which bytes", get_args(ContentState))),
-    (),
-    (Source.WARM,),
-    across=Across.MAX,
+    BYTES,
+    labels=(BACKEND, Label("state", "which bytes", get_args(ContentState))),
+    sources=(WARM,),
+    across=MAX,
 )
-COMPACTION = Metric(
+STORAGE_COMPACTION_DURATION = histogram(
     "storage.compaction.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time of one compaction run",
-    _AREA,
-    (BACKEND, OUTCOME),
-    _JOB_BUCKETS,
-    (Source.WARM,),
+    SECONDS,
+    labels=(BACKEND, OUTCOME),
+    buckets=_JOB_BUCKETS,
+    sources=(WARM,),
 )
-UPLOAD = Metric(
+STORAGE_UPLOAD_DURATION = histogram(
     "storage.upload.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time of one upload to the object store",
-    _AREA,
-    (BACKEND, OUTCOME),
-    _JOB_BUCKETS,
-    (Source.AKI,),
+    SECONDS,
+    labels=(BACKEND, OUTCOME),
+    buckets=_JOB_BUCKETS,
+    sources=(AKI,),
 )
-BACKUP = Metric(
+STORAGE_BACKUP_DURATION = histogram(
     "storage.backup.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time of one backup",
-    _AREA,
-    (BACKEND, OUTCOME),
-    _JOB_BUCKETS,
-    (Source.AKI,),
+    SECONDS,
+    labels=(BACKEND, OUTCOME),
+    buckets=_JOB_BUCKETS,
+    sources=(AKI,),
 )
-BACKUP_LAST_SUCCESS = Metric(
-    "storage.backup.last.success.timestamp",
-    Kind.GAUGE,
-    Unit.SECONDS,
+STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP = gauge(
+    "storage.backup.last_success.timestamp",
     "Unix time of the last backup that succeeded",
-    _AREA,
-    (BACKEND,),
-    (),
-    (Source.AKI,),
-    across=Across.LATEST,
+    SECONDS,
+    labels=(BACKEND,),
+    sources=(AKI,),
+    across=LATEST,
 )
-RESTORE = Metric(
+STORAGE_RESTORE_DURATION = histogram(
     "storage.restore.duration",
-    Kind.HISTOGRAM,
-    Unit.SECONDS,
     "Time of one restore from backup",
-    _AREA,
-    (BACKEND, OUTCOME),
-    _JOB_BUCKETS,
-    (Source.AKI,),
+    SECONDS,
+    labels=(BACKEND, OUTCOME),
+    buckets=_JOB_BUCKETS,
+    sources=(AKI,),
 )

@@ -140,13 +140,13 @@ def otlp(
     from .otlp import OtlpPusher
 
     chosen = _observed(registry)
-    chosen.declare(catalog.SELF_EXPORTS)
+    chosen.declare(catalog.INSTRUMENTATION_EXPORTS)
 
     def on_export(outcome: str) -> None:
-        chosen.counter(catalog.SELF_EXPORTS, outcome=outcome).inc()
+        chosen.counter(catalog.INSTRUMENTATION_EXPORTS, outcome=outcome).inc()
 
     def on_scrape(name: str, seconds: float) -> None:
-        chosen.histogram(catalog.SELF_SCRAPE, format=name).observe(seconds)
+        chosen.histogram(catalog.INSTRUMENTATION_SCRAPE_DURATION, format=name).observe(seconds)
 
     return OtlpPusher(
         chosen.own_snapshot,
@@ -177,7 +177,7 @@ def _observed(registry: Registry | None) -> Registry:
     """The registry, with what every exporter shows besides what the service records."""
     chosen = registry or default_registry()
     observe_process(chosen)
-    chosen.gauge(catalog.READY).set_function(lambda: float(_health.readiness().ready))
+    chosen.gauge(catalog.SERVICE_READY).set_function(lambda: float(_health.readiness().ready))
     return chosen
 
 
@@ -188,10 +188,10 @@ def _app(registry: Registry | None, debug_locks: bool) -> App:
     chosen = _observed(registry)
 
     def on_scrape(name: str, seconds: float) -> None:
-        chosen.histogram(catalog.SELF_SCRAPE, format=name).observe(seconds)
+        chosen.histogram(catalog.INSTRUMENTATION_SCRAPE_DURATION, format=name).observe(seconds)
 
     def on_error(name: str) -> None:
-        chosen.drop(catalog.SELF_SCRAPE, "callback", 1)
+        chosen.drop(catalog.INSTRUMENTATION_SCRAPE_DURATION, "callback", 1)
 
     return App(
         chosen.snapshot,

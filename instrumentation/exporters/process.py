@@ -40,9 +40,9 @@ def memory_limit() -> float:
 
 
 _GAUGES: tuple[tuple[Metric, Callable[[], float]], ...] = (
-    (catalog.OPEN_FILES, open_files),
-    (catalog.MEMORY_USED, resident_bytes),
-    (catalog.MEMORY_LIMIT, memory_limit),
+    (catalog.SERVICE_OPEN_FILES, open_files),
+    (catalog.SERVICE_MEMORY, resident_bytes),
+    (catalog.SERVICE_MEMORY_LIMIT, memory_limit),
 )
 
 

@@ -22,9 +22,9 @@ from .watch.owners import Owner
 from .watch.waits import Subject, Waiting, once
 from .watch.watchdog import watchdog
 
-EXCLUSIVE, READ, WRITE = catalog.LOCK_WAIT.label("mode").values
+EXCLUSIVE, READ, WRITE = catalog.LOCK_WAIT_DURATION.label("mode").values
 
-QUICK = catalog.LOCK_HOLD.buckets[0]
+QUICK = catalog.LOCK_HOLD_DURATION.buckets[0]
 """Seconds: holds up to here all fall into the lowest bucket, so their number and sum say everything."""
 
 _CONTENDED = 0.001
@@ -70,8 +70,8 @@ class Meter:
         self.name = name
         self.mode = mode
         registry.declare(catalog.LOCK_DEADLOCKS, catalog.LOCK_STALLS, lock=name)  # seen at zero from the first lock on
-        self._waits = registry.histogram(catalog.LOCK_WAIT, **labels)
-        self._holds = registry.histogram(catalog.LOCK_HOLD, **labels)
+        self._waits = registry.histogram(catalog.LOCK_WAIT_DURATION, **labels)
+        self._holds = registry.histogram(catalog.LOCK_HOLD_DURATION, **labels)
         self._contended = registry.counter(catalog.LOCK_CONTENDED, **labels)
         self._timeouts = registry.counter(catalog.LOCK_TIMEOUTS, **labels)
         self._waiters = waiters_of(registry, name, mode)
@@ -185,7 +185,7 @@ def forget() -> None:
     _guard, _process = Guard(), getpid()
 
 
-_METER = Bundle("Lock", catalog.LOCK_WAIT, catalog.LOCK_WAIT.labels, Meter)
+_METER = Bundle("Lock", catalog.LOCK_WAIT_DURATION, catalog.LOCK_WAIT_DURATION.labels, Meter)
 
 
 def meter_of(registry: Registry, name: str, mode: str = EXCLUSIVE) -> Meter:

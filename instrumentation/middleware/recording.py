@@ -106,8 +106,8 @@ class Requests:
         self._declared: set[str] = set()
         self.registry = registry or default_registry()
         self._mark = f"mnemoscope.request.{id(self.registry)}"
-        self.under_way = self.registry.in_flight(catalog.REQUESTS_IN_FLIGHT)
-        self.registry.gauge(catalog.REQUESTS_IN_FLIGHT).set_function(self.under_way.now)
+        self.under_way = self.registry.in_flight(catalog.REQUEST_IN_FLIGHT)
+        self.registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.under_way.now)
 
     def begin(self, where: MutableMapping[str, Any], path: str) -> RequestRecording | None:
         """Return the recording of a request that arrived.

@@ -57,7 +57,7 @@ class Type(IntEnum):
 
 
 class RejectedError(Exception):
-    """A file that cannot be used; `reason` is a value of the label of `instrumentation.files.rejected`."""
+    """A file that cannot be used; `reason` is a value of the label of `instrumentation.files_rejected`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -245,7 +245,7 @@ class Sharing:
 
     def _rejected(self, reason: str) -> None:
         _log.warning("multi-process mode: a file in %s is left out: %s", self._path, reason)
-        self._registry.counter(catalog.SELF_FILES_REJECTED, reason=reason).inc()
+        self._registry.counter(catalog.INSTRUMENTATION_FILES_REJECTED, reason=reason).inc()
 
     def _admit(self) -> Callable[[Metric, tuple[str, ...]], tuple[str, ...]]:
         """Hold the archive to the registry's cap on label sets; what is above it is counted as `other`."""
@@ -304,7 +304,7 @@ def share(registry: Registry, directory: str | os.PathLike[str]) -> bool:
     """Share `directory`, which is made if it is missing; return False, after a line in the log, where that fails."""
     with registry.sharing_lock:
         if registry.sharing is None:
-            registry.declare(catalog.SELF_FILES_REJECTED)
+            registry.declare(catalog.INSTRUMENTATION_FILES_REJECTED)
             path = Path(directory).absolute()
             try:
                 Directory(path, lambda metric: metric, lambda reason: None).check()

@@ -37,18 +37,18 @@ class _LockWaits:
     """Series of the waits for one lock."""
 
     __slots__ = ("_wait", "registry", "under_way")
-    metric = catalog.LOCK_WAIT
+    metric = catalog.LOCK_WAIT_DURATION
 
     def __init__(self, registry: Registry, lock: str, mode: str) -> None:
         self.registry = registry
         self.under_way = waiters_of(registry, lock, mode)
-        self._wait = registry.histogram(catalog.LOCK_WAIT, lock=lock, mode=mode)
+        self._wait = registry.histogram(catalog.LOCK_WAIT_DURATION, lock=lock, mode=mode)
 
     def record(self, seconds: float, outcome: str) -> None:
         self._wait.observe(seconds)
 
 
-_LOCK_WAIT = Bundle("lock_wait", catalog.LOCK_WAIT, catalog.LOCK_WAIT.labels, _LockWaits)
+_LOCK_WAIT = Bundle("lock_wait", catalog.LOCK_WAIT_DURATION, catalog.LOCK_WAIT_DURATION.labels, _LockWaits)
 
 
 def lock_wait(lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None) -> Probe[InFlightOperation]:
@@ -105,9 +105,9 @@ class _Completions:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._durations = Durations(registry, catalog.COMPLETION_DURATION)
-        self.under_way = registry.in_flight(catalog.COMPLETIONS_IN_FLIGHT)
-        registry.gauge(catalog.COMPLETIONS_IN_FLIGHT).set_function(self.under_way.now)
-        registry.gauge(catalog.COMPLETIONS_PEAK).set_function(self.under_way.peak)
+        self.under_way = registry.in_flight(catalog.COMPLETION_IN_FLIGHT)
+        registry.gauge(catalog.COMPLETION_IN_FLIGHT).set_function(self.under_way.now)
+        registry.gauge(catalog.COMPLETION_IN_FLIGHT_PEAK).set_function(self.under_way.peak)
 
     def record(self, seconds: float, outcome: str) -> None:
         self._durations.record(seconds, outcome)
@@ -130,5 +130,5 @@ def completion(
     refuse_bare("completion", bare)
     chosen = registry or default_registry()
     if limit is not None:
-        chosen.gauge(catalog.COMPLETIONS_LIMIT).set(limit)
+        chosen.gauge(catalog.COMPLETION_LIMIT).set(limit)
     return Probe(InFlightOperation, chosen.bound(_COMPLETION), is_error)

@@ -110,8 +110,8 @@ class _Consolidations:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.durations = Durations(registry, catalog.CONSOLIDATION_DURATION)
-        self.episodes = registry.counter(catalog.CONSOLIDATED_EPISODES)
-        self.concepts = registry.counter(catalog.CONCEPTS_FORMED)
+        self.episodes = registry.counter(catalog.CONSOLIDATION_EPISODES)
+        self.concepts = registry.counter(catalog.CONCEPT_FORMED)
 
     def record(self, seconds: float, outcome: str) -> None:
         self.durations.record(seconds, outcome)

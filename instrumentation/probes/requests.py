@@ -43,8 +43,8 @@ class _Requests:
     def __init__(self, registry: Registry, route: str) -> None:
         self.registry = registry
         self._durations = Durations(registry, catalog.REQUEST_DURATION, route=route)
-        self.under_way = registry.in_flight(catalog.REQUESTS_IN_FLIGHT)
-        registry.gauge(catalog.REQUESTS_IN_FLIGHT).set_function(self.under_way.now)
+        self.under_way = registry.in_flight(catalog.REQUEST_IN_FLIGHT)
+        registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.under_way.now)
 
     def record(self, seconds: float, outcome: str) -> None:
         self._durations.record(seconds, outcome)

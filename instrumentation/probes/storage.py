@@ -40,11 +40,11 @@ class _StorageOperations:
     """Series of one operation of one store."""
 
     __slots__ = ("durations", "errors", "registry")
-    metric = catalog.STORAGE_DURATION
+    metric = catalog.STORAGE_OPERATION_DURATION
 
     def __init__(self, registry: Registry, backend: str, operation: str) -> None:
         self.registry = registry
-        self.durations = Durations(registry, catalog.STORAGE_DURATION, backend=backend, operation=operation)
+        self.durations = Durations(registry, catalog.STORAGE_OPERATION_DURATION, backend=backend, operation=operation)
         self.errors: dict[str, Counter] = {
             value: registry.counter(catalog.STORAGE_ERRORS, backend=backend, operation=operation, kind=value)
             for value in catalog.STORAGE_ERRORS.label("kind").values
@@ -56,8 +56,8 @@ class _StorageOperations:
 
 _STORAGE = Bundle(
     "storage",
-    catalog.STORAGE_DURATION,
-    tuple(catalog.STORAGE_DURATION.label(name) for name in ("backend", "operation")),
+    catalog.STORAGE_OPERATION_DURATION,
+    tuple(catalog.STORAGE_OPERATION_DURATION.label(name) for name in ("backend", "operation")),
     _StorageOperations,
 )
 

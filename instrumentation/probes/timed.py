@@ -25,9 +25,9 @@ def timed(
     return Probe(Operation, series, is_error)
 
 
-_LOCK_HOLD = durations("lock_hold", catalog.LOCK_HOLD)
-_INDEX_WRITE = durations("index_write", catalog.INDEX_WRITE)
-_VECTOR_SEARCH = durations("vector_search", catalog.VECTOR_SEARCH)
+_LOCK_HOLD = durations("lock_hold", catalog.LOCK_HOLD_DURATION)
+_INDEX_WRITE = durations("index_write", catalog.INDEX_WRITE_DURATION)
+_VECTOR_SEARCH = durations("vector_search", catalog.RECALL_VECTOR_SEARCH_DURATION)
 
 
 def lock_hold(lock: str, mode: Mode = "exclusive", *, registry: Registry | None = None) -> Probe[Operation[Durations]]:

@@ -109,8 +109,10 @@ class Registry:
         self.sharing_lock = Lock()
         self.started = time.time()
         self._monotonic = time.monotonic()
-        self.gauge(catalog.UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
-        self.gauge(catalog.SELF_SERIES).set_function(lambda: sum(len(f.series) for f in list(self._families.values())))
+        self.gauge(catalog.SERVICE_UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
+        self.gauge(catalog.INSTRUMENTATION_SERIES).set_function(
+            lambda: sum(len(f.series) for f in list(self._families.values()))
+        )
         _registries[id(self)] = self
 
     # Series ---------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ class Registry:
         """The series of a new key, cleaned; past the cap, the one that stands for all others."""
         metric = family.metric
         # Bounded by the number of metrics and reasons; holding it to the caps could end in counting for ever.
-        bounded = metric is catalog.SELF_DROPPED
+        bounded = metric is catalog.INSTRUMENTATION_DROPPED
         if not bounded:
             key = self._clean(metric, key)
         if not bounded and key not in family.series and len(family.series) >= self.max_label_sets:
@@ -278,7 +280,7 @@ class Registry:
         try:
             counter = self._dropped.get((metric.name, reason))
             if counter is None:
-                counter = self.counter(catalog.SELF_DROPPED, metric=metric.name, reason=reason)
+                counter = self.counter(catalog.INSTRUMENTATION_DROPPED, metric=metric.name, reason=reason)
                 self._dropped[metric.name, reason] = counter
                 self._notices.append(metric, reason, value)
             counter.inc(float(count))

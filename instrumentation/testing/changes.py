@@ -139,7 +139,8 @@ def moved(
     >>> import mnemoscope as scope
     >>> registry = scope.Registry()
     >>> insert = scope.index_write("spatiotemporal", registry=registry)(len)
-    >>> with moved(scope.catalog.INDEX_WRITE, outcome="ok", by=2, within=(0, 0.5), registry=registry) as change:
+    >>> written = scope.catalog.INDEX_WRITE_DURATION
+    >>> with moved(written, outcome="ok", by=2, within=(0, 0.5), registry=registry) as change:
     ...     both = insert("an"), insert("episode")
     >>> change.by, change.mean < 0.5
     (2.0, True)

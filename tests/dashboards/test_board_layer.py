@@ -17,10 +17,10 @@ from grafana_foundation_sdk.models import units as grafana_units
 from grafanalib import core
 
 from mnemoscope.dashboards import Board
-from mnemoscope.dashboards.panels.constructors import constructors as panels
-from mnemoscope.dashboards.panels.constructors.layer import Panel, plain
-from mnemoscope.dashboards.panels.constructors.query import Query
-from mnemoscope.dashboards.panels.constructors.style import Step, limits
+from mnemoscope.dashboards.panels import constructors as panels
+from mnemoscope.dashboards.panels.layer import Panel, plain
+from mnemoscope.dashboards.panels.query import Query
+from mnemoscope.dashboards.panels.style import Step, limits
 from mnemoscope.instrumentation.catalog import Unit
 
 register_default_plugins()

@@ -14,9 +14,9 @@ from mnemoscope.alerts.rules import burn_rate
 from mnemoscope.dashboards import Board
 from mnemoscope.dashboards import board as boarding
 from mnemoscope.dashboards.board import Section, assemble
-from mnemoscope.dashboards.panels.constructors import constructors as panels
-from mnemoscope.dashboards.panels.constructors.query import Query
-from mnemoscope.dashboards.panels.constructors.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW
+from mnemoscope.dashboards.panels import constructors as panels
+from mnemoscope.dashboards.panels.query import Query
+from mnemoscope.dashboards.panels.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.model import links

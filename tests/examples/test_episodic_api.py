@@ -51,8 +51,8 @@ def test_steps_teach_heuristics(healthy: Service) -> None:
     steps = [{"tool": "read", "observation": "If it fails , run it again"}, {"tool": "run", "observation": "it works"}]
     healthy.http.post(f"/episodes/{id}/steps", json={"steps": steps})
     learned = healthy.during(lambda: healthy.complete(id))
-    assert learned.change(m.HEURISTICS_UPDATED) == 2
-    assert learned.change(m.PATTERN_EXTRACTION, "count", outcome="ok") == 2
+    assert learned.change(m.PATTERN_HEURISTICS_UPDATED) == 2
+    assert learned.change(m.PATTERN_EXTRACTION_DURATION, "count", outcome="ok") == 2
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_new_episode_past_a_limit_is_refused_and_counted(
     answers: list[httpx.Response] = []
     refused = healthy.during(lambda: answers.append(healthy.http.post("/episodes", json=new)))
     assert answers[0].status_code == status, answers[0].text
-    assert refused.change(m.INPUT_REJECTED, limit=limit) == 1
+    assert refused.change(m.LIMIT_REJECTIONS, limit=limit) == 1
     assert refused.change(m.REQUEST_DURATION, "count", outcome="error") == 0
 
 
@@ -89,7 +89,7 @@ def test_what_is_added_past_a_limit_is_refused_as_a_whole(
     answers: list[httpx.Response] = []
     refused = healthy.during(lambda: answers.append(healthy.http.post(f"/episodes/{id}/{path}", json=body)))
     assert answers[0].status_code == status, answers[0].text
-    assert refused.change(m.INPUT_REJECTED, limit=limit) == 1
+    assert refused.change(m.LIMIT_REJECTIONS, limit=limit) == 1
     assert healthy.http.get(f"/episodes/{id}").json()["version"] == 1
 
 
@@ -156,7 +156,9 @@ def test_locks_are_taken_in_one_order_whatever_the_service_does(
         metrics = service.metrics()
     assert ("concept_changes", "concepts") in {(edge["first"], edge["second"]) for edge in document["edges"]}
     assert document["inversions"] == []
-    assert metrics.value(m.LOCK_INVERSIONS) == metrics.value(m.LOCK_DEADLOCKS) == metrics.value(m.LOCK_STALLS) == 0
+    assert (
+        metrics.value(m.LOCK_ORDER_INVERSIONS) == metrics.value(m.LOCK_DEADLOCKS) == metrics.value(m.LOCK_STALLS) == 0
+    )
 
 
 def test_gauges_say_what_the_service_holds(healthy: Service) -> None:
@@ -166,21 +168,23 @@ def test_gauges_say_what_the_service_holds(healthy: Service) -> None:
     assert metrics.value(m.INDEX_ENTRIES, index="spatiotemporal") == stats["episodes"]
     assert metrics.value(m.MEMORY_ITEMS, memory="semantic") == stats["concepts"]
     assert metrics.value(m.MEMORY_WEIGHT, memory="episodic") == 0.7
-    assert metrics.value(m.COMPLETIONS_LIMIT) == 20
-    assert metrics.value(m.POOL_LIMIT) == 16
-    assert metrics.value(m.POOL_CONNECTIONS, state="idle") >= 1
-    assert metrics.value(m.WAL_SIZE) > 0
-    assert metrics.value(m.CONTENT_SIZE, state="total") >= metrics.value(m.CONTENT_SIZE, state="live") > 0
+    assert metrics.value(m.COMPLETION_LIMIT) == 20
+    assert metrics.value(m.STORAGE_POOL_LIMIT) == 16
+    assert metrics.value(m.STORAGE_POOL_CONNECTIONS, state="idle") >= 1
+    assert metrics.value(m.STORAGE_WAL_SIZE) > 0
+    assert (
+        metrics.value(m.STORAGE_CONTENT_SIZE, state="total") >= metrics.value(m.STORAGE_CONTENT_SIZE, state="live") > 0
+    )
     assert metrics.value(m.CACHE_ENTRIES) >= stats["episodes"]
     assert metrics.value(m.ROLLOUT_INFO, track="stable", stage="100") == 1
-    assert metrics.value(m.FEATURE_FLAG, flag="dual_memory") == 1
+    assert metrics.value(m.ROLLOUT_FEATURE_FLAG, flag="dual_memory") == 1
 
 
 def test_a_backup_is_proved_and_kept(healthy: Service) -> None:
     window = healthy.during(lambda: healthy.http.post("/backup").raise_for_status())
-    for metric in (m.BACKUP, m.RESTORE, m.UPLOAD):
+    for metric in (m.STORAGE_BACKUP_DURATION, m.STORAGE_RESTORE_DURATION, m.STORAGE_UPLOAD_DURATION):
         assert window.change(metric, "count", outcome="ok") == 1
-    assert healthy.metrics().value(m.BACKUP_LAST_SUCCESS) > 1_700_000_000
+    assert healthy.metrics().value(m.STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP) > 1_700_000_000
 
 
 def test_reconciliation_of_sound_stores_finds_nothing(healthy: Service) -> None:
@@ -188,7 +192,7 @@ def test_reconciliation_of_sound_stores_finds_nothing(healthy: Service) -> None:
     window = healthy.during(lambda: healthy.http.post("/reconcile").raise_for_status())
     assert window.change(m.STORAGE_RECONCILIATIONS, outcome="ok") == 1
     assert window.change(m.STORAGE_DIVERGENCE) == 0
-    assert window.change(m.CORRUPTION) == 0
+    assert window.change(m.STORAGE_CORRUPTION) == 0
 
 
 def test_without_a_token_nobody_gets_in_but_prometheus_does(tmp_path: Path) -> None:
@@ -197,8 +201,8 @@ def test_without_a_token_nobody_gets_in_but_prometheus_does(tmp_path: Path) -> N
         assert service.http.get("/stats", headers={"Authorization": "Bearer wrong"}).status_code == 401
         assert service.http.get("/stats", headers={"Authorization": "Bearer open-sesame"}).status_code == 200
         metrics = service.metrics()
-    assert metrics.value(m.AUTHENTICATION, "count", outcome="refused") == 2
-    assert metrics.value(m.AUTHENTICATION, "count", outcome="accepted") == 1
+    assert metrics.value(m.SERVICE_AUTHENTICATION_DURATION, "count", outcome="refused") == 2
+    assert metrics.value(m.SERVICE_AUTHENTICATION_DURATION, "count", outcome="accepted") == 1
 
 
 def test_a_caller_who_is_too_fast_or_past_the_quota_is_told_to_wait(tmp_path: Path) -> None:
@@ -209,8 +213,8 @@ def test_a_caller_who_is_too_fast_or_past_the_quota_is_told_to_wait(tmp_path: Pa
         metrics = service.metrics()
     assert [answer.status_code for answer in answers] == [201, 429, 429, 429]
     assert "Retry-After" in answers[-1].headers
-    assert metrics.value(m.QUOTA_EXCEEDED, quota="episodes_per_day") == 2
-    assert metrics.value(m.RATE_LIMITED) == 1
+    assert metrics.value(m.LIMIT_QUOTA_EXCEEDED, quota="episodes_per_day") == 2
+    assert metrics.value(m.LIMIT_RATE_LIMITED) == 1
     assert metrics.value(m.REQUEST_DURATION, "count", outcome="error") == 0
 
 
@@ -229,9 +233,9 @@ def test_completions_past_the_queue_are_turned_away(tmp_path: Path) -> None:
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses[0] == 200
         assert statuses[-1] == 503
-        assert metrics.value(m.COMPLETIONS_REJECTED) == statuses.count(503)
-        assert metrics.value(m.COMPLETIONS_PEAK) == 1
-        assert metrics.value(m.COMPLETIONS_LIMIT) == 1
+        assert metrics.value(m.COMPLETION_REJECTIONS) == statuses.count(503)
+        assert metrics.value(m.COMPLETION_IN_FLIGHT_PEAK) == 1
+        assert metrics.value(m.COMPLETION_LIMIT) == 1
 
     lasting(check, 0.5, 5, 20)
 
@@ -243,7 +247,7 @@ def test_old_episodes_are_forgotten_everywhere(tmp_path: Path) -> None:
         metrics = service.metrics()
     assert window.change(m.STORAGE_DIVERGENCE) == 0
     assert metrics.value(m.CACHE_ENTRIES) == 20
-    assert metrics.value(m.COMPACTION, "count", outcome="ok") >= 1
+    assert metrics.value(m.STORAGE_COMPACTION_DURATION, "count", outcome="ok") >= 1
 
 
 async def test_the_workload_drives_several_instances_and_survives_one_that_fails(
@@ -294,7 +298,7 @@ def test_while_loading_it_is_alive_but_not_ready_and_can_be_stopped(tmp_path: Pa
         assert until(loading)["reason"] == "loading"
         assert service.http.get("/health").status_code == 200
         assert service.http.get("/stats").status_code == 503
-        assert service.metrics().value(m.READY) == 0
+        assert service.metrics().value(m.SERVICE_READY) == 0
     finally:
         code = service.stop()
     assert code == 0
@@ -311,7 +315,7 @@ def test_a_shutdown_lets_requests_end_refuses_new_ones_and_loses_nothing(tmp_pat
             id = service.create(sentence)
             completing = threading.Thread(target=lambda: answers.append(service.complete(id)))
             completing.start()
-            until(lambda: service.metrics().value(m.COMPLETIONS_IN_FLIGHT) == 1)
+            until(lambda: service.metrics().value(m.COMPLETION_IN_FLIGHT) == 1)
             service.process.terminate()
             until(lambda: service.http.get("/ready").status_code == 503)
             assert service.http.get("/ready").json()["reason"] == "shutting down"
@@ -323,9 +327,9 @@ def test_a_shutdown_lets_requests_end_refuses_new_ones_and_loses_nothing(tmp_pat
             after = service.metrics()
             assert service.process.wait(timeout=120) == 0
         assert answers[0].json()["state"] == "completed"
-        assert during.value(m.SHUTDOWN_IN_FLIGHT, phase="start") == 1
-        assert after.value(m.SHUTDOWN_IN_FLIGHT, phase="end") == 0
-        assert after.value(m.SHUTDOWN_DURATION) > 0
+        assert during.value(m.SERVICE_SHUTDOWN_IN_FLIGHT, phase="start") == 1
+        assert after.value(m.SERVICE_SHUTDOWN_IN_FLIGHT, phase="end") == 0
+        assert after.value(m.SERVICE_SHUTDOWN_DURATION) > 0
         # The log was written back into the file, which alone is the whole store now.
         assert not (data / "memory.sqlite-wal").exists()
 
@@ -348,7 +352,7 @@ def test_requests_that_never_end_do_not_keep_it_from_stopping(tmp_path: Path) ->
         id = service.create()
         hung = threading.Thread(target=lambda: _cut_off(service, id))
         hung.start()
-        until(lambda: service.metrics().value(m.COMPLETIONS_IN_FLIGHT) == 1)
+        until(lambda: service.metrics().value(m.COMPLETION_IN_FLIGHT) == 1)
         service.process.terminate()
         assert service.process.wait(timeout=120) == 1
         hung.join()
@@ -364,7 +368,7 @@ def test_what_a_kill_interrupted_is_replayed_from_the_log(tmp_path: Path) -> Non
     with Service(tmp_path, *QUIET) as again:
         assert again.recall(SENTENCES[0], "flat")[0]["id"] == id
         metrics = again.metrics()
-    assert metrics.value(m.WAL_REPLAY, "count", outcome="ok") == 1
+    assert metrics.value(m.STORAGE_WAL_REPLAY_DURATION, "count", outcome="ok") == 1
 
 
 def _cut_off(service: Service, id: int) -> None:

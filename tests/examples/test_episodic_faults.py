@@ -21,7 +21,9 @@ def limit(key: str) -> float:
 
 
 def error_ratio(window: Window) -> float:
-    return window.change(m.STORAGE_DURATION, "count", outcome="error") / window.change(m.STORAGE_DURATION, "count")
+    return window.change(m.STORAGE_OPERATION_DURATION, "count", outcome="error") / window.change(
+        m.STORAGE_OPERATION_DURATION, "count"
+    )
 
 
 def hit_ratio(window: Window) -> float:
@@ -53,23 +55,26 @@ def test_a_store_that_is_out_opens_the_circuit_which_closes_when_it_is_back(heal
     healthy.faults(storage_errors=1)
     assert {answer() for _ in range(6)} == {503}
     metrics = healthy.metrics()
-    assert metrics.value(m.CIRCUIT_STATE, state="open") == 1
-    assert metrics.value(m.CIRCUIT_FAILURES) >= 5
+    assert metrics.value(m.STORAGE_CIRCUIT_STATE, state="open") == 1
+    assert metrics.value(m.STORAGE_CIRCUIT_CONSECUTIVE_FAILURES) >= 5
     healthy.faults()
     until(lambda: answer() == 200)
     metrics = healthy.metrics()
-    assert metrics.value(m.CIRCUIT_STATE, state="closed") == 1
-    assert metrics.value(m.CIRCUIT_STATE) == 1
-    assert metrics.value(m.CIRCUIT_FAILURES) == 0
+    assert metrics.value(m.STORAGE_CIRCUIT_STATE, state="closed") == 1
+    assert metrics.value(m.STORAGE_CIRCUIT_STATE) == 1
+    assert metrics.value(m.STORAGE_CIRCUIT_CONSECUTIVE_FAILURES) == 0
 
 
 def test_slow_index_writes_pass_the_index_limit(healthy: Service) -> None:
     healthy.faults(slow_index_writes=80)
     slow = healthy.during(lambda: healthy.live(2))
-    assert slow.above(m.INDEX_WRITE, limit("index_write_p99"), index="spatiotemporal") == 1
+    assert slow.above(m.INDEX_WRITE_DURATION, limit("index_write_p99"), index="spatiotemporal") == 1
     healthy.faults()
     until(
-        lambda: healthy.during(healthy.live).above(m.INDEX_WRITE, limit("index_write_p99"), index="spatiotemporal") < 1
+        lambda: (
+            healthy.during(healthy.live).above(m.INDEX_WRITE_DURATION, limit("index_write_p99"), index="spatiotemporal")
+            < 1
+        )
     )
 
 
@@ -79,7 +84,7 @@ def test_index_errors_are_compensated_and_leave_the_episode_open(healthy: Servic
     broken = healthy.during(lambda: healthy.complete(id))
     assert broken.change(m.INDEX_MISSING) == 1
     assert broken.change(m.STORAGE_COMPENSATIONS, outcome="ok") == 1
-    assert broken.change(m.INDEX_WRITE, "count", outcome="error") == 1
+    assert broken.change(m.INDEX_WRITE_DURATION, "count", outcome="error") == 1
     assert broken.change(m.REQUEST_DURATION, "count", outcome="error") == 1
     assert healthy.http.get(f"/episodes/{id}").json()["state"] == "open"
     healthy.faults()
@@ -104,15 +109,15 @@ def test_lock_contention_makes_others_wait(healthy: Service) -> None:
 
     healthy.faults(lock_contention=60)
     contended = healthy.during(work_at_once)
-    assert contended.above(m.LOCK_WAIT, limit("lock_wait_p99"), lock="spatiotemporal") > 0.01
-    assert contended.above(m.LOCK_HOLD, 0.05, lock="spatiotemporal") == 1
+    assert contended.above(m.LOCK_WAIT_DURATION, limit("lock_wait_p99"), lock="spatiotemporal") > 0.01
+    assert contended.above(m.LOCK_HOLD_DURATION, 0.05, lock="spatiotemporal") == 1
     assert contended.change(m.LOCK_CONTENDED, lock="spatiotemporal") > 0
     healthy.faults()
 
     def recovered() -> bool:
         window = healthy.during(lambda: [healthy.recall(sentence, "flat") for sentence in SENTENCES])
         assert window.change(m.LOCK_CONTENDED, lock="spatiotemporal") == 0
-        return window.above(m.LOCK_HOLD, 0.05, lock="spatiotemporal") < 1
+        return window.above(m.LOCK_HOLD_DURATION, 0.05, lock="spatiotemporal") < 1
 
     until(recovered)
 
@@ -120,10 +125,10 @@ def test_lock_contention_makes_others_wait(healthy: Service) -> None:
 def test_a_high_fan_activates_too_many_associations(healthy: Service) -> None:
     healthy.faults(high_fan=True)
     high = healthy.during(lambda: healthy.recall(path="hierarchical"))
-    assert high.above(m.FAN, limit("fan_p95")) == 1
-    assert high.change(m.FAN_LATENCY, "count", fan="high") == 1
+    assert high.above(m.FAN_ASSOCIATIONS, limit("fan_p95")) == 1
+    assert high.change(m.FAN_RECALL_DURATION, "count", fan="high") == 1
     healthy.faults()
-    assert healthy.during(lambda: healthy.recall(path="hierarchical")).above(m.FAN, limit("fan_p95")) == 0
+    assert healthy.during(lambda: healthy.recall(path="hierarchical")).above(m.FAN_ASSOCIATIONS, limit("fan_p95")) == 0
 
 
 def test_careless_consolidation_forms_poor_concepts_which_are_dissolved_later(healthy: Service) -> None:
@@ -151,11 +156,11 @@ def test_failing_consolidation_ends_in_an_error_and_changes_nothing(healthy: Ser
     healthy.faults(failing_consolidation=True)
     failed = healthy.during(lambda: healthy.http.post("/consolidate"))
     assert failed.change(m.CONSOLIDATION_DURATION, "count", outcome="error") == 1
-    assert failed.change(m.CONSOLIDATED_EPISODES) == 0
+    assert failed.change(m.CONSOLIDATION_EPISODES) == 0
     healthy.faults()
     worked = healthy.during(lambda: healthy.http.post("/consolidate"))
     assert worked.change(m.CONSOLIDATION_DURATION, "count", outcome="ok") == 1
-    assert worked.change(m.CONSOLIDATED_EPISODES) >= 2
+    assert worked.change(m.CONSOLIDATION_EPISODES) >= 2
 
 
 def test_a_slow_recall_passes_the_limit_and_goes_on_without_semantic_memory(healthy: Service) -> None:
@@ -166,7 +171,7 @@ def test_a_slow_recall_passes_the_limit_and_goes_on_without_semantic_memory(heal
     healthy.faults(slow_recall=150)
     slow = healthy.during(recall_some)
     assert slow.above(m.RECALL_DURATION, limit("blended_recall_p99"), path="blended") == 1
-    assert slow.change(m.SEMANTIC_TIMEOUTS) == 3
+    assert slow.change(m.MEMORY_SEMANTIC_TIMEOUTS) == 3
     healthy.faults()
     until(lambda: healthy.during(recall_some).above(m.RECALL_DURATION, limit("blended_recall_p99"), path="blended") < 1)
 

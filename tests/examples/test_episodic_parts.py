@@ -125,15 +125,15 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_by_one_trial() -> No
     fail(breaker, sqlite3.OperationalError())
     with breaker:
         pass
-    assert total(m.CIRCUIT_FAILURES, backend="test") == 0
+    assert total(m.STORAGE_CIRCUIT_CONSECUTIVE_FAILURES, backend="test") == 0
     for _ in range(3):
         fail(breaker, sqlite3.OperationalError())
-    assert total(m.CIRCUIT_STATE, backend="test", state="open") == 1
+    assert total(m.STORAGE_CIRCUIT_STATE, backend="test", state="open") == 1
     with pytest.raises(Unavailable), breaker:
         pass
     clock.now += 2
     with breaker:
-        assert total(m.CIRCUIT_STATE, backend="test", state="half_open") == 1
+        assert total(m.STORAGE_CIRCUIT_STATE, backend="test", state="half_open") == 1
         with pytest.raises(Unavailable), breaker:
             pass
     assert breaker.state == "closed"
@@ -159,9 +159,9 @@ def test_other_exceptions_are_no_failure_of_the_backend() -> None:
 def test_a_pool_makes_callers_wait_and_refuses_them_when_it_takes_too_long() -> None:
     pool = ConnectionPool("test", lambda: sqlite3.connect(":memory:"), limit=1, timeout=0.01)
     with pool.connection():
-        assert total(m.POOL_CONNECTIONS, pool="test", state="in_use") == 1
-        assert increase(m.POOL_EXHAUSTED, lambda: refused(PoolExhausted, lambda: enter(pool)), pool="test") == 1
-    assert total(m.POOL_CONNECTIONS, pool="test", state="idle") == 1
+        assert total(m.STORAGE_POOL_CONNECTIONS, pool="test", state="in_use") == 1
+        assert increase(m.STORAGE_POOL_EXHAUSTED, lambda: refused(PoolExhausted, lambda: enter(pool)), pool="test") == 1
+    assert total(m.STORAGE_POOL_CONNECTIONS, pool="test", state="idle") == 1
     assert enter(pool) is enter(pool)
     pool.close()
 
@@ -192,7 +192,7 @@ def test_a_token_bucket_fills_up_again() -> None:
     limit = RateLimit(2, burst=2, clock=clock)
     limit.take()
     limit.take()
-    assert increase(m.RATE_LIMITED, lambda: refused(TooFast, limit.take)) == 1
+    assert increase(m.LIMIT_RATE_LIMITED, lambda: refused(TooFast, limit.take)) == 1
     clock.now += 0.5
     limit.take()
 
@@ -202,7 +202,7 @@ def test_a_daily_quota_starts_anew_the_next_day() -> None:
     quota = DailyQuota(1, clock=clock)
     quota.take("ada")
     quota.take("bob")
-    assert increase(m.QUOTA_EXCEEDED, lambda: refused(TooFast, lambda: quota.take("ada"))) == 1
+    assert increase(m.LIMIT_QUOTA_EXCEEDED, lambda: refused(TooFast, lambda: quota.take("ada"))) == 1
     clock.now += 86_400
     quota.take("ada")
 
@@ -301,7 +301,7 @@ def test_a_stale_value_in_the_cache_is_noticed_counted_and_replaced(memory: Epis
     old = memory.create("ada", "x", [])
     memory.append(old.id, [Step("read", "", "one")])
     memory._cache.put(old)
-    assert increase(m.CACHE_STALE, lambda: memory.append(old.id, [Step("read", "", "two")])) == 1
+    assert increase(m.CACHE_STALE_READS, lambda: memory.append(old.id, [Step("read", "", "two")])) == 1
     assert memory.get(old.id).steps == 2
 
 
@@ -380,13 +380,13 @@ def test_a_database_of_a_newer_format_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     config = Config(data=tmp_path)
-    assert increase(m.FORMAT_UNSUPPORTED, lambda: refused(StartError, lambda: EpisodicMemory(config))) == 1
+    assert increase(m.STORAGE_FORMAT_UNSUPPORTED, lambda: refused(StartError, lambda: EpisodicMemory(config))) == 1
 
 
 def test_who_is_not_in_the_cohort_recalls_without_semantic_memory(tmp_path: Path) -> None:
     memory = EpisodicMemory(Config(data=tmp_path, seed_episodes=30, cohort=0))
     memory.load(lambda _share: None)
-    assert increase(m.FAN, lambda: memory.recall("a class", "blended", 3, "ada")) == 0
+    assert increase(m.FAN_ASSOCIATIONS, lambda: memory.recall("a class", "blended", 3, "ada")) == 0
     assert increase(m.RECALL_DURATION, lambda: memory.recall("a class", "blended", 3), path="flat") == 1
     memory.close()
 
@@ -407,13 +407,13 @@ def test_free_pages_are_given_back(memory: EpisodicMemory) -> None:
         id = memory.create("ada", "x" * 9_000, []).id
         memory.complete(id, "success", {})
     memory.measure()
-    grown = total(m.CONTENT_SIZE, state="total")
+    grown = total(m.STORAGE_CONTENT_SIZE, state="total")
     memory._store.delete(range(1, 29))
     memory.measure()
-    assert total(m.CONTENT_SIZE, state="live") < total(m.CONTENT_SIZE, state="total")
+    assert total(m.STORAGE_CONTENT_SIZE, state="live") < total(m.STORAGE_CONTENT_SIZE, state="total")
     memory.expire()
     memory.measure()
-    assert total(m.CONTENT_SIZE, state="total") < grown
+    assert total(m.STORAGE_CONTENT_SIZE, state="total") < grown
 
 
 def test_vectors_survive_the_store(memory: EpisodicMemory) -> None:

@@ -25,7 +25,7 @@ def histogram(metric: Metric, labels: tuple[str, ...], counts: Iterable[int], to
 
 
 def lock_waits(*counts: int, total: float = 1.5) -> Family:
-    metric = catalog.LOCK_WAIT
+    metric = catalog.LOCK_WAIT_DURATION
     return Family(metric, (histogram(metric, ("episodes", "write"), counts, total),))
 
 

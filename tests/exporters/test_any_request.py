@@ -91,8 +91,8 @@ def shot_with(exemplar: Any) -> Snapshot:
     assert isinstance(point, HistogramPoint)
     kept = (exemplar, EXEMPLAR, *(None for _ in point.counts[2:]))
     return snapshot(
-        Family(catalog.EPISODES_CREATED, (NumberPoint((), 1, exemplar),)),
-        Family(catalog.LOCK_WAIT, (point._replace(exemplars=kept),)),
+        Family(catalog.EPISODE_CREATED, (NumberPoint((), 1, exemplar),)),
+        Family(catalog.LOCK_WAIT_DURATION, (point._replace(exemplars=kept),)),
         lookups(1, 2),
     )
 
@@ -166,7 +166,7 @@ def test_a_real_prometheus_reads_a_page_whatever_the_exemplars_hold(prometheus_s
         servers = [running.enter_context(serve(App(lambda shot=shot: shot, Health()), port=0)) for shot in shots]
         prometheus = prometheus_server(targets=[f"127.0.0.1:{server.port}" for server in servers])
         deadline = time.monotonic() + SECONDS
-        while len(prometheus.query(catalog.EPISODES_CREATED.prometheus_name())) < 2:
+        while len(prometheus.query(catalog.EPISODE_CREATED.prometheus_name())) < 2:
             assert time.monotonic() < deadline, prometheus.targets()
             time.sleep(0.1)
 

@@ -61,7 +61,7 @@ def test_every_option_of_serve_counts(tmp_path: Path) -> None:
 
 def test_every_option_of_otlp_counts() -> None:
     registry = scope.Registry()
-    scope.counter(scope.catalog.EPISODES_CREATED).inc()
+    scope.counter(scope.catalog.EPISODE_CREATED).inc()
     with grpc_receiver() as receiver:
         pusher = scope.otlp(
             receiver.endpoint.removeprefix("http://"),
@@ -80,7 +80,7 @@ def test_every_option_of_otlp_counts() -> None:
     assert headers["x-scope-orgid"] == "tenant-1"
     assert {pair.key: pair.value.string_value for pair in resource.resource.attributes}["service.name"] == "memory"
     names = {metric.name for metric in resource.scope_metrics[0].metrics}
-    assert scope.catalog.SELF_EXPORTS.otel_name() in names
-    assert scope.catalog.EPISODES_CREATED.otel_name() not in names  # that is in the default registry
+    assert scope.catalog.INSTRUMENTATION_EXPORTS.otel_name() in names
+    assert scope.catalog.EPISODE_CREATED.otel_name() not in names  # that is in the default registry
     with pytest.raises(ValueError, match="timeout must be"):
         scope.otlp("http://collector:4318", timeout=0)

@@ -59,13 +59,13 @@ def test_every_family_of_the_catalog_is_there_once() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_json_cannot_write_is_null(value: float) -> None:
-    shot = snapshot(Family(catalog.UPTIME, (NumberPoint((), value),)))
+    shot = snapshot(Family(catalog.SERVICE_UPTIME, (NumberPoint((), value),)))
     assert document(shot)["families"][0]["points"] == [{"labels": {}, "value": None}]
 
 
 @pytest.mark.parametrize("value", [np.float32(0.25), np.float64(0.25)])
 def test_a_number_of_numpy_is_a_number(value: float) -> None:
-    shot = snapshot(Family(catalog.UPTIME, (NumberPoint((), value),)))
+    shot = snapshot(Family(catalog.SERVICE_UPTIME, (NumberPoint((), value),)))
     assert document(shot)["families"][0]["points"] == [{"labels": {}, "value": 0.25}]
 
 

@@ -119,7 +119,7 @@ def test_an_exception_in_collection_is_a_500_with_a_short_text_and_is_counted(ca
 
 def test_an_exception_in_rendering_is_a_500_and_never_half_a_scrape() -> None:
     shot = two_families()
-    broken = shot._replace(families=(*shot.families, lock_waits()._replace(metric=catalog.UPTIME)))
+    broken = shot._replace(families=(*shot.families, lock_waits()._replace(metric=catalog.SERVICE_UPTIME)))
     errors: list[str] = []
     response = get(make_app(lambda: broken, on_error=errors.append), "/metrics.json")
     assert (response.status, errors) == (500, ["json"])
@@ -238,7 +238,7 @@ async def test_the_asgi_application_answers_all_paths(client: httpx.AsyncClient)
 
 
 async def test_the_asgi_application_passes_on_what_decides_about_the_answer(client: httpx.AsyncClient) -> None:
-    name = catalog.UPTIME.prometheus_name()
+    name = catalog.SERVICE_UPTIME.prometheus_name()
     answer = await client.get("/metrics", params={"name[]": name}, headers={"accept": OPENMETRICS})
     assert answer.headers["content-encoding"] == "gzip"
     assert [line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")] == [name]

@@ -103,7 +103,7 @@ def test_it_answers_a_method_it_does_not_take_even_with_a_body(server: Server) -
     ],
 )
 def test_a_request_target_may_name_the_host_or_be_written_oddly(server: Server, target: str) -> None:
-    name = catalog.UPTIME.prometheus_name()
+    name = catalog.SERVICE_UPTIME.prometheus_name()
     status, body = exchange(server, f"GET {target.replace('NAME', name)} HTTP/1.1")
     assert (status, body.count(b"# TYPE ")) == (200, 1)
 

@@ -110,11 +110,11 @@ def test_compressed_chunks_are_one_gzip_stream() -> None:
     ("names", "kept"),
     [
         ((), ["lock", "cache"]),
-        ((catalog.LOCK_WAIT.family(),), ["lock"]),
-        ((f"{catalog.LOCK_WAIT.prometheus_name()}_bucket",), ["lock"]),
+        ((catalog.LOCK_WAIT_DURATION.family(),), ["lock"]),
+        ((f"{catalog.LOCK_WAIT_DURATION.prometheus_name()}_bucket",), ["lock"]),
         ((catalog.CACHE_LOOKUPS.family(),), ["cache"]),
         ((catalog.CACHE_LOOKUPS.prometheus_name(),), ["cache"]),
-        ((catalog.CACHE_LOOKUPS.prometheus_name(), catalog.LOCK_WAIT.prometheus_name()), ["lock", "cache"]),
+        ((catalog.CACHE_LOOKUPS.prometheus_name(), catalog.LOCK_WAIT_DURATION.prometheus_name()), ["lock", "cache"]),
         (("no_such_family",), []),
     ],
 )

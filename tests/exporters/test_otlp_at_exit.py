@@ -26,7 +26,7 @@ def start():
     return scope.otlp(sys.argv[1], sys.argv[2], interval=3600)
 
 def record(count):
-    scope.counter(m.EPISODES_CREATED).inc(count)
+    scope.counter(m.EPISODE_CREATED).inc(count)
 
 def start_and_record(count):
     start()
@@ -121,7 +121,7 @@ def episodes(receiver: Receiver) -> tuple[str, float]:
     request, _ = receiver.next()
     (resource,) = request.resource_metrics
     ids = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
-    name = catalog.EPISODES_CREATED.otel_name()
+    name = catalog.EPISODE_CREATED.otel_name()
     values = [m.sum.data_points[0].as_double for m in resource.scope_metrics[0].metrics if m.name == name]
     return ids["service.instance.id"], sum(values)
 

@@ -87,26 +87,26 @@ def test_a_histogram_arrives_with_its_bounds_whole_counts_and_no_invented_extrem
     push: Push, receiver: Receiver
 ) -> None:
     assert push(lambda: snapshot(lock_waits(1, 0, 2, total=0.25))).flush()
-    metric = receiver.next_metrics()[catalog.LOCK_WAIT.otel_name()]
+    metric = receiver.next_metrics()[catalog.LOCK_WAIT_DURATION.otel_name()]
     (point,) = metric.histogram.data_points
     assert metric.unit == "s"
     assert metric.histogram.aggregation_temporality == CUMULATIVE
-    assert list(point.explicit_bounds) == list(catalog.LOCK_WAIT.buckets)
-    assert list(point.bucket_counts) == [1, 0, 2] + [0] * (len(catalog.LOCK_WAIT.buckets) - 2)
+    assert list(point.explicit_bounds) == list(catalog.LOCK_WAIT_DURATION.buckets)
+    assert list(point.bucket_counts) == [1, 0, 2] + [0] * (len(catalog.LOCK_WAIT_DURATION.buckets) - 2)
     assert (point.count, point.sum) == (3, 0.25)
     assert not point.HasField("min")
     assert not point.HasField("max")
 
 
 def test_a_gauge_arrives_as_a_gauge(push: Push, receiver: Receiver) -> None:
-    assert push(lambda: snapshot(Family(catalog.COMPLETIONS_IN_FLIGHT, (NumberPoint((), 7),)))).flush()
-    (point,) = receiver.next_metrics()[catalog.COMPLETIONS_IN_FLIGHT.otel_name()].gauge.data_points
+    assert push(lambda: snapshot(Family(catalog.COMPLETION_IN_FLIGHT, (NumberPoint((), 7),)))).flush()
+    (point,) = receiver.next_metrics()[catalog.COMPLETION_IN_FLIGHT.otel_name()].gauge.data_points
     assert point.as_double == 7.0
 
 
 def test_an_exemplar_leads_to_its_trace(push: Push, receiver: Receiver) -> None:
     plain = EXEMPLAR._replace(labels=(("trace_id", "no hex"), ("user", "7")))
-    counter = Family(catalog.EPISODES_CREATED, (NumberPoint((), 1, EXEMPLAR),))
+    counter = Family(catalog.EPISODE_CREATED, (NumberPoint((), 1, EXEMPLAR),))
     other = Family(catalog.RECALL_FALLBACKS, (NumberPoint((), 1, plain),))
     waits = lock_waits(1)
     (point,) = waits.points
@@ -114,8 +114,8 @@ def test_an_exemplar_leads_to_its_trace(push: Push, receiver: Receiver) -> None:
     assert push(lambda: snapshot(waits, counter, other)).flush()
     metrics = receiver.next_metrics()
     for kept in (
-        metrics[catalog.LOCK_WAIT.otel_name()].histogram.data_points[0].exemplars,
-        metrics[catalog.EPISODES_CREATED.otel_name()].sum.data_points[0].exemplars,
+        metrics[catalog.LOCK_WAIT_DURATION.otel_name()].histogram.data_points[0].exemplars,
+        metrics[catalog.EPISODE_CREATED.otel_name()].sum.data_points[0].exemplars,
     ):
         assert [(e.trace_id.hex(), e.span_id.hex(), e.as_double) for e in kept] == [(TRACE_ID, SPAN_ID, EXEMPLAR.value)]
         assert kept[0].time_unix_nano == int(EXEMPLAR.timestamp * 1e9)
@@ -147,7 +147,7 @@ def test_a_label_value_that_protobuf_cannot_hold_does_not_cost_the_push(push: Pu
 
 
 def test_families_without_series_are_left_out(push: Push, receiver: Receiver) -> None:
-    assert push(lambda: snapshot(Family(catalog.LOCK_WAIT, ()), lookups(1, 1))).flush()
+    assert push(lambda: snapshot(Family(catalog.LOCK_WAIT_DURATION, ()), lookups(1, 1))).flush()
     assert list(receiver.next_metrics()) == [catalog.CACHE_LOOKUPS.otel_name()]
 
 
@@ -339,7 +339,7 @@ def test_deltas_are_what_was_added_since_the_last_push_that_succeeded(push: Push
         if not failing:
             metrics = receiver.next_metrics()
             total = metrics[catalog.CACHE_LOOKUPS.otel_name()].sum
-            buckets = metrics[catalog.LOCK_WAIT.otel_name()].histogram
+            buckets = metrics[catalog.LOCK_WAIT_DURATION.otel_name()].histogram
             assert total.aggregation_temporality == buckets.aggregation_temporality == DELTA
             (point,) = buckets.data_points
             seen.append((
@@ -352,7 +352,7 @@ def test_deltas_are_what_was_added_since_the_last_push_that_succeeded(push: Push
 @pytest.mark.usefixtures("_delta")
 def test_a_series_that_was_reset_counts_whole_and_a_gauge_has_no_delta(push: Push, receiver: Receiver) -> None:
     def shot(hits: float, waits: int) -> Snapshot:
-        level = Family(catalog.COMPLETIONS_IN_FLIGHT, (NumberPoint((), hits),))
+        level = Family(catalog.COMPLETION_IN_FLIGHT, (NumberPoint((), hits),))
         return snapshot(lookups(hits, 0), lock_waits(waits), level)
 
     shots = iter([shot(10, 10), shot(2, 3)])
@@ -361,8 +361,8 @@ def test_a_series_that_was_reset_counts_whole_and_a_gauge_has_no_delta(push: Pus
         assert pusher.flush()
         metrics = receiver.next_metrics()
         assert metrics[catalog.CACHE_LOOKUPS.otel_name()].sum.data_points[0].as_double == hits
-        assert metrics[catalog.LOCK_WAIT.otel_name()].histogram.data_points[0].count == waits
-        assert metrics[catalog.COMPLETIONS_IN_FLIGHT.otel_name()].gauge.data_points[0].as_double == hits
+        assert metrics[catalog.LOCK_WAIT_DURATION.otel_name()].histogram.data_points[0].count == waits
+        assert metrics[catalog.COMPLETION_IN_FLIGHT.otel_name()].gauge.data_points[0].as_double == hits
 
 
 # Names --------------------------------------------------------------------------------------------

@@ -37,8 +37,8 @@ def test_the_openmetrics_of_the_registry_is_ours_line_by_line_with_units_and_exe
     shot = whole_catalog(exemplars=True)
     shot = shot._replace(
         families=(
-            *(family for family in shot.families if family.metric is not catalog.EPISODES_CREATED),
-            Family(catalog.EPISODES_CREATED, (NumberPoint((), 1, long),)),
+            *(family for family in shot.families if family.metric is not catalog.EPISODE_CREATED),
+            Family(catalog.EPISODE_CREATED, (NumberPoint((), 1, long),)),
             Family(negative, (HistogramPoint((), (1, 1, 1), 0.0),)),
         )
     )

@@ -89,7 +89,7 @@ def test_openmetrics_is_what_prometheus_client_writes_but_for_the_units_it_is_no
 
 @pytest.mark.usefixtures("_no_created_series")
 def test_a_labelled_family_without_series_keeps_its_help_and_type_as_in_prometheus_client() -> None:
-    metric = catalog.LOCK_WAIT
+    metric = catalog.LOCK_WAIT_DURATION
     registry = CollectorRegistry()
     prometheus_client.Histogram(metric.family("mnemo"), metric.help, metric.label_names, registry=registry)
     assert text(snapshot(Family(metric, ()))) == generate_latest(registry).decode()
@@ -107,8 +107,8 @@ def test_openmetrics_parses_to_exactly_the_samples_of_the_snapshot() -> None:
 
 def test_openmetrics_names_the_unit_of_every_family_whose_name_ends_with_one() -> None:
     units = {family.name: family.unit for family in parse_openmetrics(openmetrics(whole_catalog()))}
-    assert units[catalog.LOCK_WAIT.family()] == "seconds"
-    assert units[catalog.WAL_SIZE.family()] == "bytes"
+    assert units[catalog.LOCK_WAIT_DURATION.family()] == "seconds"
+    assert units[catalog.STORAGE_WAL_SIZE.family()] == "bytes"
     assert units[catalog.MEMORY_WEIGHT.family()] == "ratio"
     assert units[catalog.CACHE_LOOKUPS.family()] == ""
 
@@ -126,7 +126,7 @@ def test_an_exemplar_with_labels_longer_than_the_format_allows_is_left_out() -> 
     exact = Exemplar((("trace_id", "x" * 120),), 1.0, 2.0)
     longer = exact._replace(labels=(("trace_id", "x" * 121),))
     for exemplar, shown in ((exact, True), (longer, False)):
-        shot = snapshot(Family(catalog.EPISODES_CREATED, (NumberPoint((), 1, exemplar),)))
+        shot = snapshot(Family(catalog.EPISODE_CREATED, (NumberPoint((), 1, exemplar),)))
         (family,) = parse_openmetrics(openmetrics(shot))
         assert (family.samples[0].exemplar is not None) is shown
 
@@ -155,7 +155,7 @@ def test_numbers_are_written_as_prometheus_client_writes_them(value: float) -> N
 @example([999_999, 1] + [0] * 13 + [2**53])
 @example([10_000_000] * 16)
 def test_counts_are_written_as_prometheus_client_writes_them(counts: list[int]) -> None:
-    shot = snapshot(Family(catalog.LOCK_WAIT, (HistogramPoint(("episodes", "read"), tuple(counts), 0.0),)))
+    shot = snapshot(Family(catalog.LOCK_WAIT_DURATION, (HistogramPoint(("episodes", "read"), tuple(counts), 0.0),)))
     written = [line.rsplit(" ", 1)[1] for line in text(shot).splitlines() if "_bucket{" in line]
     assert written == [floatToGoString(sum(counts[: i + 1])) for i in range(16)]
 
@@ -170,7 +170,7 @@ def test_any_label_value_comes_back_as_it_was(lock: str, mode: str) -> None:
 
 
 def test_a_lone_surrogate_in_a_label_value_does_not_cost_the_scrape() -> None:
-    shot = snapshot(Family(catalog.EPISODES_CREATED, (NumberPoint((), 1),)), lookups(1, 2))
+    shot = snapshot(Family(catalog.EPISODE_CREATED, (NumberPoint((), 1),)), lookups(1, 2))
     broken = shot._replace(families=(*shot.families, Family(catalog.CACHE_SIZE, (NumberPoint(("\ud800",), 3),))))
     assert f'{catalog.CACHE_SIZE.prometheus_name()}{{cache="?"}} 3.0' in text(broken)
 
@@ -183,7 +183,7 @@ def test_help_with_special_characters_is_escaped_as_each_format_wants_it() -> No
 
 
 def test_a_large_snapshot_comes_in_several_chunks_of_whole_lines() -> None:
-    metric = catalog.LOCK_WAIT
+    metric = catalog.LOCK_WAIT_DURATION
     points = tuple(histogram(metric, (f"lock-{i}", "read"), (1, 2)) for i in range(200))
     chunks = list(render_text(snapshot(Family(metric, points))))
     assert len(chunks) > 2

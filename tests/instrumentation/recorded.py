@@ -25,8 +25,8 @@ def spent(registry: Registry, metric: catalog.Metric, *labels: str) -> float:
 
 
 def outcomes(
-    registry: Registry, metric: catalog.Metric = catalog.INDEX_WRITE, *labels: str
+    registry: Registry, metric: catalog.Metric = catalog.INDEX_WRITE_DURATION, *labels: str
 ) -> tuple[float, float, float]:
-    if metric is catalog.INDEX_WRITE:
+    if metric is catalog.INDEX_WRITE_DURATION:
         labels = labels or ("s",)
     return tuple(value(registry, metric, *labels, o) for o in ("ok", "error", "cancelled"))  # type: ignore[return-value]

@@ -47,8 +47,8 @@ class Stress:
 
     def __init__(self) -> None:
         self.registry = scope.Registry()
-        self.counter = self.registry.counter(m.CACHE_STALE, cache="stress")
-        self.histogram = self.registry.histogram(m.LOCK_WAIT, lock="stress", mode="read")
+        self.counter = self.registry.counter(m.CACHE_STALE_READS, cache="stress")
+        self.histogram = self.registry.histogram(m.LOCK_WAIT_DURATION, lock="stress", mode="read")
         self.probe = scope.index_write("stress", registry=self.registry)
         self.counts = Counts()
         self.done = threading.Event()
@@ -140,7 +140,7 @@ class Stress:
         writes = sum(
             getattr(point, "observations", 0)
             for family in self.registry.snapshot().families
-            if family.metric is m.INDEX_WRITE
+            if family.metric is m.INDEX_WRITE_DURATION
             for point in family.points
         )
         for name, found in (

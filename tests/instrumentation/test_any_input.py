@@ -145,9 +145,9 @@ class AnyInput(RuleBasedStateMachine):
         self.lookups = Tally[str]()
         self.outcomes = Tally[str]()
         self.writes = self.labelled = self.stored = self.maybe = 0
-        self.counter = self.registry.counter(m.CACHE_STALE, cache="fixed")
-        self.histogram = self.registry.histogram(m.LOCK_WAIT, lock="fixed", mode="read")
-        self.level = self.registry.gauge(m.COMPLETIONS_QUEUED)
+        self.counter = self.registry.counter(m.CACHE_STALE_READS, cache="fixed")
+        self.histogram = self.registry.histogram(m.LOCK_WAIT_DURATION, lock="fixed", mode="read")
+        self.level = self.registry.gauge(m.COMPLETION_QUEUE_DEPTH)
 
     @rule(value=VALUES, exemplar=EXEMPLARS)
     def count(self, value: Any, exemplar: Any) -> None:
@@ -169,7 +169,7 @@ class AnyInput(RuleBasedStateMachine):
     @rule(label=LABELS, value=VALUES)
     def count_under_any_label(self, label: Any, value: Any) -> None:
         self.registry.counter(m.CACHE_EVICTIONS, cache=label).inc(value[0])
-        self.registry.histogram(m.LOCK_HOLD, lock=label, mode=label).observe(1)
+        self.registry.histogram(m.LOCK_HOLD_DURATION, lock=label, mode=label).observe(1)
         self.registry.gauge(m.INDEX_ENTRIES, index=label).set(value[0])
         self.labelled += 1
 
@@ -236,7 +236,7 @@ class AnyInput(RuleBasedStateMachine):
                 raise ValueError
             return answer
 
-        self.registry.gauge(m.READY).set_function(function)
+        self.registry.gauge(m.SERVICE_READY).set_function(function)
 
     @rule(step=STEPS)
     def be_interrupted(self, step: int) -> None:
@@ -280,13 +280,13 @@ class AnyInput(RuleBasedStateMachine):
 
     @rule()
     def compare(self) -> None:
-        assert self.count_of(m.INDEX_WRITE) == self.writes
-        assert self.count_of(m.LOCK_HOLD) == self.labelled
-        assert self.count_of(m.STORAGE_DURATION) == self.stored
+        assert self.count_of(m.INDEX_WRITE_DURATION) == self.writes
+        assert self.count_of(m.LOCK_HOLD_DURATION) == self.labelled
+        assert self.count_of(m.STORAGE_OPERATION_DURATION) == self.stored
         assert self.count_of(m.RECALL_RESULTS) == len(self.results)
         found = {p.labels[1]: p.value for p in self.points(m.CACHE_LOOKUPS) if isinstance(p, NumberPoint)}
         assert {key: n for key, n in found.items() if n} == dict(self.lookups)
-        level = [p.value for p in self.points(m.COMPLETIONS_QUEUED) if isinstance(p, NumberPoint)]
+        level = [p.value for p in self.points(m.COMPLETION_QUEUE_DEPTH) if isinstance(p, NumberPoint)]
         assert level == [pytest.approx(self.gauge)] or not math.isfinite(self.gauge)
 
     def teardown(self) -> None:

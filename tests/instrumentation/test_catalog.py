@@ -24,15 +24,15 @@ SIGNALS = {
     "lock hold": ["lock.hold.duration"],
     "contention and waiters": ["lock.contended", "lock.waiters"],
     "deferred writes": ["lock.deferred", "lock.deferred.depth"],
-    "inversions, deadlocks, stalls": ["lock.order.inversions", "lock.deadlocks", "lock.stalls"],
+    "inversions, deadlocks, stalls": ["lock.order_inversions", "lock.deadlocks", "lock.stalls"],
     "poisoned locks": ["lock.poisoned"],
     "index writes": ["index.write.duration"],
     "index size": ["index.memory", "index.entries"],
     "silent index failures": ["index.missing"],
-    "cache": ["cache.lookups", "cache.stale.reads", "cache.invalidations", "cache.evictions", "cache.size"],
+    "cache": ["cache.lookups", "cache.stale_reads", "cache.invalidations", "cache.evictions", "cache.size"],
     "storage errors": ["storage.errors", "storage.operation.duration"],
     "divergence": ["storage.divergence", "storage.reconciliations", "storage.compensations"],
-    "circuit breaker": ["storage.circuit.state", "storage.circuit.consecutive.failures"],
+    "circuit breaker": ["storage.circuit.state", "storage.circuit.consecutive_failures"],
     "pool": ["storage.pool.connections", "storage.pool.limit", "storage.pool.exhausted"],
     "write-ahead log": [
         "storage.wal.size",
@@ -45,23 +45,23 @@ SIGNALS = {
     "object store and backup": [
         "storage.upload.duration",
         "storage.backup.duration",
-        "storage.backup.last.success.timestamp",
+        "storage.backup.last_success.timestamp",
         "storage.restore.duration",
     ],
     "completions": [
-        "completion.in.flight",
-        "completion.in.flight.peak",
+        "completion.in_flight",
+        "completion.in_flight.peak",
         "completion.limit",
         "completion.queue.depth",
         "completion.rejections",
         "completion.duration",
         "episode.created",
-        "episode.step.batch.size",
-        "episode.step.flush.duration",
+        "episode.step_batch.size",
+        "episode.step_flush.duration",
     ],
     "recall": [
         "recall.duration",
-        "recall.vector.search.duration",
+        "recall.vector_search.duration",
         "recall.fallbacks",
         "recall.diversity",
         "recall.empty",
@@ -77,17 +77,17 @@ SIGNALS = {
         "fan.recall.duration",
     ],
     "patterns": ["pattern.extraction.duration", "pattern.heuristics.updated"],
-    "limits": ["limit.rejections", "limit.quota.exceeded", "limit.rate.limited"],
+    "limits": ["limit.rejections", "limit.quota_exceeded", "limit.rate_limited"],
     "service": [
         "service.uptime",
         "service.shutdown.duration",
-        "service.shutdown.in.flight",
-        "service.open.files",
+        "service.shutdown.in_flight",
+        "service.open_files",
         "service.memory",
         "service.memory.limit",
         "service.authentication.duration",
     ],
-    "rollout": ["rollout.feature.flag", "rollout.info"],
+    "rollout": ["rollout.feature_flag", "rollout.info"],
 }
 
 
@@ -120,11 +120,11 @@ TYPES = {name: get_args(value) for name, value in vars(labels).items() if get_or
 @pytest.mark.parametrize(
     ("probe", "argument", "label", "name"),
     [
-        (mnemoscope.lock_wait, "mode", catalog.LOCK_WAIT.label("mode"), "Mode"),
-        (mnemoscope.lock_hold, "mode", catalog.LOCK_HOLD.label("mode"), "Mode"),
+        (mnemoscope.lock_wait, "mode", catalog.LOCK_WAIT_DURATION.label("mode"), "Mode"),
+        (mnemoscope.lock_hold, "mode", catalog.LOCK_HOLD_DURATION.label("mode"), "Mode"),
         (mnemoscope.recall, "path", catalog.RECALL_DURATION.label("path"), "RecallPath"),
         (mnemoscope.storage, "kind", catalog.STORAGE_ERRORS.label("kind"), "StorageErrorKind"),
-        (mnemoscope.Registry.drop, "reason", catalog.SELF_DROPPED.label("reason"), "DropReason"),
+        (mnemoscope.Registry.drop, "reason", catalog.INSTRUMENTATION_DROPPED.label("reason"), "DropReason"),
     ],
 )
 def test_a_closed_label_that_a_probe_takes_has_the_values_of_its_type(
@@ -143,7 +143,7 @@ def test_every_closed_label_that_a_service_records_has_a_type_and_every_type_a_l
 
 
 def test_what_a_search_ends_with_is_seen() -> None:
-    assert "outcome" in catalog.VECTOR_SEARCH.label_names
+    assert "outcome" in catalog.RECALL_VECTOR_SEARCH_DURATION.label_names
 
 
 def test_buckets_straddle_every_limit_that_is_judged_on_them() -> None:
@@ -178,16 +178,16 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         ({"buckets": ()}, "histograms, and only they"),
         ({"buckets": (1, 1)}, "ascend strictly"),
         ({"buckets": (1, float("inf"))}, "finite"),
-        ({"labels": (catalog.LOCK_WAIT.labels[0],) * 2}, "duplicate label"),
+        ({"labels": (catalog.LOCK_WAIT_DURATION.labels[0],) * 2}, "duplicate label"),
     ],
 )
 def test_a_malformed_metric_is_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        catalog.LOCK_WAIT.replace(**changes)
+        catalog.LOCK_WAIT_DURATION.replace(**changes)
 
 
 def test_a_metric_and_its_labels_do_not_change_and_survive_copies() -> None:
-    metric, label = catalog.LOCK_WAIT, catalog.LOCK_WAIT.labels[0]
+    metric, label = catalog.LOCK_WAIT_DURATION, catalog.LOCK_WAIT_DURATION.labels[0]
     with pytest.raises(AttributeError, match="cannot assign to field 'help'"):
         metric.help = "Another"
     with pytest.raises(AttributeError, match="cannot delete field 'name'"):
@@ -204,13 +204,13 @@ def test_a_metric_and_its_labels_do_not_change_and_survive_copies() -> None:
 
 def test_a_copy_with_changes_derives_its_label_names_anew() -> None:
     replace = copy.replace if sys.version_info >= (3, 13) else dataclasses.replace
-    for changed in (catalog.LOCK_WAIT.replace(labels=()), replace(catalog.LOCK_WAIT, labels=())):
+    for changed in (catalog.LOCK_WAIT_DURATION.replace(labels=()), replace(catalog.LOCK_WAIT_DURATION, labels=())):
         assert changed.label_names == ()
-        assert changed.buckets == catalog.LOCK_WAIT.buckets
+        assert changed.buckets == catalog.LOCK_WAIT_DURATION.buckets
 
 
 def test_two_metrics_of_the_same_parts_are_two() -> None:
-    assert len({catalog.LOCK_WAIT, catalog.LOCK_WAIT.replace()}) == 2
+    assert len({catalog.LOCK_WAIT_DURATION, catalog.LOCK_WAIT_DURATION.replace()}) == 2
 
 
 @pytest.mark.parametrize("name", ["le", "job", "instance", "__name__", "Upper"])

@@ -46,11 +46,11 @@ Shown = Callable[[m.Metric], dict[tuple[str, ...], float]]
 def test_an_idle_series_leaves_the_scrape_and_a_busy_one_stays(
     registry: Registry, clock: list[float], shown: Shown
 ) -> None:
-    busy = registry.counter(m.CACHE_STALE, cache="busy")
-    registry.counter(m.CACHE_STALE, cache="idle").inc()
+    busy = registry.counter(m.CACHE_STALE_READS, cache="busy")
+    registry.counter(m.CACHE_STALE_READS, cache="idle").inc()
     for clock[0] in (0, 30, 61, 62):
         busy.inc()
-        last = shown(m.CACHE_STALE)
+        last = shown(m.CACHE_STALE_READS)
     assert set(last) == {("busy",)}
 
 
@@ -59,31 +59,31 @@ def test_a_series_that_nobody_holds_is_freed_and_begins_at_zero_when_it_comes_ba
 ) -> None:
     with scope.index_write("tenant-1", registry=registry):
         pass
-    registry.counter(m.CACHE_STALE, cache="tenant-1").inc(5)
-    freed = weakref.ref(registry.counter(m.CACHE_STALE, cache="tenant-1"))
+    registry.counter(m.CACHE_STALE_READS, cache="tenant-1").inc(5)
+    freed = weakref.ref(registry.counter(m.CACHE_STALE_READS, cache="tenant-1"))
     for clock[0] in (0, 61):
-        shown(m.CACHE_STALE)
+        shown(m.CACHE_STALE_READS)
     gc.collect()
     assert freed() is None
-    assert shown(m.INDEX_WRITE) == {}
-    registry.counter(m.CACHE_STALE, cache="tenant-1").inc()
-    assert shown(m.CACHE_STALE) == {("tenant-1",): 0}
+    assert shown(m.INDEX_WRITE_DURATION) == {}
+    registry.counter(m.CACHE_STALE_READS, cache="tenant-1").inc()
+    assert shown(m.CACHE_STALE_READS) == {("tenant-1",): 0}
     clock[0] = 67
-    assert shown(m.CACHE_STALE) == {("tenant-1",): 1}
+    assert shown(m.CACHE_STALE_READS) == {("tenant-1",): 1}
 
 
 def test_a_series_that_comes_back_is_shown_as_it_was_and_from_the_next_scrapes_on_with_what_is_new(
     registry: Registry, clock: list[float], shown: Shown
 ) -> None:
-    held = registry.counter(m.CACHE_STALE, cache="held")
+    held = registry.counter(m.CACHE_STALE_READS, cache="held")
     held.inc(4)
     seen = []
     for clock[0] in (0, 61):
-        shown(m.CACHE_STALE)
-    assert shown(m.CACHE_STALE) == {}
+        shown(m.CACHE_STALE_READS)
+    assert shown(m.CACHE_STALE_READS) == {}
     held.inc()
     for clock[0] in (100, 101, 105, 106, 107):  # two servers that scrape in turn both see the change
-        seen.append(shown(m.CACHE_STALE)[("held",)])
+        seen.append(shown(m.CACHE_STALE_READS)[("held",)])
     assert seen == [4, 4, 4, 5, 5]
 
 
@@ -106,7 +106,7 @@ def test_an_operation_that_was_under_way_when_its_series_expired_is_counted(
     running = job()
     next(running)
     for clock[0] in (0, 61, 122, 183):
-        shown(m.INDEX_WRITE)
+        shown(m.INDEX_WRITE_DURATION)
     if ends == "dropped":
         running.close()
     else:
@@ -114,9 +114,9 @@ def test_an_operation_that_was_under_way_when_its_series_expired_is_counted(
     del running
     gc.collect()
     outcome = "cancelled" if ends == "dropped" else "ok"
-    first = shown(m.INDEX_WRITE)[("hourly", outcome)]
+    first = shown(m.INDEX_WRITE_DURATION)[("hourly", outcome)]
     clock[0] = 190
-    assert shown(m.INDEX_WRITE)[("hourly", outcome)] == first + 1
+    assert shown(m.INDEX_WRITE_DURATION)[("hourly", outcome)] == first + 1
 
 
 @pytest.mark.usefixtures("hostile_switching")
@@ -134,7 +134,7 @@ def test_scrapes_at_the_same_time_as_recordings_and_expiry_lose_nothing_and_neve
         except BaseException as error:
             errors.append(error)
 
-    held = [registry.counter(m.CACHE_STALE, cache=f"{n}") for n in range(20)]
+    held = [registry.counter(m.CACHE_STALE_READS, cache=f"{n}") for n in range(20)]
 
     def record(n: int) -> None:
         for round_ in range(300):
@@ -154,23 +154,23 @@ def test_scrapes_at_the_same_time_as_recordings_and_expiry_lose_nothing_and_neve
 
 
 def test_a_series_that_a_probe_holds_wakes_with_its_total(registry: Registry, clock: list[float], shown: Shown) -> None:
-    held = registry.counter(m.CACHE_STALE, cache="held")
+    held = registry.counter(m.CACHE_STALE_READS, cache="held")
     held.inc(5)
     for clock[0] in (0, 61):
-        shown(m.CACHE_STALE)
-    assert shown(m.CACHE_STALE) == {}
+        shown(m.CACHE_STALE_READS)
+    assert shown(m.CACHE_STALE_READS) == {}
     held.inc()
-    shown(m.CACHE_STALE)
+    shown(m.CACHE_STALE_READS)
     clock[0] = 68
-    assert shown(m.CACHE_STALE) == {("held",): 6}
-    assert registry.counter(m.CACHE_STALE, cache="held") is held
+    assert shown(m.CACHE_STALE_READS) == {("held",): 6}
+    assert registry.counter(m.CACHE_STALE_READS, cache="held") is held
 
 
 def test_a_sleeping_series_is_found_again_by_its_labels(registry: Registry, clock: list[float], shown: Shown) -> None:
-    held = registry.counter(m.CACHE_STALE, cache="held")
+    held = registry.counter(m.CACHE_STALE_READS, cache="held")
     for clock[0] in (0, 61):
-        shown(m.CACHE_STALE)
-    assert registry.counter(m.CACHE_STALE, cache="held") is held
+        shown(m.CACHE_STALE_READS)
+    assert registry.counter(m.CACHE_STALE_READS, cache="held") is held
 
 
 def test_gauges_and_series_that_cannot_be_many_never_expire(

@@ -38,7 +38,7 @@ def each_step(action: Callable[[], Any], check: Callable[[int], None]) -> int:
 def test_an_interrupt_before_any_bytecode_of_a_fold_loses_nothing_and_the_next_fold_works(
     registry: scope.Registry,
 ) -> None:
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     recorded = 0
 
     def record_and_fold() -> None:
@@ -57,7 +57,7 @@ def test_an_interrupt_before_any_bytecode_of_a_fold_loses_nothing_and_the_next_f
 def test_an_interrupt_before_any_bytecode_of_a_recording_counts_it_once_or_not_at_all(
     registry: scope.Registry,
 ) -> None:
-    counter = registry.counter(m.CACHE_STALE, cache="redb")
+    counter = registry.counter(m.CACHE_STALE_READS, cache="redb")
     before = 0.0
 
     def record() -> None:
@@ -88,7 +88,7 @@ def test_an_interrupt_in_a_probe_of_work_under_way_leaves_nothing_in_flight(regi
 
     for action in (complete, block):
         each_step(action, lambda _step: None)
-        assert value(registry, m.COMPLETIONS_IN_FLIGHT) == 0
+        assert value(registry, m.COMPLETION_IN_FLIGHT) == 0
 
 
 def test_an_interrupted_peak_is_read_as_before() -> None:
@@ -105,7 +105,7 @@ def test_an_interrupted_peak_is_read_as_before() -> None:
 
 
 def test_a_handler_that_raises_into_recordings_loses_none_that_was_completed(registry: scope.Registry) -> None:
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     wrapped = scope.index_write("s", registry=registry)(lambda: None)
 
     def handler(_signal: int, _frame: object) -> None:
@@ -138,7 +138,7 @@ def test_a_handler_that_raises_into_recordings_loses_none_that_was_completed(reg
 
 
 def test_a_guard_whose_fold_is_gone_is_taken_over_by_exactly_one(registry: scope.Registry) -> None:
-    counter = registry.counter(m.CACHE_STALE, cache="redb")
+    counter = registry.counter(m.CACHE_STALE_READS, cache="redb")
     guard = counter.guard
     for _ in range(50):
         lost = Fold()
@@ -203,7 +203,7 @@ def test_a_guard_that_is_given_back_while_another_fold_asks_for_it_admits_one_fo
 def test_near_the_end_of_the_stack_nothing_that_was_recorded_before_is_lost_and_the_result_comes_back(
     registry: scope.Registry, room: int
 ) -> None:
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     wrapped = scope.index_write("s", registry=registry)(lambda: "result")
 
     def use() -> list[str]:
@@ -248,11 +248,11 @@ def test_near_the_end_of_the_stack_no_probe_raises_into_what_it_is_put_around(
         except RecursionError:
             continue  # not even a wrapper without a probe has the room
         assert near_the_end(room, lambda: function()) == "result"  # noqa: B023
-    assert value(registry, m.COMPLETIONS_IN_FLIGHT) == 0
+    assert value(registry, m.COMPLETION_IN_FLIGHT) == 0
 
 
 def test_clearing_a_registry_while_threads_record_raises_nothing_anywhere(registry: scope.Registry) -> None:
-    counter = registry.counter(m.CACHE_STALE, cache="redb")
+    counter = registry.counter(m.CACHE_STALE_READS, cache="redb")
     errors: list[BaseException] = []
 
     def record() -> None:

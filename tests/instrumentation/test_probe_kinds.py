@@ -25,7 +25,7 @@ def test_lock_wait_counts_waiters_while_it_waits(registry: Registry) -> None:
     with scope.lock_wait("episodes", mode="write", registry=registry):
         assert value(registry, catalog.LOCK_WAITERS, "episodes", "write") == 1
     assert value(registry, catalog.LOCK_WAITERS, "episodes", "write") == 0
-    assert value(registry, catalog.LOCK_WAIT, "episodes", "write") == 1
+    assert value(registry, catalog.LOCK_WAIT_DURATION, "episodes", "write") == 1
 
 
 def test_a_cache_lookup_is_a_hit_a_miss_or_an_error(registry: Registry) -> None:
@@ -54,13 +54,13 @@ async def test_completions_in_flight_rise_and_fall_and_their_peak_is_kept(regist
 
     tasks = [asyncio.create_task(complete()) for _ in range(12)]
     await asyncio.sleep(0)
-    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 12
+    assert value(registry, catalog.COMPLETION_IN_FLIGHT) == 12
     tasks[0].cancel()
     gate.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 0
-    assert value(registry, catalog.COMPLETIONS_PEAK) == 12
-    assert value(registry, catalog.COMPLETIONS_LIMIT) == 20
+    assert value(registry, catalog.COMPLETION_IN_FLIGHT) == 0
+    assert value(registry, catalog.COMPLETION_IN_FLIGHT_PEAK) == 12
+    assert value(registry, catalog.COMPLETION_LIMIT) == 20
     assert value(registry, catalog.COMPLETION_DURATION, "cancelled") == 1
 
 
@@ -72,12 +72,12 @@ async def test_a_completion_that_is_never_awaited_or_is_closed_leaves_nothing_in
 
     complete()
     gc.collect()
-    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 0
+    assert value(registry, catalog.COMPLETION_IN_FLIGHT) == 0
     started = complete()
     started.send(None)
-    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 1
+    assert value(registry, catalog.COMPLETION_IN_FLIGHT) == 1
     started.close()
-    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 0
+    assert value(registry, catalog.COMPLETION_IN_FLIGHT) == 0
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_storage_error_is_counted_by_its_class(registry: Registry, error: Exce
     with pytest.raises(type(error)), scope.storage("turso", "store", registry=registry):
         raise error
     assert value(registry, catalog.STORAGE_ERRORS, "turso", "store", kind) == 1
-    assert value(registry, catalog.STORAGE_DURATION, "turso", "store", "error") == 1
+    assert value(registry, catalog.STORAGE_OPERATION_DURATION, "turso", "store", "error") == 1
 
 
 def test_an_error_classifier_that_fails_does_not_reach_the_host(registry: Registry) -> None:
@@ -142,8 +142,8 @@ async def test_labels_may_come_from_the_calls_arguments(registry: Registry) -> N
 
     assert await execute("load", fast=True) == "load"
     await execute("store")
-    assert value(registry, catalog.STORAGE_DURATION, "turso", "load", "ok") == 1
-    assert value(registry, catalog.STORAGE_DURATION, "turso", "store", "ok") == 1
+    assert value(registry, catalog.STORAGE_OPERATION_DURATION, "turso", "load", "ok") == 1
+    assert value(registry, catalog.STORAGE_OPERATION_DURATION, "turso", "store", "ok") == 1
 
 
 def test_a_label_function_that_fails_is_counted_and_does_not_reach_the_host(registry: Registry) -> None:
@@ -152,8 +152,8 @@ def test_a_label_function_that_fails_is_counted_and_does_not_reach_the_host(regi
         return episode
 
     assert insert(5) == 5
-    assert value(registry, catalog.INDEX_WRITE, "other", "ok") == 1
-    assert value(registry, catalog.SELF_DROPPED, catalog.INDEX_WRITE.name, "callback") == 1
+    assert value(registry, catalog.INDEX_WRITE_DURATION, "other", "ok") == 1
+    assert value(registry, catalog.INSTRUMENTATION_DROPPED, catalog.INDEX_WRITE_DURATION.name, "callback") == 1
 
 
 def test_a_hit_predicate_that_fails_counts_a_miss_and_does_not_reach_the_host(registry: Registry) -> None:
@@ -167,8 +167,8 @@ def test_consolidation_counts_what_it_did_even_when_it_fails(registry: Registry)
         run.concepts += 3
         raise RuntimeError
     assert value(registry, catalog.CONSOLIDATION_DURATION, "error") == 1
-    assert value(registry, catalog.CONSOLIDATED_EPISODES) == 40
-    assert value(registry, catalog.CONCEPTS_FORMED) == 3
+    assert value(registry, catalog.CONSOLIDATION_EPISODES) == 40
+    assert value(registry, catalog.CONCEPT_FORMED) == 3
 
 
 def test_a_request_that_answers_5xx_without_raising_can_be_called_an_error(registry: Registry) -> None:
@@ -192,4 +192,4 @@ def test_a_change_of_the_wall_clock_does_not_change_a_duration(
         wall, now = wall - 3600, 0.25
     with scope.index_write("s", registry=registry):
         wall, now = wall + 7200, 0.75
-    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") == 0.75
+    assert spent(registry, catalog.INDEX_WRITE_DURATION, "s", "ok") == 0.75

@@ -60,9 +60,9 @@ async def test_an_async_function_behind_a_plain_wrapper_is_timed_over_its_run(
     registry: scope.Registry, steps: Steps, probe: str
 ) -> None:
     metric, made = (
-        (m.INDEX_WRITE, scope.index_write("s", registry=registry))
+        (m.INDEX_WRITE_DURATION, scope.index_write("s", registry=registry))
         if probe == "index_write"
-        else (m.STORAGE_DURATION, scope.storage("s", "load", registry=registry))
+        else (m.STORAGE_OPERATION_DURATION, scope.storage("s", "load", registry=registry))
     )
     labels = ("s",) if probe == "index_write" else ("s", "load")
 
@@ -93,12 +93,12 @@ async def test_a_coroutine_from_a_plain_wrapper_that_is_never_awaited_leaves_not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pending = complete()
-        assert value(registry, m.COMPLETIONS_IN_FLIGHT) == 0
+        assert value(registry, m.COMPLETION_IN_FLIGHT) == 0
         del pending
         gc.collect()
     await complete()
     assert outcomes(registry, m.COMPLETION_DURATION) == (1, 0, 0)
-    assert value(registry, m.COMPLETIONS_IN_FLIGHT) == 0
+    assert value(registry, m.COMPLETION_IN_FLIGHT) == 0
 
 
 async def test_a_generator_based_coroutine_stays_awaitable(registry: scope.Registry) -> None:
@@ -124,10 +124,10 @@ async def test_an_async_generator_that_is_called_with_wrong_arguments_leaves_not
     with pytest.raises(TypeError):
         async for _ in rows(1, 2, 3):  # type: ignore[call-arg]
             pass
-    assert value(registry, m.COMPLETIONS_IN_FLIGHT) == 0
+    assert value(registry, m.COMPLETION_IN_FLIGHT) == 0
     assert outcomes(registry, m.COMPLETION_DURATION) == (0, 1, 0)
     assert [n async for n in rows(1)] == [1]
-    assert value(registry, m.COMPLETIONS_IN_FLIGHT) == 0
+    assert value(registry, m.COMPLETION_IN_FLIGHT) == 0
 
 
 class Owner:
@@ -199,17 +199,19 @@ def test_per_call_hands_options_on_as_they_are(registry: scope.Registry) -> None
 
     with pytest.raises(KeyError):
         load("get")
-    assert outcomes(registry, m.STORAGE_DURATION, "turso", "get") == (1, 0, 0)
+    assert outcomes(registry, m.STORAGE_OPERATION_DURATION, "turso", "get") == (1, 0, 0)
 
 
 def test_per_call_takes_a_metric_of_the_services_own(registry: scope.Registry) -> None:
-    @scope.per_call(functools.partial(scope.timed, m.PATTERN_EXTRACTION), strategy=lambda s: s, registry=registry)
+    @scope.per_call(
+        functools.partial(scope.timed, m.PATTERN_EXTRACTION_DURATION), strategy=lambda s: s, registry=registry
+    )
     def extract(strategy: str) -> None: ...
 
     extract("decision_point")
-    names = m.PATTERN_EXTRACTION.label_names
+    names = m.PATTERN_EXTRACTION_DURATION.label_names
     labels = {"strategy": "decision_point", **({"outcome": "ok"} if "outcome" in names else {})}
-    assert registry.histogram(m.PATTERN_EXTRACTION, **labels).point().observations == 1
+    assert registry.histogram(m.PATTERN_EXTRACTION_DURATION, **labels).point().observations == 1
 
 
 @pytest.mark.parametrize("decorated", [True, False])
@@ -231,7 +233,7 @@ async def test_a_recall_counts_its_results_in_every_form(registry: scope.Registr
 
 
 def test_a_gauge_of_the_services_own_counts_work_in_flight_and_its_peak(registry: scope.Registry) -> None:
-    now = m.COMPLETIONS_QUEUED.replace(name="acme.exports.running", labels=(m.Label("shard", "shard"),))
+    now = m.COMPLETION_QUEUE_DEPTH.replace(name="acme.exports.running", labels=(m.Label("shard", "shard"),))
     peak = now.replace(name="acme.exports.peak")
     export = scope.in_flight(now, peak=peak, shard="a", registry=registry)
 
@@ -244,7 +246,7 @@ def test_a_gauge_of_the_services_own_counts_work_in_flight_and_its_peak(registry
     assert value(registry, now, "a") == 0
     assert value(registry, peak, "a") == 2
     with pytest.raises(ValueError, match="is a histogram, not a gauge"):
-        scope.in_flight(m.INDEX_WRITE, registry=registry)
+        scope.in_flight(m.INDEX_WRITE_DURATION, registry=registry)
 
 
 async def test_awaitables_are_handed_through_by_every_probe(registry: scope.Registry) -> None:

@@ -42,7 +42,7 @@ def test_a_function_is_timed_and_its_result_and_errors_pass_through(registry: Re
     with pytest.raises(ZeroDivisionError):
         insert(0)
     assert outcomes(registry) == (1, 1, 0)
-    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") >= PAUSE
+    assert spent(registry, catalog.INDEX_WRITE_DURATION, "s", "ok") >= PAUSE
 
 
 async def test_a_coroutine_is_timed_from_its_first_step_to_its_end_not_at_creation(registry: Registry) -> None:
@@ -55,7 +55,7 @@ async def test_a_coroutine_is_timed_from_its_first_step_to_its_end_not_at_creati
     assert outcomes(registry) == (0, 0, 0)
     assert await pending == "done"
     assert outcomes(registry) == (1, 0, 0)
-    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") >= PAUSE * 0.9
+    assert spent(registry, catalog.INDEX_WRITE_DURATION, "s", "ok") >= PAUSE * 0.9
 
 
 async def test_a_cancelled_coroutine_is_neither_a_success_nor_an_error(registry: Registry) -> None:
@@ -85,7 +85,7 @@ def test_a_generator_is_timed_over_its_whole_iteration(registry: Registry) -> No
     assert outcomes(registry) == (0, 0, 0)
     assert list(iterator) == [1, 2]
     assert outcomes(registry) == (1, 0, 0)
-    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") >= PAUSE
+    assert spent(registry, catalog.INDEX_WRITE_DURATION, "s", "ok") >= PAUSE
 
 
 def test_send_throw_and_close_reach_a_decorated_generator(registry: Registry) -> None:
@@ -145,7 +145,7 @@ async def test_an_async_generator_is_timed_to_its_end(registry: Registry) -> Non
 
     assert [row async for row in rows()] == [1, 2]
     assert outcomes(registry) == (1, 0, 0)
-    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") >= PAUSE * 0.9
+    assert spent(registry, catalog.INDEX_WRITE_DURATION, "s", "ok") >= PAUSE * 0.9
 
 
 class Store:
@@ -234,12 +234,12 @@ if hasattr(inspect, "markcoroutinefunction"):  # from Python 3.12 on
 
         assert inspect.iscoroutinefunction(begins)
         await begins()
-        assert registry.histogram(catalog.INDEX_WRITE, index="s", outcome="ok").point().sum >= PAUSE * 0.9
+        assert registry.histogram(catalog.INDEX_WRITE_DURATION, index="s", outcome="ok").point().sum >= PAUSE * 0.9
 
 
 async def test_calls_that_come_without_end_are_folded_and_not_kept(registry: Registry) -> None:
     probe = scope.index_write("s", registry=registry)
-    calls, journal = 200_000, registry.histogram(catalog.INDEX_WRITE, index="s", outcome="ok").journal
+    calls, journal = 200_000, registry.histogram(catalog.INDEX_WRITE_DURATION, index="s", outcome="ok").journal
     function, coroutine = probe(len), probe(asyncio.sleep)
     longest = 0
     for _ in range(calls):
@@ -265,7 +265,7 @@ def test_one_probe_can_be_entered_again_inside_itself(registry: Registry, monkey
             now = 3.0
         now = 7.0
     assert (outer.seconds, inner.seconds) == (7.0, 2.0)
-    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") == 9.0
+    assert spent(registry, catalog.INDEX_WRITE_DURATION, "s", "ok") == 9.0
     assert outcomes(registry) == (2, 0, 0)
 
 
@@ -345,7 +345,7 @@ def test_a_shared_probe_in_exit_stacks_of_several_threads_pairs_every_begin_with
     for thread in threads:
         thread.join()
     assert outcomes(registry, catalog.COMPLETION_DURATION) == (2400, 0, 0)
-    assert value(registry, catalog.COMPLETIONS_IN_FLIGHT) == 0
+    assert value(registry, catalog.COMPLETION_IN_FLIGHT) == 0
     assert probe._open == {}
 
 
@@ -362,4 +362,4 @@ def test_the_duration_and_the_outcome_of_a_block_can_be_read_after_it(registry: 
     assert write.seconds is not None
     assert write.seconds >= PAUSE
     assert write.outcome == "ok"
-    assert spent(registry, catalog.INDEX_WRITE, "s", "ok") == write.seconds
+    assert spent(registry, catalog.INDEX_WRITE_DURATION, "s", "ok") == write.seconds

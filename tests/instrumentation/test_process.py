@@ -30,4 +30,4 @@ def test_the_gauges_appear_in_a_snapshot() -> None:
     registry = Registry()
     assert observe_process(registry)
     shown = {family.metric for family in registry.snapshot().families}
-    assert {catalog.OPEN_FILES, catalog.MEMORY_USED, catalog.MEMORY_LIMIT} <= shown
+    assert {catalog.SERVICE_OPEN_FILES, catalog.SERVICE_MEMORY, catalog.SERVICE_MEMORY_LIMIT} <= shown

@@ -15,16 +15,16 @@ def labels_of(registry: Registry, metric: catalog.Metric) -> set[tuple[str, ...]
 
 
 def dropped(registry: Registry, metric: catalog.Metric, reason: str) -> float:
-    return registry.counter(catalog.SELF_DROPPED, metric=metric.name, reason=reason).point().value
+    return registry.counter(catalog.INSTRUMENTATION_DROPPED, metric=metric.name, reason=reason).point().value
 
 
 def test_label_sets_past_the_cap_share_one_series_and_are_counted() -> None:
     registry = Registry(max_label_sets=3)
     for i in range(10):
-        registry.counter(catalog.CACHE_STALE, cache=f"user-{i}").inc()
-    assert labels_of(registry, catalog.CACHE_STALE) == {("user-0",), ("user-1",), ("user-2",), (OTHER,)}
-    assert registry.counter(catalog.CACHE_STALE, cache="user-9").point().value == 7
-    assert dropped(registry, catalog.CACHE_STALE, "label_sets") >= 7
+        registry.counter(catalog.CACHE_STALE_READS, cache=f"user-{i}").inc()
+    assert labels_of(registry, catalog.CACHE_STALE_READS) == {("user-0",), ("user-1",), ("user-2",), (OTHER,)}
+    assert registry.counter(catalog.CACHE_STALE_READS, cache="user-9").point().value == 7
+    assert dropped(registry, catalog.CACHE_STALE_READS, "label_sets") >= 7
 
 
 def test_the_overflow_series_keeps_labels_that_cannot_explode() -> None:
@@ -43,26 +43,26 @@ def test_a_value_outside_a_closed_set_is_recorded_as_other() -> None:
 
 def test_long_and_undecodable_values_are_mended_not_refused() -> None:
     registry = Registry(max_label_length=8)
-    registry.counter(catalog.CACHE_STALE, cache="x" * 100).inc()
-    registry.counter(catalog.CACHE_STALE, cache="bad\udcff").inc()
-    assert labels_of(registry, catalog.CACHE_STALE) == {("x" * 8,), ("bad?",)}
+    registry.counter(catalog.CACHE_STALE_READS, cache="x" * 100).inc()
+    registry.counter(catalog.CACHE_STALE_READS, cache="bad\udcff").inc()
+    assert labels_of(registry, catalog.CACHE_STALE_READS) == {("x" * 8,), ("bad?",)}
 
 
 def test_values_that_are_no_strings_are_written_as_text() -> None:
     registry = Registry()
-    registry.counter(catalog.CACHE_STALE, cache=7).inc()  # type: ignore[arg-type]
-    assert labels_of(registry, catalog.CACHE_STALE) == {("7",)}
+    registry.counter(catalog.CACHE_STALE_READS, cache=7).inc()  # type: ignore[arg-type]
+    assert labels_of(registry, catalog.CACHE_STALE_READS) == {("7",)}
 
 
 @pytest.mark.parametrize("labels", [{}, {"cach": "redb"}, {"cache": "redb", "more": "x"}])
 def test_wrong_label_names_are_an_error_where_they_are_written(labels: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"cache\.stale\.reads: labels are cache; given"):
-        Registry().counter(catalog.CACHE_STALE, **labels)
+        Registry().counter(catalog.CACHE_STALE_READS, **labels)
 
 
 def test_a_metric_of_another_kind_is_an_error() -> None:
     with pytest.raises(ValueError, match="is a counter, not a gauge"):
-        Registry().gauge(catalog.CACHE_STALE, cache="redb")
+        Registry().gauge(catalog.CACHE_STALE_READS, cache="redb")
 
 
 def test_declared_series_exist_at_zero_before_anything_happened() -> None:
@@ -75,12 +75,14 @@ def test_declared_series_exist_at_zero_before_anything_happened() -> None:
 
 def test_an_open_label_cannot_be_declared_without_a_value() -> None:
     with pytest.raises(ValueError, match="label cache is open"):
-        Registry().declare(catalog.CACHE_STALE)
+        Registry().declare(catalog.CACHE_STALE_READS)
 
 
 def test_the_same_labels_give_the_same_series() -> None:
     registry = Registry()
-    assert registry.counter(catalog.CACHE_STALE, cache="a") is registry.counter(catalog.CACHE_STALE, cache="a")
+    assert registry.counter(catalog.CACHE_STALE_READS, cache="a") is registry.counter(
+        catalog.CACHE_STALE_READS, cache="a"
+    )
 
 
 def test_a_service_may_record_metrics_of_its_own_and_they_come_last() -> None:
@@ -103,13 +105,13 @@ def test_bundles_do_not_grow_with_labels_from_requests() -> None:
         with scope.index_write(f"tenant-{i}", registry=registry):
             pass
     assert all(len(kept) <= 6 for kept in registry._bound.values())
-    written = next(f for f in registry.snapshot().families if f.metric is catalog.INDEX_WRITE)
+    written = next(f for f in registry.snapshot().families if f.metric is catalog.INDEX_WRITE_DURATION)
     assert sum(point.observations for point in written.points) == 50  # type: ignore[union-attr]
 
 
 def test_clear_keeps_series_usable() -> None:
     registry = Registry()
-    counter = registry.counter(catalog.CACHE_STALE, cache="a")
+    counter = registry.counter(catalog.CACHE_STALE_READS, cache="a")
     counter.inc(4)
     registry.clear()
     counter.inc()
@@ -123,8 +125,8 @@ def test_strict_mode_raises_for_a_label_value_outside_its_set() -> None:
 
 def test_two_metrics_of_one_name_cannot_be_recorded_together() -> None:
     registry = Registry()
-    registry.counter(catalog.CACHE_STALE, cache="a")
-    twin = catalog.CACHE_STALE.replace(help="Another")
+    registry.counter(catalog.CACHE_STALE_READS, cache="a")
+    twin = catalog.CACHE_STALE_READS.replace(help="Another")
     with pytest.raises(ValueError, match="another metric of that name"):
         registry.counter(twin, cache="a")
 
@@ -132,8 +134,8 @@ def test_two_metrics_of_one_name_cannot_be_recorded_together() -> None:
 def test_labels_that_come_without_end_fill_no_more_series_than_the_cap_and_lose_nothing() -> None:
     registry = Registry(max_label_sets=10)
     for i in range(500):
-        registry.counter(catalog.CACHE_STALE, cache=f"user-{i}").inc()
-    family = registry._families[catalog.CACHE_STALE.name]
+        registry.counter(catalog.CACHE_STALE_READS, cache=f"user-{i}").inc()
+    family = registry._families[catalog.CACHE_STALE_READS.name]
     assert len(family.series) <= 11
     assert sum(series.point().value for series in family.series.values()) == 500
 
@@ -160,6 +162,6 @@ def test_a_metric_that_prometheus_could_not_tell_from_another_is_refused_where_i
 
 def test_a_catalog_metric_may_be_recorded_with_other_buckets_in_its_place() -> None:
     registry = Registry()
-    own = catalog.LOCK_WAIT.replace(buckets=(0.1, 1.0))
+    own = catalog.LOCK_WAIT_DURATION.replace(buckets=(0.1, 1.0))
     registry.histogram(own, lock="a", mode="read").observe(0.5)
     assert registry.histogram(own, lock="a", mode="read").point().counts == (0, 1, 0)

@@ -45,14 +45,14 @@ def points(registry: Registry, metric: catalog.Metric) -> dict[tuple[str, ...], 
 
 @pytest.mark.usefixtures("hostile_switching")
 def test_no_increment_is_lost_between_threads_that_switch_every_microsecond(registry: Registry) -> None:
-    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+    counter = registry.counter(catalog.CACHE_STALE_READS, cache="redb")
     run_threads(lambda: [counter.inc() for _ in range(EACH)])
     assert counter.point().value == THREADS * EACH
 
 
 @pytest.mark.usefixtures("hostile_switching")
 def test_a_scrape_between_recordings_sees_sums_and_counts_of_the_same_observations(registry: Registry) -> None:
-    histogram = registry.histogram(catalog.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(catalog.LOCK_WAIT_DURATION, lock="a", mode="read")
     done = threading.Event()
     torn: list[HistogramPoint] = []
 
@@ -75,8 +75,8 @@ def test_a_scrape_between_recordings_sees_sums_and_counts_of_the_same_observatio
 
 
 def test_an_observation_counts_in_the_bucket_whose_upper_bound_it_equals(registry: Registry) -> None:
-    histogram = registry.histogram(catalog.INDEX_WRITE, index="s", outcome="ok")
-    bounds = catalog.INDEX_WRITE.buckets
+    histogram = registry.histogram(catalog.INDEX_WRITE_DURATION, index="s", outcome="ok")
+    bounds = catalog.INDEX_WRITE_DURATION.buckets
     for bound in bounds:
         histogram.observe(bound)
     histogram.observe(bounds[-1] * 2)
@@ -87,15 +87,15 @@ def test_an_observation_counts_in_the_bucket_whose_upper_bound_it_equals(registr
 def test_what_is_not_a_duration_is_refused_and_counted_and_the_rest_of_the_batch_kept(
     registry: Registry, bad: float
 ) -> None:
-    histogram = registry.histogram(catalog.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(catalog.LOCK_WAIT_DURATION, lock="a", mode="read")
     for value in (0.5, bad, 0.25):
         histogram.observe(value)
     assert (histogram.point().observations, histogram.point().sum) == (2, 0.75)
     reason = "negative" if bad == -1 else "not_finite"
-    assert points(registry, catalog.SELF_DROPPED)[(catalog.LOCK_WAIT.name, reason)].value == 1
+    assert points(registry, catalog.INSTRUMENTATION_DROPPED)[(catalog.LOCK_WAIT_DURATION.name, reason)].value == 1
 
 
-FAR_BELOW, ON_A_BOUND, BEYOND = 1e-9, catalog.LOCK_WAIT.buckets[2], catalog.LOCK_WAIT.buckets[-1] * 3
+FAR_BELOW, ON_A_BOUND, BEYOND = 1e-9, catalog.LOCK_WAIT_DURATION.buckets[2], catalog.LOCK_WAIT_DURATION.buckets[-1] * 3
 DURATIONS = st.one_of(
     st.sampled_from([0.0, -0.0, FAR_BELOW, ON_A_BOUND, BEYOND, -1.0, -5e-324, math.nan, math.inf]),
     st.floats(min_value=0, max_value=20),
@@ -112,8 +112,8 @@ BATCHES = st.lists(
 
 @given(batches=BATCHES)
 def test_batches_are_counted_as_prometheus_client_counts_one_by_one(batches: list[list[float]]) -> None:
-    histogram = Registry().histogram(catalog.LOCK_WAIT, lock="a", mode="read")
-    theirs = prometheus_client.Histogram("h", "h", registry=None, buckets=catalog.LOCK_WAIT.buckets)
+    histogram = Registry().histogram(catalog.LOCK_WAIT_DURATION, lock="a", mode="read")
+    theirs = prometheus_client.Histogram("h", "h", registry=None, buckets=catalog.LOCK_WAIT_DURATION.buckets)
     for batch in batches:
         for value in batch:
             histogram.observe(value)
@@ -126,7 +126,7 @@ def test_batches_are_counted_as_prometheus_client_counts_one_by_one(batches: lis
 
 
 def test_a_negative_bound_lets_no_negative_value_in(registry: Registry) -> None:
-    metric = catalog.LOCK_WAIT.replace(name="acme_drift_seconds", buckets=(-1.0, 1.0, 2.0), labels=())
+    metric = catalog.LOCK_WAIT_DURATION.replace(name="acme_drift_seconds", buckets=(-1.0, 1.0, 2.0), labels=())
     histogram = registry.histogram(metric)
     for _ in range(2):  # the second time, most are known to fall between the first two bounds
         for value in (0.5, 0.5, -0.5):
@@ -136,7 +136,7 @@ def test_a_negative_bound_lets_no_negative_value_in(registry: Registry) -> None:
 
 
 def test_a_counter_never_goes_down(registry: Registry) -> None:
-    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+    counter = registry.counter(catalog.CACHE_STALE_READS, cache="redb")
     counter.inc(3)
     counter.inc(-2)
     counter.inc(math.nan)
@@ -144,7 +144,7 @@ def test_a_counter_never_goes_down(registry: Registry) -> None:
 
 
 def test_a_gauge_keeps_the_order_of_sets_and_changes(registry: Registry) -> None:
-    gauge = registry.gauge(catalog.COMPLETIONS_QUEUED)
+    gauge = registry.gauge(catalog.COMPLETION_QUEUE_DEPTH)
     gauge.inc(5)
     gauge.set(10)
     gauge.dec(2)
@@ -155,14 +155,14 @@ def test_a_gauge_keeps_the_order_of_sets_and_changes(registry: Registry) -> None
 
 
 def test_a_gauge_function_that_fails_is_left_out_and_counted(registry: Registry) -> None:
-    registry.gauge(catalog.COMPLETIONS_QUEUED).set_function(lambda: 1 / 0)
-    assert points(registry, catalog.COMPLETIONS_QUEUED) == {}
-    dropped = points(registry, catalog.SELF_DROPPED)
-    assert dropped[(catalog.COMPLETIONS_QUEUED.name, "callback")].value >= 1
+    registry.gauge(catalog.COMPLETION_QUEUE_DEPTH).set_function(lambda: 1 / 0)
+    assert points(registry, catalog.COMPLETION_QUEUE_DEPTH) == {}
+    dropped = points(registry, catalog.INSTRUMENTATION_DROPPED)
+    assert dropped[(catalog.COMPLETION_QUEUE_DEPTH.name, "callback")].value >= 1
 
 
 def test_strict_mode_raises_where_a_recording_would_be_refused() -> None:
-    histogram = Registry(strict=True).histogram(catalog.LOCK_WAIT, lock="a", mode="read")
+    histogram = Registry(strict=True).histogram(catalog.LOCK_WAIT_DURATION, lock="a", mode="read")
     for bad, reason in ((math.nan, "not_finite"), (-1.0, "negative"), ("1", "wrong_type"), (1e308, "overflow")):
         with pytest.raises(RecordingError, match=reason):
             histogram.observe(bad)  # type: ignore[arg-type]
@@ -170,7 +170,7 @@ def test_strict_mode_raises_where_a_recording_would_be_refused() -> None:
 
 
 def test_recording_from_a_signal_handler_loses_nothing_and_never_deadlocks(registry: Registry) -> None:
-    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+    counter = registry.counter(catalog.CACHE_STALE_READS, cache="redb")
     handled = 0
     scraping = False
 
@@ -197,7 +197,7 @@ def test_recording_from_a_signal_handler_loses_nothing_and_never_deadlocks(regis
 
 
 def test_recording_from_a_finaliser_that_runs_inside_a_fold_is_kept(registry: Registry) -> None:
-    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
+    counter = registry.counter(catalog.CACHE_STALE_READS, cache="redb")
 
     class Recorder:
         def __del__(self) -> None:
@@ -215,8 +215,8 @@ def test_recording_from_a_finaliser_that_runs_inside_a_fold_is_kept(registry: Re
 
 
 def test_a_forked_child_starts_at_zero_and_keeps_what_gauges_were_set_to(registry: Registry) -> None:
-    counter = registry.counter(catalog.CACHE_STALE, cache="redb")
-    limit = registry.gauge(catalog.COMPLETIONS_LIMIT)
+    counter = registry.counter(catalog.CACHE_STALE_READS, cache="redb")
+    limit = registry.gauge(catalog.COMPLETION_LIMIT)
     busy = registry.gauge(catalog.LOCK_WAITERS, lock="a", mode="read")
     counter.inc(5)
     limit.set(20)
@@ -295,7 +295,7 @@ def test_the_peak_of_concurrent_work_is_exact() -> None:
 
 def test_a_forked_child_has_an_uptime_of_its_own(registry: Registry) -> None:
     registry._monotonic -= 1000
-    uptime = registry.gauge(catalog.UPTIME)
+    uptime = registry.gauge(catalog.SERVICE_UPTIME)
     child = os.fork()
     if child == 0:
         os._exit(0 if uptime.point().value < 900 else 1)  # type: ignore[union-attr]

@@ -43,14 +43,14 @@ NEGATIVE = [-1, -0.1, Decimal("-1"), -5e-324, np.int8(-1)]
 
 
 def dropped(registry: scope.Registry, metric: m.Metric, reason: str) -> float:
-    return registry.counter(m.SELF_DROPPED, metric=metric.name, reason=reason).point().value
+    return registry.counter(m.INSTRUMENTATION_DROPPED, metric=metric.name, reason=reason).point().value
 
 
 @pytest.mark.parametrize("number", GOOD, ids=repr)
 def test_a_number_of_every_kind_is_recorded_as_a_float(registry: scope.Registry, number: Any) -> None:
-    counter = registry.counter(m.CACHE_STALE, cache="c")
+    counter = registry.counter(m.CACHE_STALE_READS, cache="c")
     gauge = registry.gauge(m.INDEX_ENTRIES, index="s")
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     counter.inc(number)
     gauge.set(number)
     histogram.observe(number)
@@ -63,8 +63,8 @@ def test_a_number_of_every_kind_is_recorded_as_a_float(registry: scope.Registry,
 def test_what_cannot_be_recorded_is_refused_alone_and_counted_by_its_reason(
     registry: scope.Registry, bad: Any, reason: str
 ) -> None:
-    counter = registry.counter(m.CACHE_STALE, cache="c")
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
+    counter = registry.counter(m.CACHE_STALE_READS, cache="c")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     for _ in range(LIMIT - 5):  # so that the refusal stands in the middle of a batch
         counter.inc(0.5)
         histogram.observe(0.5)
@@ -76,7 +76,7 @@ def test_what_cannot_be_recorded_is_refused_alone_and_counted_by_its_reason(
     assert counter.point().value == (2 * LIMIT - 5) * 0.5
     assert (histogram.point().observations, histogram.point().sum) == (2 * LIMIT - 5, (2 * LIMIT - 5) * 0.5)
     assert not any(histogram.point().exemplars), "a refused value leaves no exemplar"
-    assert dropped(registry, m.CACHE_STALE, reason) == dropped(registry, m.LOCK_WAIT, reason) == 1
+    assert dropped(registry, m.CACHE_STALE_READS, reason) == dropped(registry, m.LOCK_WAIT_DURATION, reason) == 1
 
 
 @pytest.mark.parametrize(("bad", "reason"), BAD, ids=repr)
@@ -102,7 +102,7 @@ def test_a_gauge_function_that_gives_no_number_is_left_out_of_the_scrape(
 
 
 def test_small_numpy_floats_do_not_shrink_a_total(registry: scope.Registry) -> None:
-    counter = registry.counter(m.CACHE_STALE, cache="c")
+    counter = registry.counter(m.CACHE_STALE_READS, cache="c")
     counter.inc(np.float32(2**24))
     for _ in range(10):
         counter.inc(np.float32(1))
@@ -110,7 +110,7 @@ def test_small_numpy_floats_do_not_shrink_a_total(registry: scope.Registry) -> N
 
 
 def test_sums_stay_finite_whatever_is_recorded(registry: scope.Registry) -> None:
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     for _ in range(3 * LIMIT):
         histogram.observe(1e308)
         histogram.observe(1e292)
@@ -138,19 +138,19 @@ def test_nothing_that_a_block_is_given_reaches_the_service_or_costs_another_reco
         write.outcome = []  # type: ignore[assignment]
     with scope.index_write(Unprintable(), registry=registry):  # type: ignore[arg-type]
         pass
-    assert (value(registry, m.CONSOLIDATED_EPISODES), value(registry, m.CONCEPTS_FORMED)) == (0, 3)
+    assert (value(registry, m.CONSOLIDATION_EPISODES), value(registry, m.CONCEPT_FORMED)) == (0, 3)
     assert value(registry, m.RECALL_DURATION, "flat", "ok") == 1
     assert value(registry, m.RECALL_RESULTS, "flat") == value(registry, m.RECALL_EMPTY, "flat") == 0
     assert value(registry, m.CACHE_LOOKUP_DURATION, "redb") == 1
     assert [value(registry, m.CACHE_LOOKUPS, "redb", r) for r in ("hit", "miss", "error")] == [0, 0, 0]
     assert outcomes(registry) == (1, 0, 0)
-    assert value(registry, m.INDEX_WRITE, "other", "ok") == 1
+    assert value(registry, m.INDEX_WRITE_DURATION, "other", "ok") == 1
     for metric, reason in (
-        (m.CONSOLIDATED_EPISODES, "wrong_type"),
+        (m.CONSOLIDATION_EPISODES, "wrong_type"),
         (m.RECALL_RESULTS, "wrong_type"),
         (m.CACHE_LOOKUPS, "wrong_type"),
-        (m.INDEX_WRITE, "wrong_type"),
-        (m.INDEX_WRITE, "label_value"),
+        (m.INDEX_WRITE_DURATION, "wrong_type"),
+        (m.INDEX_WRITE_DURATION, "label_value"),
     ):
         assert dropped(registry, metric, reason) == 1, (metric.name, reason)
 
@@ -166,9 +166,9 @@ class Store(Enum):
 def test_a_label_is_written_as_a_person_would(registry: scope.Registry, label: Any, text: str) -> None:
     with scope.storage(label, "load", registry=registry):
         pass
-    registry.counter(m.CACHE_STALE, cache=label).inc()
-    assert value(registry, m.STORAGE_DURATION, text, "load", "ok") == 1
-    assert value(registry, m.CACHE_STALE, text) == 1
+    registry.counter(m.CACHE_STALE_READS, cache=label).inc()
+    assert value(registry, m.STORAGE_OPERATION_DURATION, text, "load", "ok") == 1
+    assert value(registry, m.CACHE_STALE_READS, text) == 1
 
 
 # Exemplars ------------------------------------------------------------------------------------------
@@ -192,18 +192,20 @@ def test_a_label_is_written_as_a_person_would(registry: scope.Registry, label: A
 def test_an_exemplar_that_openmetrics_cannot_carry_is_refused_and_the_observation_kept(
     registry: scope.Registry, exemplar: Any
 ) -> None:
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
-    counter = registry.counter(m.CACHE_STALE, cache="c")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
+    counter = registry.counter(m.CACHE_STALE_READS, cache="c")
     histogram.observe(0.5, exemplar=exemplar)
     counter.inc(1, exemplar=exemplar)
     assert (histogram.point().observations, counter.point().value) == (1, 1)
     assert not any(histogram.point().exemplars)
-    assert dropped(registry, m.LOCK_WAIT, "exemplar") == dropped(registry, m.CACHE_STALE, "exemplar") == 1
+    assert (
+        dropped(registry, m.LOCK_WAIT_DURATION, "exemplar") == dropped(registry, m.CACHE_STALE_READS, "exemplar") == 1
+    )
     list(parse_openmetrics(b"".join(render_openmetrics(registry.snapshot())).decode()))
 
 
 def test_an_exemplars_values_are_written_as_text(registry: scope.Registry) -> None:
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     histogram.observe(0.5, exemplar={"trace_id": UUID(int=1), "attempt": 2})
     families = parse_openmetrics(b"".join(render_openmetrics(registry.snapshot())).decode())
     found = [s.exemplar.labels for f in families for s in f.samples if s.exemplar is not None]
@@ -217,8 +219,8 @@ def test_an_exemplars_values_are_written_as_text(registry: scope.Registry) -> No
 def test_strict_mode_raises_in_the_call_that_is_refused(bad: Any, reason: str) -> None:
     registry = scope.Registry(strict=True)
     calls: list[Callable[[Any], None]] = [
-        registry.counter(m.CACHE_STALE, cache="c").inc,
-        registry.histogram(m.LOCK_WAIT, lock="a", mode="read").observe,
+        registry.counter(m.CACHE_STALE_READS, cache="c").inc,
+        registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read").observe,
     ]
     for call in calls:
         with pytest.raises(scope.RecordingError, match=rf"refused \({reason}"):
@@ -236,7 +238,7 @@ def test_strict_mode_raises_in_the_call_that_is_refused(bad: Any, reason: str) -
 def test_the_first_refusal_of_each_kind_is_logged_once_with_metric_reason_and_place(
     registry: scope.Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    histogram = registry.histogram(m.LOCK_WAIT, lock="a", mode="read")
+    histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     with caplog.at_level(logging.WARNING, "mnemoscope"):
         for _ in range(3):
             histogram.observe(["secret"])  # type: ignore[arg-type]
@@ -265,7 +267,7 @@ def test_a_refusal_inside_a_lock_that_the_log_handler_takes_does_not_hang(regist
     logger.addHandler(handler)
     try:
         with lock:
-            registry.counter(m.CACHE_STALE, cache="c").inc(-1)
+            registry.counter(m.CACHE_STALE_READS, cache="c").inc(-1)
         registry.snapshot()
     finally:
         logger.removeHandler(handler)

@@ -61,7 +61,7 @@ class BoundedSemaphore(Counted, asyncio.BoundedSemaphore): ...
 def recorded(registry: Registry, mode: str) -> Numbers:
     """Return how often a lock was taken and released, how many wait by its gauge, and how many by the watchdog's."""
     counts = []
-    for metric in (catalog.LOCK_WAIT, catalog.LOCK_HOLD, catalog.LOCK_WAITERS):
+    for metric in (catalog.LOCK_WAIT_DURATION, catalog.LOCK_HOLD_DURATION, catalog.LOCK_WAITERS):
         points = [p for family in registry.snapshot().families if family.metric is metric for p in family.points]
         (point,) = [p for p in points if p.labels[metric.label_names.index("mode")] == mode]
         counts.append(point.observations if isinstance(point, HistogramPoint) else point.value)

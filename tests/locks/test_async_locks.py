@@ -129,9 +129,9 @@ async def test_a_contended_lock_shows_wait_hold_waiters_and_contention(registry:
     assert total(registry, catalog.LOCK_WAITERS) == 0
     assert total(registry, catalog.LOCK_WAITERS_PEAK) == 1
     assert total(registry, catalog.LOCK_CONTENDED) == 1
-    assert total(registry, catalog.LOCK_WAIT) == 2
-    assert total(registry, catalog.LOCK_HOLD) == 2
-    assert histogram(registry, catalog.LOCK_WAIT).sum > 0
+    assert total(registry, catalog.LOCK_WAIT_DURATION) == 2
+    assert total(registry, catalog.LOCK_HOLD_DURATION) == 2
+    assert histogram(registry, catalog.LOCK_WAIT_DURATION).sum > 0
 
 
 async def test_short_and_long_holds_fall_into_their_buckets(registry: Registry) -> None:
@@ -142,11 +142,11 @@ async def test_short_and_long_holds_fall_into_their_buckets(registry: Registry) 
     async with lock:
         await asyncio.sleep(0.02)
 
-    holds = histogram(registry, catalog.LOCK_HOLD)
+    holds = histogram(registry, catalog.LOCK_HOLD_DURATION)
     assert holds.observations == 4
     assert holds.counts[0] <= 3, "the long one is not among those of microseconds"
     assert holds.sum > 0.01
-    assert histogram(registry, catalog.LOCK_WAIT).counts[0] == 4
+    assert histogram(registry, catalog.LOCK_WAIT_DURATION).counts[0] == 4
 
 
 async def test_a_lock_that_is_promised_to_another_task_is_waited_for(registry: Registry) -> None:
@@ -173,8 +173,8 @@ async def test_a_wait_that_is_cancelled_is_no_wait_and_leaves_no_waiter(registry
         assert total(registry, catalog.LOCK_WAITERS) == 0
         assert not under_way()
     assert total(registry, catalog.LOCK_CONTENDED) == 1
-    assert total(registry, catalog.LOCK_WAIT) == 1
-    assert total(registry, catalog.LOCK_HOLD) == 1
+    assert total(registry, catalog.LOCK_WAIT_DURATION) == 1
+    assert total(registry, catalog.LOCK_HOLD_DURATION) == 1
 
 
 async def test_each_permit_of_a_semaphore_is_a_hold_of_its_own(registry: Registry) -> None:
@@ -185,7 +185,7 @@ async def test_each_permit_of_a_semaphore_is_a_hold_of_its_own(registry: Registr
         assert total(registry, catalog.LOCK_WAITERS, lock="completions") == 1
     await waiting
     permits.release()
-    assert total(registry, catalog.LOCK_HOLD) == 3
+    assert total(registry, catalog.LOCK_HOLD_DURATION) == 3
     assert total(registry, catalog.LOCK_CONTENDED) == 1
 
 
@@ -195,7 +195,7 @@ async def test_a_semaphore_may_be_released_by_a_task_that_never_acquired_it(regi
     await one_round()
     signals.release()
     assert await waiting is True
-    assert total(registry, catalog.LOCK_HOLD) == 0
+    assert total(registry, catalog.LOCK_HOLD_DURATION) == 0
 
 
 async def test_waiting_on_a_condition_is_not_holding_its_lock(registry: Registry) -> None:
@@ -208,11 +208,11 @@ async def test_waiting_on_a_condition_is_not_holding_its_lock(registry: Registry
     waiting = asyncio.create_task(wait())
     await one_round()
     assert not condition.locked()
-    assert total(registry, catalog.LOCK_HOLD) == 1, "the hold before the wait has ended"
+    assert total(registry, catalog.LOCK_HOLD_DURATION) == 1, "the hold before the wait has ended"
     async with condition:
         condition.notify()
     await waiting
-    assert total(registry, catalog.LOCK_HOLD) == 3
+    assert total(registry, catalog.LOCK_HOLD_DURATION) == 3
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
@@ -268,7 +268,7 @@ async def test_bad_use_raises_what_asyncio_raises_and_records_nothing(registry: 
         scope.AsyncSemaphore(-1, name="c", registry=registry)
     with pytest.raises(RuntimeError, match="un-acquired lock"):
         scope.AsyncCondition(name="d", registry=registry).notify()
-    assert total(registry, catalog.LOCK_HOLD) == 0
+    assert total(registry, catalog.LOCK_HOLD_DURATION) == 0
 
 
 def test_a_lock_belongs_to_the_loop_in_which_the_first_wait_was(registry: Registry) -> None:
@@ -322,7 +322,7 @@ async def test_two_orders_in_two_tasks_are_an_inversion(registry: Registry) -> N
     assert "the other way" in inversion.edges[0].by
     assert inversion.edges[0].held_at.endswith("take")
     assert inversion.edges[0].stack[-1].endswith("take"), "the code that asked, not asyncio's or ours"
-    assert total(registry, catalog.LOCK_INVERSIONS) == 1
+    assert total(registry, catalog.LOCK_ORDER_INVERSIONS) == 1
 
 
 @pytest.mark.usefixtures("tracked")

@@ -226,8 +226,8 @@ async def test_each_side_is_measured_on_its_own(
     await waiting
     release(lock)
     assert total(registry, catalog.LOCK_CONTENDED, mode=mode) == 1
-    assert total(registry, catalog.LOCK_WAIT, mode=mode) == (2 if mode == WRITE else 1)
-    assert total(registry, catalog.LOCK_HOLD) == 2
+    assert total(registry, catalog.LOCK_WAIT_DURATION, mode=mode) == (2 if mode == WRITE else 1)
+    assert total(registry, catalog.LOCK_HOLD_DURATION) == 2
 
 
 async def test_it_names_what_keeps_a_reader_or_a_writer_out(lock: scope.AsyncRWLock) -> None:

@@ -147,7 +147,7 @@ def test_each_way_to_acquire_a_taken_lock_gives_what_it_gives_on_the_bare_one(ki
 
     assert list(zip(kind.give_up, found, strict=True)) == list(zip(kind.give_up, expected, strict=True))
     mine = 0 if kind.by_process or kind.other else 1  # what `held` took through the observed lock
-    assert read(registry, catalog.LOCK_WAIT) == read(registry, catalog.LOCK_HOLD) == mine
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == read(registry, catalog.LOCK_HOLD_DURATION) == mine
     assert read(registry, catalog.LOCK_WAITERS) == 0
 
 
@@ -235,7 +235,7 @@ def test_threads_exclude_each_other_and_every_hold_is_counted(
         pass
 
     assert counter.value == THREADS * ROUNDS
-    assert read(registry, catalog.LOCK_WAIT) == read(registry, catalog.LOCK_HOLD) == THREADS * ROUNDS
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == read(registry, catalog.LOCK_HOLD_DURATION) == THREADS * ROUNDS
 
 
 @each(OF_THREADS)
@@ -253,7 +253,7 @@ def test_a_block_begins_when_the_lock_is_free_and_not_before(kind: Kind, tmp_pat
         assert not entered.wait(SOON)
 
     assert entered.is_set()
-    assert read(registry, catalog.LOCK_WAIT) == read(registry, catalog.LOCK_HOLD) == 2
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == read(registry, catalog.LOCK_HOLD_DURATION) == 2
 
 
 REENTRANT = ("threading.RLock", "threading.Condition", "multiprocessing.RLock", "filelock.FileLock")
@@ -303,7 +303,7 @@ def test_a_block_does_not_begin_when_acquire_raised(tmp_path: Path) -> None:
     with held(lock, KINDS["filelock.FileLock"], tmp_path / "lock"):
         in_a_thread(enter)
 
-    assert read(registry, catalog.LOCK_HOLD) == 1
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 1
 
 
 # Processes --------------------------------------------------------------------------------------------------

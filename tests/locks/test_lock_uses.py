@@ -47,7 +47,7 @@ def test_making_and_dropping_locks_takes_the_same_work_each_and_their_uses_are_e
         use(registry)
         sys.settrace(before)
     assert max(work) < 1.2 * min(work[3:])
-    assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 20_001
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == read(registry, catalog.LOCK_WAIT_DURATION) == 20_001
     meter = module.meter_of(registry, "episodes")
     assert not meter._living
     assert not meter._gone
@@ -76,7 +76,7 @@ def test_many_that_go_at_once_are_added_one_step_each(number: int) -> None:
             raise AssertionError("this looks through all")
 
     meter._gone = Gone(meter._gone)
-    assert read(registry, catalog.LOCK_HOLD) == number
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == number
     assert len(removals) == number
 
 
@@ -95,9 +95,9 @@ def test_an_exception_at_any_point_loses_no_use_and_counts_none_twice() -> None:
         fired = interrupted_at(step, meter._counts, counts) or fired
         assert module._guard.holder() is None
         # The interrupted creation may be missing, but no more.
-        assert read(registry, catalog.LOCK_HOLD) in {3, 5}, step
+        assert read(registry, catalog.LOCK_HOLD_DURATION) in {3, 5}, step
         use(registry, 10)
-        assert read(registry, catalog.LOCK_HOLD) in {13, 15}, step
+        assert read(registry, catalog.LOCK_HOLD_DURATION) in {13, 15}, step
         assert not meter._living
         assert not meter._gone
         if not fired:
@@ -136,7 +136,7 @@ def test_a_finaliser_that_makes_a_lock_amid_the_counting_waits_for_nothing() -> 
         sys.settrace(before)
     assert made
     assert counts[1] <= 1 + len(made)
-    assert read(registry, catalog.LOCK_HOLD) == 1 + len(made)
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 1 + len(made)
 
 
 def test_a_count_amid_another_of_the_same_thread_gives_the_last_one_after_a_little(
@@ -144,12 +144,12 @@ def test_a_count_amid_another_of_the_same_thread_gives_the_last_one_after_a_litt
 ) -> None:
     registry = Registry()
     use(registry, 3)
-    assert read(registry, catalog.LOCK_HOLD) == 3
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 3
     monkeypatch.setattr(module, "_PATIENCE", 0.01)
     fold = module.Fold()
     claim = weakref.ref(fold)
     assert module._guard.admits(claim)
     use(registry)
-    assert read(registry, catalog.LOCK_HOLD) == 3
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 3
     module._guard.release(claim)
-    assert read(registry, catalog.LOCK_HOLD) == 4
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 4

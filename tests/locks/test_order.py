@@ -65,8 +65,8 @@ def test_two_locks_taken_in_both_orders_are_reported_once_with_both_stacks(caplo
     assert stacks["episodes"].endswith("forward")
     assert stacks["index"].endswith("backward")
     assert all(__file__ in edge.held_at for edge in inversion.edges)
-    assert read(registry, catalog.LOCK_INVERSIONS, first="index", second="episodes") == 1
-    assert read(registry, catalog.LOCK_INVERSIONS) == 1
+    assert read(registry, catalog.LOCK_ORDER_INVERSIONS, first="index", second="episodes") == 1
+    assert read(registry, catalog.LOCK_ORDER_INVERSIONS) == 1
     assert caplog.text.count("lock order inversion") == 1
     assert "forward" in caplog.text
     assert "backward" in caplog.text
@@ -87,7 +87,7 @@ def test_a_cycle_of_three_is_found_though_no_pair_is_inverted() -> None:
     take(b, c)
     take(c, a)
     assert classes() == [("c", "a", "b")]
-    assert read(registry, catalog.LOCK_INVERSIONS, first="c", second="a") == 1
+    assert read(registry, catalog.LOCK_ORDER_INVERSIONS, first="c", second="a") == 1
 
 
 def test_threads_that_took_them_one_after_the_other_are_enough() -> None:
@@ -245,7 +245,7 @@ def test_counts_are_exact_while_the_order_is_tracked() -> None:
 
     with running(*[use] * 4):
         pass
-    assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 4000
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == read(registry, catalog.LOCK_WAIT_DURATION) == 4000
     assert held() == []
 
 

@@ -136,10 +136,10 @@ def test_every_test_has_the_outcome_that_it_has_with_the_locks_of_the_standard_l
 
     assert ours["outcomes"] == theirs["outcomes"]
     assert Counter(ours["outcomes"].values())["passed"] >= suite.passed
-    assert total(theirs, catalog.LOCK_WAIT) == 0
-    assert total(ours, catalog.LOCK_WAIT) >= suite.acquisitions
+    assert total(theirs, catalog.LOCK_WAIT_DURATION) == 0
+    assert total(ours, catalog.LOCK_WAIT_DURATION) >= suite.acquisitions
     assert total(ours, catalog.LOCK_CONTENDED) >= suite.contended
-    wait, hold = catalog.LOCK_WAIT.name, catalog.LOCK_HOLD.name
+    wait, hold = catalog.LOCK_WAIT_DURATION.name, catalog.LOCK_HOLD_DURATION.name
     kept = {name for name, of_class in ours["classes"].items() if of_class.get(wait) != of_class.get(hold)}
     assert {Path(file_of(name)).name for name in kept} <= SIGNALS
     assert total(ours, catalog.LOCK_DEADLOCKS) == total(ours, catalog.LOCK_STALLS) == 0, ours["incidents"]

@@ -141,7 +141,7 @@ class AnyOrder(RuleBasedStateMachine):
         if "RLock" not in self.kind:
             while self.kind == "Lock" and self.ours.locked():
                 self.ours.release()  # such a use is counted as it ends
-            assert read(self.registry, catalog.LOCK_WAIT) == self.taken
+            assert read(self.registry, catalog.LOCK_WAIT_DURATION) == self.taken
 
 
 AnyOrder.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -150,8 +150,8 @@ def test_a_handler_may_raise_at_any_moment_but_on_entry_of_a_release(
     assert not under_way()
     if name != "threading":
         assert read(registry, catalog.LOCK_WAITERS) == 0
-        assert read(registry, catalog.LOCK_HOLD) >= uses
-        assert read(registry, catalog.LOCK_WAIT) >= uses
+        assert read(registry, catalog.LOCK_HOLD_DURATION) >= uses
+        assert read(registry, catalog.LOCK_WAIT_DURATION) >= uses
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

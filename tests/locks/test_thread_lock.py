@@ -38,10 +38,10 @@ def test_a_lock_that_is_free_counts_a_wait_of_zero_and_a_hold(
     assert lock.acquire()
     now += 0.5
     lock.release()
-    assert read(registry, catalog.LOCK_WAIT, lock="episodes", mode="exclusive") == 4
-    assert read(registry, catalog.LOCK_HOLD, lock="episodes", mode="exclusive") == 4
-    assert seconds(registry, catalog.LOCK_WAIT) == 0
-    assert seconds(registry, catalog.LOCK_HOLD) == 0.5 + 3 * 2.0**-20
+    assert read(registry, catalog.LOCK_WAIT_DURATION, lock="episodes", mode="exclusive") == 4
+    assert read(registry, catalog.LOCK_HOLD_DURATION, lock="episodes", mode="exclusive") == 4
+    assert seconds(registry, catalog.LOCK_WAIT_DURATION) == 0
+    assert seconds(registry, catalog.LOCK_HOLD_DURATION) == 0.5 + 3 * 2.0**-20
     assert read(registry, catalog.LOCK_CONTENDED) == 0
 
 
@@ -63,9 +63,9 @@ def test_a_wait_is_seen_while_it_lasts_and_recorded_afterwards(make: Callable[..
         lock.acquire()
     assert read(registry, catalog.LOCK_WAITERS) == 0
     assert read(registry, catalog.LOCK_CONTENDED) == 2
-    assert read(registry, catalog.LOCK_WAIT) == 4
-    assert read(registry, catalog.LOCK_HOLD) == 4
-    assert seconds(registry, catalog.LOCK_WAIT) > 0
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == 4
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 4
+    assert seconds(registry, catalog.LOCK_WAIT_DURATION) > 0
 
 
 @each_lock
@@ -105,7 +105,7 @@ def test_a_try_is_neither_a_wait_nor_a_timeout(make: Callable[..., Any]) -> None
         pass
     assert got == [False, False]
     assert read(registry, catalog.LOCK_TIMEOUTS) == read(registry, catalog.LOCK_CONTENDED) == 0
-    assert read(registry, catalog.LOCK_WAIT) == 1
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == 1
 
 
 @each_lock
@@ -160,8 +160,8 @@ def test_an_rlock_is_held_once_however_deep() -> None:
     lock = scope.RLock("episodes", registry=registry)
     with lock, lock, lock:
         assert lock._recursion_count() == 3
-    assert read(registry, catalog.LOCK_HOLD) == 1
-    assert read(registry, catalog.LOCK_WAIT) == 1
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 1
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == 1
 
 
 def test_a_lock_may_be_released_by_another_thread() -> None:
@@ -171,7 +171,7 @@ def test_a_lock_may_be_released_by_another_thread() -> None:
     with running(lock.release):
         pass
     assert not lock.locked()
-    assert read(registry, catalog.LOCK_HOLD) == 1
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 1
 
 
 def test_a_lock_without_a_name_is_named_after_the_place_that_made_it() -> None:
@@ -191,8 +191,8 @@ def test_counts_survive_the_locks_that_made_them() -> None:
     with kept:
         pass
     gc.collect()
-    assert read(registry, catalog.LOCK_HOLD) == 101
-    assert read(registry, catalog.LOCK_HOLD) == 101, "nothing is counted twice"
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 101
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 101, "nothing is counted twice"
 
 
 def test_a_lock_dies_with_its_last_reference() -> None:
@@ -214,10 +214,10 @@ def test_clearing_a_registry_forgets_what_locks_had_counted() -> None:
     with lock:
         pass
     registry.clear()
-    assert read(registry, catalog.LOCK_HOLD) == 0
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 0
     with lock:
         pass
-    assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 1
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == read(registry, catalog.LOCK_WAIT_DURATION) == 1
 
 
 def test_many_threads_lose_no_update_and_no_count() -> None:
@@ -236,7 +236,7 @@ def test_many_threads_lose_no_update_and_no_count() -> None:
         for _ in range(20):
             registry.snapshot()
     assert value == 16000
-    assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 16000
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == read(registry, catalog.LOCK_WAIT_DURATION) == 16000
 
 
 @pytest.mark.parametrize("make", [scope.Lock, scope.RLock])
@@ -334,12 +334,12 @@ def test_a_series_that_fell_asleep_wakes_with_its_total_when_its_lock_is_used() 
     lock = scope.Lock("episodes", registry=registry)
     with lock:
         pass
-    assert read(registry, catalog.LOCK_HOLD) == 1
-    until(lambda: read(registry, catalog.LOCK_HOLD) == 0)
-    assert read(registry, catalog.LOCK_HOLD) == 0, "unused, it stays asleep"
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 1
+    until(lambda: read(registry, catalog.LOCK_HOLD_DURATION) == 0)
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 0, "unused, it stays asleep"
     with lock:
         pass
-    assert read(registry, catalog.LOCK_HOLD) == 2
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 2
 
 
 def test_locks_past_the_cap_on_label_sets_are_counted_together_and_none_is_lost() -> None:
@@ -348,8 +348,8 @@ def test_locks_past_the_cap_on_label_sets_are_counted_together_and_none_is_lost(
     for lock in locks:
         with lock:
             pass
-    assert read(registry, catalog.LOCK_HOLD) == read(registry, catalog.LOCK_WAIT) == 10
-    assert read(registry, catalog.LOCK_HOLD, lock="other") == 7
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == read(registry, catalog.LOCK_WAIT_DURATION) == 10
+    assert read(registry, catalog.LOCK_HOLD_DURATION, lock="other") == 7
     assert locks[-1].name == "lock 9"
 
 

@@ -24,8 +24,8 @@ def test_a_contended_lock_shows_wait_hold_waiters_and_contention() -> None:
     other.join()
     assert read(registry, catalog.LOCK_WAITERS) == 0
     assert read(registry, catalog.LOCK_CONTENDED) == 1
-    assert read(registry, catalog.LOCK_WAIT) == 2
-    assert read(registry, catalog.LOCK_HOLD) == 2
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == 2
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 2
 
 
 def test_a_reentrant_lock_is_held_once_however_deep() -> None:
@@ -33,8 +33,8 @@ def test_a_reentrant_lock_is_held_once_however_deep() -> None:
     lock = scope.observe_lock(threading.RLock(), "episodes", registry=registry)
     with lock, lock, lock:
         pass
-    assert read(registry, catalog.LOCK_HOLD) == 1
-    assert read(registry, catalog.LOCK_WAIT) == 3
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 1
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == 3
 
 
 def test_a_timeout_is_counted_and_a_try_is_not_a_wait() -> None:
@@ -45,7 +45,7 @@ def test_a_timeout_is_counted_and_a_try_is_not_a_wait() -> None:
         assert lock.acquire(blocking=False) is False
     assert read(registry, catalog.LOCK_TIMEOUTS) == 1
     assert read(registry, catalog.LOCK_CONTENDED) == 1
-    assert read(registry, catalog.LOCK_WAIT) == 1
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == 1
 
 
 def test_bad_use_raises_what_the_wrapped_lock_raises() -> None:
@@ -67,4 +67,4 @@ def test_a_lock_released_by_another_thread_still_gives_its_hold() -> None:
     thread.start()
     thread.join()
     assert not lock.locked()
-    assert read(registry, catalog.LOCK_HOLD) == 1
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 1

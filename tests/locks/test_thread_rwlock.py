@@ -33,8 +33,8 @@ def test_readers_hold_it_together() -> None:
         assert lock.held() == "read"
         together.wait()
     assert not lock.locked()
-    assert read(registry, catalog.LOCK_HOLD, mode="read") == 3
-    assert read(registry, catalog.LOCK_WAIT, mode="read") == 3
+    assert read(registry, catalog.LOCK_HOLD_DURATION, mode="read") == 3
+    assert read(registry, catalog.LOCK_WAIT_DURATION, mode="read") == 3
     assert read(registry, catalog.LOCK_CONTENDED) == 0
 
 
@@ -75,7 +75,7 @@ def test_a_writer_that_waits_goes_before_readers_that_come_after_it() -> None:
             assert order == []
             lock.release_read()
     assert order == ["write", "read"]
-    assert read(registry, catalog.LOCK_WAIT, mode="write") == 1
+    assert read(registry, catalog.LOCK_WAIT_DURATION, mode="write") == 1
 
 
 def test_readers_in_line_go_together_when_a_writer_lets_go_though_another_writer_waits() -> None:
@@ -160,8 +160,8 @@ def test_taking_it_again_follows_the_rules() -> None:
     lock.release_read()
     lock.release_read()
     assert not lock.locked()
-    assert read(registry, catalog.LOCK_HOLD, mode="write") == 1
-    assert read(registry, catalog.LOCK_HOLD, mode="read") == 1
+    assert read(registry, catalog.LOCK_HOLD_DURATION, mode="write") == 1
+    assert read(registry, catalog.LOCK_HOLD_DURATION, mode="read") == 1
 
 
 def test_bad_use_raises() -> None:

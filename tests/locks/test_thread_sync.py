@@ -32,14 +32,14 @@ def test_a_semaphore_tells_its_waits_and_holds(make: Callable[..., Any]) -> None
     assert got == [False, False]
     assert read(registry, catalog.LOCK_TIMEOUTS, lock="connections") == 1
     assert read(registry, catalog.LOCK_CONTENDED) == 2
-    assert read(registry, catalog.LOCK_WAIT) == read(registry, catalog.LOCK_HOLD) == 4
+    assert read(registry, catalog.LOCK_WAIT_DURATION) == read(registry, catalog.LOCK_HOLD_DURATION) == 4
 
 
 def test_a_semaphore_used_as_a_signal_has_no_holds() -> None:
     registry = Registry()
     signal = scope.Semaphore(0, "work", registry=registry)
     signal.release(3)
-    assert read(registry, catalog.LOCK_HOLD) == 0
+    assert read(registry, catalog.LOCK_HOLD_DURATION) == 0
     assert signal.acquire(timeout=PATIENCE)
 
 
@@ -64,7 +64,7 @@ def test_a_condition_waits_and_notifies_and_records_only_its_lock() -> None:
         items.append(1)
         changed.notify()
     assert items == []
-    assert read(registry, catalog.LOCK_HOLD, lock="queue") >= 2
+    assert read(registry, catalog.LOCK_HOLD_DURATION, lock="queue") >= 2
     assert read(registry, catalog.LOCK_TIMEOUTS) == 0
 
 
@@ -75,6 +75,6 @@ def test_a_condition_takes_a_lock_that_is_given() -> None:
     with changed:
         assert lock.locked()
         assert not changed.wait(timeout=0.01)
-    assert read(registry, catalog.LOCK_HOLD, lock="shared") >= 2
+    assert read(registry, catalog.LOCK_HOLD_DURATION, lock="shared") >= 2
     with pytest.raises(RuntimeError, match="un-acquired"):
         changed.notify()

@@ -58,8 +58,8 @@ def counts() -> dict[str, dict[str, float]]:
     """What was recorded of each class of locks: values, and numbers of observations."""
     found: dict[str, dict[str, float]] = {}
     metrics = (
-        catalog.LOCK_WAIT,
-        catalog.LOCK_HOLD,
+        catalog.LOCK_WAIT_DURATION,
+        catalog.LOCK_HOLD_DURATION,
         catalog.LOCK_CONTENDED,
         catalog.LOCK_DEADLOCKS,
         catalog.LOCK_STALLS,
@@ -75,7 +75,9 @@ def counts() -> dict[str, dict[str, float]]:
 
 def let_go(classes: dict[str, dict[str, float]]) -> bool:
     """Return whether every lock that was taken has been released."""
-    return all(c.get(catalog.LOCK_WAIT.name) == c.get(catalog.LOCK_HOLD.name) for c in classes.values())
+    return all(
+        c.get(catalog.LOCK_WAIT_DURATION.name) == c.get(catalog.LOCK_HOLD_DURATION.name) for c in classes.values()
+    )
 
 
 def main() -> None:

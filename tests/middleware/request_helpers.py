@@ -63,12 +63,12 @@ class Requests:
 
     @property
     def in_flight(self) -> float:
-        (point,) = self._points(catalog.REQUESTS_IN_FLIGHT)
+        (point,) = self._points(catalog.REQUEST_IN_FLIGHT)
         return float(point.value)
 
     @property
     def dropped(self) -> dict[tuple[str, ...], float]:
-        return {p.labels: p.value for p in self._points(catalog.SELF_DROPPED)}
+        return {p.labels: p.value for p in self._points(catalog.INSTRUMENTATION_DROPPED)}
 
 
 class Clock:

@@ -393,7 +393,7 @@ def test_a_middleware_without_a_registry_records_in_the_default_one() -> None:
 
     after = Requests(scope.default_registry()).counts
     assert after.get(("/default/{registry}", "ok"), 0) == before.get(("/default/{registry}", "ok"), 0) + 1
-    assert scope.gauge(catalog.REQUESTS_IN_FLIGHT).point() is not None
+    assert scope.gauge(catalog.REQUEST_IN_FLIGHT).point() is not None
 
 
 def test_neither_middleware_is_loaded_before_it_is_asked_for_and_no_framework_or_event_loop_even_then() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import mnemoscope as scope
 from mnemoscope import catalog
 
-DONE = scope.counter(catalog.EPISODES_CREATED)
-TIMES = scope.histogram(catalog.STEP_FLUSH, outcome="ok")
+DONE = scope.counter(catalog.EPISODE_CREATED)
+TIMES = scope.histogram(catalog.EPISODE_STEP_FLUSH_DURATION, outcome="ok")
 MADE_BY = os.getpid()
 """The process that imported the application: with `--preload`, the master."""
-scope.gauge(catalog.COMPLETIONS_LIMIT).set(20)
+scope.gauge(catalog.COMPLETION_LIMIT).set(20)
 
 _metrics_wsgi = scope.wsgi_app()
 _metrics_asgi = scope.asgi_app()

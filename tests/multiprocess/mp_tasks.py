@@ -8,6 +8,6 @@ from mnemoscope import catalog
 
 def task(number: int) -> int:
     """One event of a counter, one of a histogram."""
-    scope.counter(catalog.CACHE_STALE, cache="a").inc()
-    scope.histogram(catalog.LOCK_WAIT, lock="x", mode="read").observe(float(number))
+    scope.counter(catalog.CACHE_STALE_READS, cache="a").inc()
+    scope.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(float(number))
     return number

@@ -38,11 +38,11 @@ Member = Callable[..., Registry]
 def image_of(count: float = 5, exemplar: bool = True) -> Image:
     """A file with a counter, a gauge and a histogram."""
     image = Image(1, 1.0, tail=16 * ENTRY.size)
-    stale = image.series(catalog.CACHE_STALE, ("a",))
+    stale = image.series(catalog.CACHE_STALE_READS, ("a",))
     image.set(stale, (count, 0.0, 0.0, 1))
     image.set(image.series(catalog.LOCK_WAITERS, ("x", "read")), (1.0, 2.0))
-    wait = image.series(catalog.LOCK_WAIT, ("x", "read"))
-    image.set(wait, (*range(len(catalog.LOCK_WAIT.buckets) + 1), 1.5, 0.0, 0.0, 3))
+    wait = image.series(catalog.LOCK_WAIT_DURATION, ("x", "read"))
+    image.set(wait, (*range(len(catalog.LOCK_WAIT_DURATION.buckets) + 1), 1.5, 0.0, 0.0, 3))
     if exemplar:
         image.set_exemplars(wait, {3: Exemplar((("trace_id", "abc"),), 0.1, 5.0)})
     return image
@@ -83,14 +83,14 @@ def test_a_file_that_cannot_be_used_is_set_aside_and_counted_once(
     member: Member, directory: Path, content: bytes, reason: str
 ) -> None:
     worker, reader, other = member(), member(), member()
-    worker.counter(catalog.CACHE_STALE, cache="a").inc(2)
+    worker.counter(catalog.CACHE_STALE_READS, cache="a").inc(2)
     worker.snapshot()
     (directory / "77-ab.cells").write_bytes(content)
 
-    assert value(reader, catalog.CACHE_STALE, "a") == 2
-    assert value(reader, catalog.SELF_FILES_REJECTED, reason) == 1
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 2
+    assert value(reader, catalog.INSTRUMENTATION_FILES_REJECTED, reason) == 1
     assert (directory / "77-ab.cells.bad").read_bytes() == content
-    assert value(other, catalog.SELF_FILES_REJECTED, reason) == 1, "no second reader counts it again"
+    assert value(other, catalog.INSTRUMENTATION_FILES_REJECTED, reason) == 1, "no second reader counts it again"
 
 
 def test_what_is_no_file_at_all_is_set_aside_too(member: Member, directory: Path) -> None:
@@ -98,28 +98,28 @@ def test_what_is_no_file_at_all_is_set_aside_too(member: Member, directory: Path
     (directory / "folder.cells").mkdir()
     os.mkfifo(directory / "pipe.cells")
 
-    assert value(reader, catalog.SELF_FILES_REJECTED, "unreadable") is not None
-    assert value(reader, catalog.SELF_FILES_REJECTED, "unreadable") == 2
+    assert value(reader, catalog.INSTRUMENTATION_FILES_REJECTED, "unreadable") is not None
+    assert value(reader, catalog.INSTRUMENTATION_FILES_REJECTED, "unreadable") == 2
     assert not list(directory.glob("*r.cells")) + list(directory.glob("pipe.cells"))
 
 
 def test_a_damaged_archive_costs_the_dead_and_nothing_else(member: Member, directory: Path) -> None:
     reader, worker = member(), member()
-    worker.counter(catalog.CACHE_STALE, cache="a").inc(2)
+    worker.counter(catalog.CACHE_STALE_READS, cache="a").inc(2)
     end(worker)
-    reader.counter(catalog.CACHE_STALE, cache="a").inc(10)
-    assert value(reader, catalog.CACHE_STALE, "a") == 12
+    reader.counter(catalog.CACHE_STALE_READS, cache="a").inc(10)
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 12
     archive = directory / "archive"
     archive.write_bytes(archive.read_bytes()[:-20])
 
-    assert value(reader, catalog.CACHE_STALE, "a") == 10
-    assert value(reader, catalog.SELF_FILES_REJECTED, "truncated") == 1
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 10
+    assert value(reader, catalog.INSTRUMENTATION_FILES_REJECTED, "truncated") == 1
 
 
 @pytest.mark.parametrize("how", ["cut", "emptied", "overwritten", "removed"])
 def test_a_living_process_makes_its_file_anew_when_it_publishes(how: str, member: Member, directory: Path) -> None:
     worker, reader = member(), member()
-    worker.counter(catalog.CACHE_STALE, cache="a").inc(2)
+    worker.counter(catalog.CACHE_STALE_READS, cache="a").inc(2)
     worker.snapshot()
     path = directory / sharing(worker)._publisher._file.name
     path.chmod(0o600)
@@ -130,9 +130,9 @@ def test_a_living_process_makes_its_file_anew_when_it_publishes(how: str, member
     else:
         os.truncate(path, 100 if how == "cut" else 0)
     worker.snapshot()
-    worker.counter(catalog.CACHE_STALE, cache="a").inc(3)
+    worker.counter(catalog.CACHE_STALE_READS, cache="a").inc(3)
 
-    assert until(lambda: value(reader, catalog.CACHE_STALE, "a") == 5, "all its counts are there again")
+    assert until(lambda: value(reader, catalog.CACHE_STALE_READS, "a") == 5, "all its counts are there again")
 
 
 def test_nobody_cuts_a_file_in_place_by_mistake(member: Member, directory: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_value_whose_writer_was_killed_in_the_middle_is_the_value_before() -> 
     image = image_of(exemplar=False)
     file = CellFile(lambda metric: metric)
     file.parse(bytes(image.data))
-    stale = image.series(catalog.CACHE_STALE, ("b",))
+    stale = image.series(catalog.CACHE_STALE_READS, ("b",))
     image.set(stale, (1.0, 0.0, 0.0, 1))
     before = bytes(image.data)
     image.set(stale, (2.0, 0.0, 0.0, 2))
@@ -190,12 +190,12 @@ def test_a_value_that_was_being_written_is_read_again_rather_than_taken_from_bef
 ) -> None:
     worker, reader = member(), member()
     for _ in range(2):
-        worker.counter(catalog.CACHE_STALE, cache="a").inc()
+        worker.counter(catalog.CACHE_STALE_READS, cache="a").inc()
         worker.snapshot()
     directory = sharing(reader)._directory
-    assert value(reader, catalog.CACHE_STALE, "a") == 2
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 2
     name = sharing(worker)._publisher._file.name
-    places = {key[1]: slots for key, slots in directory._known[name]._values if key[0] is catalog.CACHE_STALE}
+    places = {key[1]: slots for key, slots in directory._known[name]._values if key[0] is catalog.CACHE_STALE_READS}
     readings = []
 
     def contents(wanted: str) -> tuple[bytes, bool]:
@@ -210,7 +210,7 @@ def test_a_value_that_was_being_written_is_read_again_rather_than_taken_from_bef
         return data, alive
 
     monkeypatch.setattr(directory, "_contents", contents)
-    assert value(reader, catalog.CACHE_STALE, "a") == 2
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 2
     assert len(readings) == 2
 
 
@@ -221,7 +221,7 @@ def read(data: bytes) -> list[NumberPoint | HistogramPoint]:
 def left(data: bytes) -> tuple[float, int, float]:
     """What a process that has ended with this file has counted, and how often and what it has observed."""
     found = points(data, alive=False)
-    stale, waits = found[catalog.CACHE_STALE.name, "a"], found[catalog.LOCK_WAIT.name, "x", "read"]
+    stale, waits = found[catalog.CACHE_STALE_READS.name, "a"], found[catalog.LOCK_WAIT_DURATION.name, "x", "read"]
     assert isinstance(stale, NumberPoint)
     assert isinstance(waits, HistogramPoint)
     return stale.value, waits.observations, waits.sum
@@ -307,14 +307,14 @@ def test_no_flipped_bit_and_no_cut_is_taken_for_a_value() -> None:
 def test_no_damaged_file_among_others_keeps_a_scrape_from_being_served(member: Member, directory: Path) -> None:
     chance = random.Random(21)
     reader = member()
-    reader.histogram(catalog.LOCK_WAIT, lock="x", mode="read").observe(0.2)
+    reader.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(0.2)
     for i in range(150):
         damaged = bytearray(bytes(image_of().data))
         for _ in range(chance.randrange(1, 30)):
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         (directory / f"{i}-x.cells").write_bytes(damaged[: chance.randrange(len(damaged) * 2)])
 
-        assert histogram(reader, catalog.LOCK_WAIT, "x", "read").observations >= 1
+        assert histogram(reader, catalog.LOCK_WAIT_DURATION, "x", "read").observations >= 1
     assert not list(directory.glob("*-x.cells")), "every one was set aside, or taken into the archive"
 
 
@@ -322,7 +322,7 @@ def test_a_full_disk_keeps_what_is_new_to_the_process_and_harms_nothing(
     member: Member, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker, reader = member(), member()
-    counter = worker.counter(catalog.CACHE_STALE, cache="a")
+    counter = worker.counter(catalog.CACHE_STALE_READS, cache="a")
     counter.inc(2)
 
     def full(*_: object) -> int:
@@ -332,17 +332,17 @@ def test_a_full_disk_keeps_what_is_new_to_the_process_and_harms_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", full)
         counter.inc(3)
-        assert until(lambda: value(reader, catalog.CACHE_STALE, "a") == 5, "it has its place")
+        assert until(lambda: value(reader, catalog.CACHE_STALE_READS, "a") == 5, "it has its place")
         for cache in caches:
-            worker.counter(catalog.CACHE_STALE, cache=cache).inc()
+            worker.counter(catalog.CACHE_STALE_READS, cache=cache).inc()
         for _ in range(5000):
             counter.inc()
-        assert until(lambda: value(reader, catalog.CACHE_STALE, "a") == 5005, "it still has its place")
-        assert value(reader, catalog.CACHE_STALE, caches[-1]) is None
-        assert value(worker, catalog.CACHE_STALE, caches[-1]) == 1, "its own scrape comes from memory"
+        assert until(lambda: value(reader, catalog.CACHE_STALE_READS, "a") == 5005, "it still has its place")
+        assert value(reader, catalog.CACHE_STALE_READS, caches[-1]) is None
+        assert value(worker, catalog.CACHE_STALE_READS, caches[-1]) == 1, "its own scrape comes from memory"
     (line,) = [record.getMessage() for record in caplog.records if "No space left on device" in record.getMessage()]
     assert "other processes see nothing new of this one" in line
-    assert until(lambda: value(reader, catalog.CACHE_STALE, caches[-1]) == 1, "published once there is room")
+    assert until(lambda: value(reader, catalog.CACHE_STALE_READS, caches[-1]) == 1, "published once there is room")
 
 
 def test_a_file_that_cannot_be_mapped_is_written_instead(
@@ -353,12 +353,12 @@ def test_a_file_that_cannot_be_mapped_is_written_instead(
 
     monkeypatch.setattr(owner, "mmap", impossible)
     worker, reader = member(), member()
-    series = [worker.counter(catalog.CACHE_STALE, cache=f"{number}") for number in range(300)]
+    series = [worker.counter(catalog.CACHE_STALE_READS, cache=f"{number}") for number in range(300)]
     for number, counter in enumerate(series):
         for _ in range(5):
             counter.inc(number)
 
-    assert until(lambda: value(reader, catalog.CACHE_STALE, "299") == 5 * 299, "published by its thread")
+    assert until(lambda: value(reader, catalog.CACHE_STALE_READS, "299") == 5 * 299, "published by its thread")
     assert until(lambda: "what is recorded can be lost with the process" in caplog.text, "one line in the log")
 
 

@@ -52,7 +52,7 @@ def run(directory: Path) -> Run:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_pool_that_is_terminated_after_short_tasks_loses_none(method: str, run: Run, member: Member) -> None:
     done = run(f"""
-    scope.counter(catalog.CACHE_STALE, cache="parent").inc()
+    scope.counter(catalog.CACHE_STALE_READS, cache="parent").inc()
     for _ in range(5):
         with multiprocessing.get_context({method!r}).Pool(3) as pool:
             assert sorted(pool.imap_unordered(task, range(100))) == list(range(100))
@@ -60,8 +60,8 @@ def test_a_pool_that_is_terminated_after_short_tasks_loses_none(method: str, run
     assert not done.stderr
 
     reader = member()
-    assert value(reader, catalog.CACHE_STALE, "a") == 500
-    found = histogram(reader, catalog.LOCK_WAIT, "x", "read")
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 500
+    found = histogram(reader, catalog.LOCK_WAIT_DURATION, "x", "read")
     assert (found.observations, found.sum) == (500, 5 * sum(range(100)))
 
 
@@ -73,7 +73,7 @@ def test_a_pool_that_replaces_its_workers_after_each_task_loses_none(method: str
     """)
     assert not done.stderr
 
-    assert value(member(), catalog.CACHE_STALE, "a") == 15
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == 15
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -85,7 +85,7 @@ def test_an_executor_of_processes_loses_nothing(method: str, run: Run, member: M
     """)
     assert not done.stderr
 
-    assert value(member(), catalog.CACHE_STALE, "a") == 20
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == 20
 
 
 @pytest.mark.parametrize(
@@ -106,33 +106,33 @@ def test_a_process_may_end_in_any_way_directly_after_its_work(
     ending: str, forked: bool, run: Run, member: Member
 ) -> None:
     run(f"""
-    scope.counter(catalog.CACHE_STALE, cache="a")
+    scope.counter(catalog.CACHE_STALE_READS, cache="a")
     if {forked} and os.fork():
         os.wait()
         os._exit(0)
     for number in range(2500):
         task(number)
-    scope.counter(catalog.CACHE_STALE, cache="b").inc(7)
+    scope.counter(catalog.CACHE_STALE_READS, cache="b").inc(7)
     {ending}
     """)
 
     reader = member()
-    assert value(reader, catalog.CACHE_STALE, "a") == 2500
-    assert value(reader, catalog.CACHE_STALE, "b") == 7
-    found = histogram(reader, catalog.LOCK_WAIT, "x", "read")
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 2500
+    assert value(reader, catalog.CACHE_STALE_READS, "b") == 7
+    found = histogram(reader, catalog.LOCK_WAIT_DURATION, "x", "read")
     assert (found.observations, found.sum) == (2500, sum(range(2500)))
-    assert value(reader, catalog.CACHE_STALE, "a") == 2500, "also out of the archive"
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 2500, "also out of the archive"
 
 
 def test_a_setting_that_outlives_its_process_is_there_at_once(run: Run, member: Member) -> None:
     run("""
     task(1)
     for rate in (0.5, 0.25):
-        scope.gauge(catalog.COHORT_RATE).set(rate)
+        scope.gauge(catalog.MEMORY_COHORT_SAMPLING).set(rate)
     os._exit(0)
     """)
 
-    assert value(member(), catalog.COHORT_RATE) == 0.25
+    assert value(member(), catalog.MEMORY_COHORT_SAMPLING) == 0.25
 
 
 def test_work_that_comes_after_a_pause_is_there_at_once(run: Run, member: Member) -> None:
@@ -147,21 +147,22 @@ def test_work_that_comes_after_a_pause_is_there_at_once(run: Run, member: Member
     """)
     assert not done.stderr
 
-    assert value(member(), catalog.CACHE_STALE, "a") == 2
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == 2
 
 
 WORKERS = """
 import mmap, struct, threading
 sys.setswitchinterval(1e-5)
 done = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 32)
-counter, times = scope.counter(catalog.CACHE_STALE, cache="a"), scope.histogram(catalog.STEP_FLUSH, outcome="ok")
+counter = scope.counter(catalog.CACHE_STALE_READS, cache="a")
+times = scope.histogram(catalog.EPISODE_STEP_FLUSH_DURATION, outcome="ok")
 def work(number):
     count = 0
     while True:
         sum(range(5000))  # as many recordings as a busy service makes, not as many as are possible
         counter.inc()
         times.observe(0.25)
-        scope.counter(catalog.CACHE_STALE, cache=f"{number}-{count % 50}").inc()
+        scope.counter(catalog.CACHE_STALE_READS, cache=f"{number}-{count % 50}").inc()
         count += 1
         struct.pack_into("<Q", done, 8 * number, count)
 for number in range(4):
@@ -187,12 +188,15 @@ def test_threads_in_the_midst_of_recording_lose_only_what_is_under_way(
         finished += sum(struct.unpack("<4Q", progress.read_bytes()))
 
         shown = reader.snapshot()
-        counted, times = value(shown, catalog.CACHE_STALE, "a"), point(shown, catalog.STEP_FLUSH, "ok")
+        counted, times = (
+            value(shown, catalog.CACHE_STALE_READS, "a"),
+            point(shown, catalog.EPISODE_STEP_FLUSH_DURATION, "ok"),
+        )
         assert counted is not None
         assert isinstance(times, HistogramPoint)
         assert finished <= counted <= finished + 4 * (kill + 1)
         assert finished <= times.observations <= finished + 4 * (kill + 1)
         assert times.sum == 0.25 * times.observations
-        (family,) = [family for family in shown.families if family.metric is catalog.CACHE_STALE]
+        (family,) = [family for family in shown.families if family.metric is catalog.CACHE_STALE_READS]
         others = sum(found.value for found in family.points if "-" in found.labels[0])
         assert finished <= others <= finished + 4 * (kill + 1)

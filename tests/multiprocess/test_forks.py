@@ -65,7 +65,7 @@ def test_a_child_that_records_nothing_makes_no_file_and_no_thread(directory: Pat
     lines = run(
         directory,
         """
-        scope.counter(catalog.CACHE_STALE, cache="a").inc()
+        scope.counter(catalog.CACHE_STALE_READS, cache="a").inc()
         in_child(lambda: print(files(), tasks()))
         subprocess.run(["true"], preexec_fn=lambda: (time.sleep(0.2), print(files(), tasks(), flush=True)))
         in_child(sys.exit)
@@ -79,11 +79,11 @@ def test_a_child_that_records_nothing_makes_no_file_and_no_thread(directory: Pat
 @pytest.mark.parametrize(
     "act",
     [
-        'scope.counter(catalog.CACHE_STALE, cache="a").inc()',
-        'scope.counter(catalog.CACHE_STALE, cache="new").inc(0.0)',
-        'scope.declare(catalog.CACHE_STALE, cache="declared")',
+        'scope.counter(catalog.CACHE_STALE_READS, cache="a").inc()',
+        'scope.counter(catalog.CACHE_STALE_READS, cache="new").inc(0.0)',
+        'scope.declare(catalog.CACHE_STALE_READS, cache="declared")',
         'scope.gauge(catalog.LOCK_WAITERS, lock="x", mode="read").inc()',
-        "scope.gauge(catalog.COHORT_RATE).set(1)",
+        "scope.gauge(catalog.MEMORY_COHORT_SAMPLING).set(1)",
         "scope.snapshot()",
     ],
 )
@@ -91,9 +91,9 @@ def test_a_child_begins_when_it_records_declares_or_is_scraped(act: str, directo
     lines = run(
         directory,
         f"""
-        scope.counter(catalog.CACHE_STALE, cache="a").inc()
+        scope.counter(catalog.CACHE_STALE_READS, cache="a").inc()
         scope.gauge(catalog.LOCK_WAITERS, lock="x", mode="read").inc()
-        scope.gauge(catalog.COHORT_RATE).set(0)
+        scope.gauge(catalog.MEMORY_COHORT_SAMPLING).set(0)
         def work():
             {act}
             print(files(), tasks())
@@ -109,13 +109,13 @@ def test_a_child_of_a_child_that_recorded_nothing_counts_as_any_other(directory:
     lines = run(
         directory,
         """
-        counter = scope.counter(catalog.CACHE_STALE, cache="a")
+        counter = scope.counter(catalog.CACHE_STALE_READS, cache="a")
         counter.inc(100)
         in_child(lambda: in_child(lambda: (counter.inc(), print(files()))))
         """,
     )
     assert lines == ["2"]
-    assert value(member(), catalog.CACHE_STALE, "a") == 101
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == 101
 
 
 def test_a_fork_in_a_thread_while_others_record_loses_and_doubles_nothing(directory: Path, member: Member) -> None:
@@ -123,7 +123,7 @@ def test_a_fork_in_a_thread_while_others_record_loses_and_doubles_nothing(direct
         directory,
         """
         sys.setswitchinterval(1e-5)
-        counters = [scope.counter(catalog.CACHE_STALE, cache=cache) for cache in "abc"]
+        counters = [scope.counter(catalog.CACHE_STALE_READS, cache=cache) for cache in "abc"]
         stopped = threading.Event()
         counts = [0, 0, 0]
         def work(number):
@@ -144,16 +144,16 @@ def test_a_fork_in_a_thread_while_others_record_loses_and_doubles_nothing(direct
     )
     expected = [float(count) for count in lines[0].split()]
     reader = member()
-    assert [value(reader, catalog.CACHE_STALE, cache) for cache in "abc"] == [*expected[:2], 1000]
+    assert [value(reader, catalog.CACHE_STALE_READS, cache) for cache in "abc"] == [*expected[:2], 1000]
 
 
 # What a parent shows --------------------------------------------------------------------------------
 
 PARENT = """
-limit = scope.gauge(catalog.COMPLETIONS_LIMIT)
+limit = scope.gauge(catalog.COMPLETION_LIMIT)
 backlog = scope.gauge(catalog.LOCK_WAITERS, lock="x", mode="read")
-ready = scope.gauge(catalog.READY)
-counter = scope.counter(catalog.CACHE_STALE, cache="a")
+ready = scope.gauge(catalog.SERVICE_READY)
+counter = scope.counter(catalog.CACHE_STALE_READS, cache="a")
 limit.set(20)
 ready.set(0)
 children = []
@@ -202,43 +202,43 @@ def test_a_parent_goes_on_showing_its_gauges_after_a_fork(parent: Tell, member: 
     parent("counter.inc()")
     for work in ("int", "counter.inc"):
         parent(f"fork({work})")
-        until(lambda: value(reader, catalog.COMPLETIONS_LIMIT), "they are there")
+        until(lambda: value(reader, catalog.COMPLETION_LIMIT), "they are there")
         parent("subprocess.run(['true'], preexec_fn=int)")
         shown = 20 if work == "int" else 40
-        until(lambda shown=shown: value(reader, catalog.COMPLETIONS_LIMIT) == shown, "its own, and the child's")
+        until(lambda shown=shown: value(reader, catalog.COMPLETION_LIMIT) == shown, "its own, and the child's")
     parent("kill()")
-    until(lambda: value(reader, catalog.COMPLETIONS_LIMIT) == 20, "its own")
+    until(lambda: value(reader, catalog.COMPLETION_LIMIT) == 20, "its own")
 
 
 def test_the_settings_of_a_parent_that_only_supervises_count_with_its_children_alone(
     parent: Tell, member: Member
 ) -> None:
     reader = member()
-    until(lambda: value(reader, catalog.COMPLETIONS_LIMIT) == 20, "no other process shows it")
+    until(lambda: value(reader, catalog.COMPLETION_LIMIT) == 20, "no other process shows it")
     parent("fork(int)")
     parent("time.sleep(0.1)")
-    assert value(reader, catalog.COMPLETIONS_LIMIT) == 20, "this child shows nothing"
+    assert value(reader, catalog.COMPLETION_LIMIT) == 20, "this child shows nothing"
     for count in (1, 2):
         parent("fork(counter.inc)")
-        until(lambda count=count: value(reader, catalog.COMPLETIONS_LIMIT) == 20 * count, "one for each worker")
+        until(lambda count=count: value(reader, catalog.COMPLETION_LIMIT) == 20 * count, "one for each worker")
     parent("fork(lambda: (ready.set(1), counter.inc()))")
-    until(lambda: value(reader, catalog.COMPLETIONS_LIMIT) == 60, "a third worker")
+    until(lambda: value(reader, catalog.COMPLETION_LIMIT) == 60, "a third worker")
     parent("kill()")
     parent("kill()")
     parent("kill()")
-    until(lambda: value(reader, catalog.COMPLETIONS_LIMIT) == 20, "it is the last that shows it")
+    until(lambda: value(reader, catalog.COMPLETION_LIMIT) == 20, "it is the last that shows it")
     parent("fork(lambda: (ready.set(1), counter.inc()))")
-    until(lambda: value(reader, catalog.READY) == 1, "what it said before the fork is not the last word")
+    until(lambda: value(reader, catalog.SERVICE_READY) == 1, "what it said before the fork is not the last word")
 
 
 def test_what_a_parent_sets_after_the_fork_is_its_own(parent: Tell, member: Member) -> None:
     reader = member()
     parent("fork(counter.inc)")
-    until(lambda: value(reader, catalog.COMPLETIONS_LIMIT) == 20, "the child shows it")
+    until(lambda: value(reader, catalog.COMPLETION_LIMIT) == 20, "the child shows it")
     parent("backlog.set(7)")
     until(lambda: value(reader, catalog.LOCK_WAITERS, "x", "read") == 7, "no child has inherited that")
     parent("counter.inc()")
-    until(lambda: value(reader, catalog.COMPLETIONS_LIMIT) == 40, "it works as its child does")
+    until(lambda: value(reader, catalog.COMPLETION_LIMIT) == 40, "it works as its child does")
 
 
 # Several threads at once ----------------------------------------------------------------------------
@@ -249,8 +249,8 @@ barrier = threading.Barrier(4)
 def work(number):
     barrier.wait()
     for _ in range(5):
-        scope.counter(catalog.CACHE_STALE, cache="a").inc()
-        scope.histogram(catalog.LOCK_WAIT, lock=f"{number}", mode="read").observe(0.1)
+        scope.counter(catalog.CACHE_STALE_READS, cache="a").inc()
+        scope.histogram(catalog.LOCK_WAIT_DURATION, lock=f"{number}", mode="read").observe(0.1)
 threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
 """
 START = """
@@ -271,12 +271,12 @@ os._exit(0)
 def test_threads_that_record_first_at_once_make_one_file_and_one_pair_of_threads(
     fork: str, directory: Path, member: Member
 ) -> None:
-    first = 'scope.counter(catalog.CACHE_STALE, cache="parent").inc()\n' if fork else ""
+    first = 'scope.counter(catalog.CACHE_STALE_READS, cache="parent").inc()\n' if fork else ""
     starts = 12
     for _ in range(starts):
         assert run(directory, THREADS + first + fork + START) == ["1", "3"]
 
-    assert value(member(), catalog.CACHE_STALE, "a") == starts * 4 * 5
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == starts * 4 * 5
 
 
 def test_a_fork_waits_for_a_thread_that_is_just_sharing_the_directory(directory: Path, member: Member) -> None:
@@ -294,8 +294,8 @@ def test_a_fork_waits_for_a_thread_that_is_just_sharing_the_directory(directory:
         thread = threading.Thread(target=scope.default_registry)
         thread.start()
         begun.wait()
-        in_child(lambda: (scope.counter(catalog.CACHE_STALE, cache="a").inc(), print(files())))
+        in_child(lambda: (scope.counter(catalog.CACHE_STALE_READS, cache="a").inc(), print(files())))
         """,
     )
     assert lines == ["2"]
-    assert value(member(), catalog.CACHE_STALE, "a") == 1
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == 1

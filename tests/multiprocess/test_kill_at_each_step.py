@@ -96,7 +96,7 @@ time.sleep(0.05)
 arm()
 for i in range(3):
     for cache in ("a", f"new-{i}"):
-        registry.counter(catalog.CACHE_STALE, cache=cache).inc()
+        registry.counter(catalog.CACHE_STALE_READS, cache=cache).inc()
     registry.sharing._publish()
     print(i, flush=True)
 """)
@@ -121,17 +121,17 @@ def test_a_compaction_killed_at_any_step_neither_loses_nor_doubles(member: Membe
     for step in range(1, MOST_STEPS):
         for amount in (1, 10):
             worker = member()
-            worker.counter(catalog.CACHE_STALE, cache="a").inc(amount)
-            worker.histogram(catalog.LOCK_WAIT, lock="x", mode="read").observe(amount)
+            worker.counter(catalog.CACHE_STALE_READS, cache="a").inc(amount)
+            worker.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(amount)
             end(worker)
             total += amount
 
         done = run(COMPACT, step, directory)
 
         merged = sharing(reader)._directory.read(sharing(reader)._publisher.own())
-        (shown,) = [p for f in merged.families() for p in f.points if f.metric is catalog.CACHE_STALE]
+        (shown,) = [p for f in merged.families() for p in f.points if f.metric is catalog.CACHE_STALE_READS]
         assert shown == NumberPoint(("a",), total), f"read without compacting, after step {step}"
-        assert value(reader, catalog.CACHE_STALE, "a") == total, f"after step {step}"
+        assert value(reader, catalog.CACHE_STALE_READS, "a") == total, f"after step {step}"
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
@@ -147,11 +147,11 @@ def test_a_publication_killed_at_any_step_leaves_a_value_that_was_recorded(membe
         done = run(PUBLISH, step, directory)
         published = len(done.stdout.split())
 
-        now = value(reader, catalog.CACHE_STALE, "a") or 0.0
+        now = value(reader, catalog.CACHE_STALE_READS, "a") or 0.0
         assert published <= now - before <= published + 1, f"killed at step {step}"
         before = now
-        assert value(reader, catalog.SELF_FILES_REJECTED, "corrupt") == 0
-        assert value(reader, catalog.SELF_FILES_REJECTED, "truncated") == 0
+        assert value(reader, catalog.INSTRUMENTATION_FILES_REJECTED, "corrupt") == 0
+        assert value(reader, catalog.INSTRUMENTATION_FILES_REJECTED, "truncated") == 0
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
@@ -163,8 +163,8 @@ def test_a_publication_killed_at_any_step_leaves_a_value_that_was_recorded(membe
 def test_what_a_killed_process_left_half_made_is_cleared_away(member: Member, directory: Path, leftover: str) -> None:
     reader, worker = member(), member()
     (directory / leftover).write_bytes(b"half")
-    worker.counter(catalog.CACHE_STALE, cache="a").inc()
+    worker.counter(catalog.CACHE_STALE_READS, cache="a").inc()
     end(worker)
 
-    assert value(reader, catalog.CACHE_STALE, "a") == 1
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 1
     assert not (directory / leftover).exists()

@@ -23,32 +23,32 @@ Member = Callable[..., Registry]
 def test_counters_and_histograms_of_all_processes_are_added_up(member: Member) -> None:
     for amount in (1, 2, 4):
         registry = member()
-        registry.counter(catalog.CACHE_STALE, cache="a").inc(amount)
-        registry.histogram(catalog.LOCK_WAIT, lock="x", mode="read").observe(amount)
+        registry.counter(catalog.CACHE_STALE_READS, cache="a").inc(amount)
+        registry.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(amount)
         registry.snapshot()  # publishes at once
     reader = member()
 
-    assert value(reader, catalog.CACHE_STALE, "a") == 7
-    merged = histogram(reader, catalog.LOCK_WAIT, "x", "read")
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 7
+    merged = histogram(reader, catalog.LOCK_WAIT_DURATION, "x", "read")
     assert (merged.observations, merged.sum) == (3, 7)
     assert merged.counts[-2:] == (2, 0)
-    assert merged.counts[catalog.LOCK_WAIT.buckets.index(1)] == 1
+    assert merged.counts[catalog.LOCK_WAIT_DURATION.buckets.index(1)] == 1
 
 
 def test_a_process_publishes_by_itself_without_being_scraped(member: Member, directory: Path) -> None:
     quiet, reader = member(), member()
-    quiet.counter(catalog.CACHE_STALE, cache="a").inc(3)
+    quiet.counter(catalog.CACHE_STALE_READS, cache="a").inc(3)
 
-    assert until(lambda: value(reader, catalog.CACHE_STALE, "a") == 3, "published by its thread")
+    assert until(lambda: value(reader, catalog.CACHE_STALE_READS, "a") == 3, "published by its thread")
 
 
 @pytest.mark.parametrize(
     ("metric", "labels", "merged"),
     [
         (catalog.LOCK_WAITERS, {"lock": "x", "mode": "read"}, 6.0),
-        (catalog.WAL_SIZE, {"backend": "turso"}, 3.0),
+        (catalog.STORAGE_WAL_SIZE, {"backend": "turso"}, 3.0),
         (catalog.SEMANTIC_HEALTH, {}, 1.0),
-        (catalog.COHORT_RATE, {}, 2.0),
+        (catalog.MEMORY_COHORT_SAMPLING, {}, 2.0),
     ],
 )
 def test_gauges_are_merged_as_their_metric_says(
@@ -65,7 +65,7 @@ def test_gauges_are_merged_as_their_metric_says(
 def test_a_gauge_goes_with_its_process_but_the_latest_setting_stays(member: Member) -> None:
     worker, reader = member(), member()
     worker.gauge(catalog.LOCK_WAITERS, lock="x", mode="read").inc()
-    worker.gauge(catalog.BACKUP_LAST_SUCCESS, backend="turso").set(1_700_000_000)
+    worker.gauge(catalog.STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP, backend="turso").set(1_700_000_000)
     worker.snapshot()
     assert value(reader, catalog.LOCK_WAITERS, "x", "read") == 1
 
@@ -73,21 +73,21 @@ def test_a_gauge_goes_with_its_process_but_the_latest_setting_stays(member: Memb
 
     for _ in range(2):  # before, and out of the archive
         assert value(reader, catalog.LOCK_WAITERS, "x", "read") is None
-        assert value(reader, catalog.BACKUP_LAST_SUCCESS, "turso") == 1_700_000_000
+        assert value(reader, catalog.STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP, "turso") == 1_700_000_000
 
 
 def test_the_newest_exemplar_of_a_bucket_is_shown_also_of_a_process_that_has_ended(member: Member) -> None:
     old, new, reader = member(), member(), member()
     for name, registry in (("old", old), ("new", new)):
-        registry.histogram(catalog.LOCK_WAIT, lock="x", mode="read").observe(0.02, {"trace_id": name})
-        registry.counter(catalog.CACHE_STALE, cache="a").inc(1, {"trace_id": name, "odd": "é'"})
-    old.histogram(catalog.LOCK_WAIT, lock="x", mode="read").observe(3, {"trace_id": "slow"})
+        registry.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(0.02, {"trace_id": name})
+        registry.counter(catalog.CACHE_STALE_READS, cache="a").inc(1, {"trace_id": name, "odd": "é'"})
+    old.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(3, {"trace_id": "slow"})
     for registry in (new, old):
         end(registry)
 
-    shown = histogram(reader, catalog.LOCK_WAIT, "x", "read").exemplars
+    shown = histogram(reader, catalog.LOCK_WAIT_DURATION, "x", "read").exemplars
     assert [dict(e.labels)["trace_id"] for e in shown if e] == ["new", "slow"]
-    found = point(reader.snapshot(), catalog.CACHE_STALE, "a")
+    found = point(reader.snapshot(), catalog.CACHE_STALE_READS, "a")
     assert isinstance(found, NumberPoint)
     assert found.exemplar is not None
     assert found.exemplar.labels == (("trace_id", "new"), ("odd", "é'"))
@@ -97,26 +97,26 @@ def test_dead_processes_end_up_in_one_archive(member: Member, directory: Path) -
     reader = member()
     for _ in range(30):
         worker = member()
-        worker.counter(catalog.CACHE_STALE, cache="a").inc()
+        worker.counter(catalog.CACHE_STALE_READS, cache="a").inc()
         end(worker)
 
-    assert value(reader, catalog.CACHE_STALE, "a") == 30
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 30
     assert len(list(directory.glob("*.cells"))) == 1, "only the reader's own is left"
     end(reader)
-    assert value(member(), catalog.CACHE_STALE, "a") == 30
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == 30
 
 
 def test_the_archive_is_held_to_the_cap_on_label_sets(member: Member) -> None:
     reader = member(max_label_sets=5)
     for i in range(12):
         worker = member()
-        worker.counter(catalog.CACHE_STALE, cache=f"user-{i}").inc()
+        worker.counter(catalog.CACHE_STALE_READS, cache=f"user-{i}").inc()
         end(worker)
         reader.snapshot()
 
-    (family,) = [f for f in reader.snapshot().families if f.metric is catalog.CACHE_STALE]
+    (family,) = [f for f in reader.snapshot().families if f.metric is catalog.CACHE_STALE_READS]
     assert len(family.points) == 6
-    assert value(reader, catalog.CACHE_STALE, OTHER) == 7
+    assert value(reader, catalog.CACHE_STALE_READS, OTHER) == 7
 
 
 def test_no_sum_shrinks_by_a_bit_when_its_process_ends(member: Member) -> None:
@@ -124,16 +124,16 @@ def test_no_sum_shrinks_by_a_bit_when_its_process_ends(member: Member) -> None:
     chance = random.Random(7)
     workers = [member() for _ in range(12)]
     for worker in workers:
-        series = worker.histogram(catalog.LOCK_WAIT, lock="x", mode="read")
+        series = worker.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read")
         for _ in range(50):
             series.observe(chance.random() * 10 ** chance.randint(-6, 3))
         worker.snapshot()
     reader = member()
-    sums = [histogram(reader, catalog.LOCK_WAIT, "x", "read").sum]
+    sums = [histogram(reader, catalog.LOCK_WAIT_DURATION, "x", "read").sum]
     chance.shuffle(workers)
     for worker in workers:
         end(worker)
-        sums.append(histogram(reader, catalog.LOCK_WAIT, "x", "read").sum)
+        sums.append(histogram(reader, catalog.LOCK_WAIT_DURATION, "x", "read").sum)
 
     assert len(set(sums)) == 1
 
@@ -177,12 +177,12 @@ def test_a_metric_with_other_buckets_is_left_out_and_counted(member: Member) -> 
     first, second = member(), member()
     first.histogram(sizes(1, 2)).observe(1)
     second.histogram(sizes(1, 2, 3)).observe(1)
-    second.counter(catalog.CACHE_STALE, cache="a").inc()
+    second.counter(catalog.CACHE_STALE_READS, cache="a").inc()
 
-    until(lambda: value(first, catalog.CACHE_STALE, "a") == 1, "the rest of that process is shown")
+    until(lambda: value(first, catalog.CACHE_STALE_READS, "a") == 1, "the rest of that process is shown")
     merged = histogram(first, sizes(1, 2))
     assert merged.counts == (1, 0, 0)
-    assert value(first, catalog.SELF_FILES_REJECTED, "mismatch") == 1
+    assert value(first, catalog.INSTRUMENTATION_FILES_REJECTED, "mismatch") == 1
 
 
 def test_a_failing_gauge_function_leaves_out_that_process_only(member: Member) -> None:
@@ -199,13 +199,13 @@ def test_a_failing_gauge_function_leaves_out_that_process_only(member: Member) -
 
 def test_clear_sets_the_process_back_for_readers_as_well(member: Member) -> None:
     worker, reader = member(), member()
-    worker.counter(catalog.CACHE_STALE, cache="a").inc(5)
+    worker.counter(catalog.CACHE_STALE_READS, cache="a").inc(5)
     worker.snapshot()
     worker.clear()
-    worker.counter(catalog.CACHE_STALE, cache="a").inc()
+    worker.counter(catalog.CACHE_STALE_READS, cache="a").inc()
     worker.snapshot()
 
-    assert value(reader, catalog.CACHE_STALE, "a") == 1
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 1
 
 
 def test_without_a_directory_nothing_of_this_mode_is_loaded() -> None:

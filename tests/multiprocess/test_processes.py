@@ -26,14 +26,14 @@ def record(directory: Path, amount: int) -> None:
     """The work of a child process; it ends at once, before its thread has published anything."""
     registry = Registry()
     assert scope.share_directory(directory, registry=registry)
-    registry.counter(catalog.CACHE_STALE, cache="a").inc(amount)
+    registry.counter(catalog.CACHE_STALE_READS, cache="a").inc(amount)
 
 
 _inherited: list[Registry] = []
 
 
 def record_in_inherited(amount: int) -> None:
-    _inherited[0].counter(catalog.CACHE_STALE, cache="a").inc(amount)
+    _inherited[0].counter(catalog.CACHE_STALE_READS, cache="a").inc(amount)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -47,12 +47,12 @@ def test_children_that_end_normally_lose_nothing(method: str, member: Member, di
         child.join()
         assert child.exitcode == 0
 
-    assert value(reader, catalog.CACHE_STALE, "a") == 7
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 7
 
 
 def test_a_forked_child_writes_a_file_of_its_own_and_begins_at_zero(member: Member) -> None:
     parent = member()
-    parent.counter(catalog.CACHE_STALE, cache="a").inc(100)
+    parent.counter(catalog.CACHE_STALE_READS, cache="a").inc(100)
     _inherited[:] = [parent]
     children = [multiprocessing.get_context("fork").Process(target=record_in_inherited, args=(2**i,)) for i in range(3)]
     for child in children:
@@ -60,7 +60,7 @@ def test_a_forked_child_writes_a_file_of_its_own_and_begins_at_zero(member: Memb
     for child in children:
         child.join()
 
-    assert value(parent, catalog.CACHE_STALE, "a") == 107
+    assert value(parent, catalog.CACHE_STALE_READS, "a") == 107
 
 
 def run(directory: Path, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -83,12 +83,12 @@ def test_a_parent_counts_as_dead_though_a_child_that_it_forked_lives(member: Mem
         directory,
         """
         scope.gauge(catalog.LOCK_WAITERS, lock="x", mode="read").set(3)
-        scope.counter(catalog.CACHE_STALE, cache="a").inc(5)
+        scope.counter(catalog.CACHE_STALE_READS, cache="a").inc(5)
         scope.snapshot()
         child = os.fork()
         if child == 0:
             os.close(1), os.close(2)
-            scope.counter(catalog.CACHE_STALE, cache="b").inc()
+            scope.counter(catalog.CACHE_STALE_READS, cache="b").inc()
             time.sleep(60)
         scope.gauge(catalog.LOCK_WAITERS, lock="x", mode="read").set(4)
         print(child, flush=True)
@@ -102,7 +102,7 @@ def test_a_parent_counts_as_dead_though_a_child_that_it_forked_lives(member: Mem
         os.kill(child, 0)
         # What was set before the fork is the child's setting too; what the parent set after it is gone with it.
         until(lambda: value(reader, catalog.LOCK_WAITERS, "x", "read") == 3, "the child shows its own gauge")
-        assert value(reader, catalog.CACHE_STALE, "a") == 5
+        assert value(reader, catalog.CACHE_STALE_READS, "a") == 5
     finally:
         os.kill(child, signal.SIGKILL)
 
@@ -113,7 +113,7 @@ def test_a_killed_process_keeps_what_was_published(member: Member, directory: Pa
         done = run(
             directory,
             """
-            scope.counter(catalog.CACHE_STALE, cache="a").inc(5)
+            scope.counter(catalog.CACHE_STALE_READS, cache="a").inc(5)
             scope.gauge(catalog.LOCK_WAITERS, lock="x", mode="read").inc()
             scope.snapshot()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -121,7 +121,7 @@ def test_a_killed_process_keeps_what_was_published(member: Member, directory: Pa
             check=False,
         )
         assert done.returncode == -signal.SIGKILL
-    assert value(reader, catalog.CACHE_STALE, "a") == 15
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 15
     assert value(reader, catalog.LOCK_WAITERS, "x", "read") is None
 
 
@@ -149,7 +149,7 @@ MASTER = """
 import os, sys, time
 import mnemoscope as scope
 from mnemoscope import catalog
-scope.gauge(catalog.COHORT_RATE).set(0.1)
+scope.gauge(catalog.MEMORY_COHORT_SAMPLING).set(0.1)
 scope.snapshot()
 print("set", flush=True)
 sys.stdin.readline()
@@ -176,13 +176,13 @@ def test_a_worker_forked_later_does_not_undo_a_newer_setting(member: Member, dir
         assert master.stdout is not None
         assert master.stdin is not None
         assert master.stdout.readline() == "set\n"
-        worker.gauge(catalog.COHORT_RATE).set(0.5)
-        assert value(worker, catalog.COHORT_RATE) == 0.5
+        worker.gauge(catalog.MEMORY_COHORT_SAMPLING).set(0.5)
+        assert value(worker, catalog.MEMORY_COHORT_SAMPLING) == 0.5
         master.stdin.write("fork\n")
         child = int(master.stdout.readline())
         assert list(directory.glob(f"{child}-*.cells")), "the child has published what it inherited"
 
-        assert value(worker, catalog.COHORT_RATE) == 0.5
+        assert value(worker, catalog.MEMORY_COHORT_SAMPLING) == 0.5
         master.stdin.write("end\n")
 
 
@@ -196,8 +196,8 @@ def test_a_directory_that_cannot_be_used_costs_one_line_and_nothing_else(obstacl
     done = run(
         place / "cells",
         """
-        scope.counter(catalog.CACHE_STALE, cache="a").inc(5)
-        print([p.value for f in scope.snapshot().families for p in f.points if f.metric is catalog.CACHE_STALE])
+        scope.counter(catalog.CACHE_STALE_READS, cache="a").inc(5)
+        print([p.value for f in scope.snapshot().families for p in f.points if f.metric is catalog.CACHE_STALE_READS])
         """,
     )
 
@@ -210,12 +210,12 @@ def test_a_directory_that_vanishes_is_made_again(member: Member, directory: Path
     import shutil
 
     first, second = member(), member()
-    first.counter(catalog.CACHE_STALE, cache="a").inc(2)
-    second.counter(catalog.CACHE_STALE, cache="a").inc(3)
+    first.counter(catalog.CACHE_STALE_READS, cache="a").inc(2)
+    second.counter(catalog.CACHE_STALE_READS, cache="a").inc(3)
     assert first.snapshot()
     shutil.rmtree(directory)
 
-    assert until(lambda: value(second, catalog.CACHE_STALE, "a") == 5, "both have come back")
+    assert until(lambda: value(second, catalog.CACHE_STALE_READS, "a") == 5, "both have come back")
 
 
 def test_the_environment_and_configure_say_the_same(directory: Path, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.recording.registry import Registry
 registry = Registry()
 scope.share_directory(sys.argv[1], registry=registry)
-series = [registry.histogram(catalog.LOCK_WAIT, lock=f"l{i}", mode="read") for i in range(60)]
+series = [registry.histogram(catalog.LOCK_WAIT_DURATION, lock=f"l{i}", mode="read") for i in range(60)]
 registry.sharing._publish()
 print("published", flush=True)
 while True:
@@ -266,7 +266,7 @@ def test_a_reader_never_sees_half_of_a_value_that_a_writer_changes_without_pause
         last: dict[tuple[str, ...], int] = {}
         changes = 0
         for _ in range(300):
-            (family,) = [f for f in reader.snapshot().families if f.metric is catalog.LOCK_WAIT]
+            (family,) = [f for f in reader.snapshot().families if f.metric is catalog.LOCK_WAIT_DURATION]
             for point in family.points:
                 assert isinstance(point, HistogramPoint)
                 count = point.observations
@@ -275,7 +275,7 @@ def test_a_reader_never_sees_half_of_a_value_that_a_writer_changes_without_pause
                 changes += count > last.get(point.labels, 0)
                 last[point.labels] = count
         assert changes > 1000, "the writers wrote meanwhile"
-        assert value(reader, catalog.SELF_FILES_REJECTED, "corrupt") == 0
+        assert value(reader, catalog.INSTRUMENTATION_FILES_REJECTED, "corrupt") == 0
     finally:
         for writer in writers:
             writer.kill()
@@ -286,9 +286,9 @@ def test_a_shortage_of_open_files_fails_a_scrape_and_sets_nothing_aside(
     member: Member, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, reader = member(), member()
-    worker.counter(catalog.CACHE_STALE, cache="a").inc()
+    worker.counter(catalog.CACHE_STALE_READS, cache="a").inc()
     worker.snapshot()
-    assert value(reader, catalog.CACHE_STALE, "a") == 1
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 1
 
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
@@ -297,18 +297,18 @@ def test_a_shortage_of_open_files_fails_a_scrape_and_sets_nothing_aside(
         patched.setattr(os, "pread", none_left)
         with pytest.raises(OSError, match="Too many open files"):
             reader.snapshot()
-    assert value(reader, catalog.CACHE_STALE, "a") == 1
+    assert value(reader, catalog.CACHE_STALE_READS, "a") == 1
     assert not list(directory.glob("*.bad"))
 
 
 def test_a_push_carries_what_its_own_process_recorded(member: Member) -> None:
     first, second = member(), member()
-    first.counter(catalog.CACHE_STALE, cache="a").inc(2)
-    second.counter(catalog.CACHE_STALE, cache="a").inc(3)
+    first.counter(catalog.CACHE_STALE_READS, cache="a").inc(2)
+    second.counter(catalog.CACHE_STALE_READS, cache="a").inc(3)
     first.snapshot()
 
-    assert value(second.own_snapshot(), catalog.CACHE_STALE, "a") == 3
-    assert value(second.snapshot(), catalog.CACHE_STALE, "a") == 5
+    assert value(second.own_snapshot(), catalog.CACHE_STALE_READS, "a") == 3
+    assert value(second.snapshot(), catalog.CACHE_STALE_READS, "a") == 5
 
 
 HOLDER = """
@@ -362,7 +362,7 @@ scope.share_directory(sys.argv[1], registry=registry)
 print("ready", flush=True)
 last = 0.0
 while last < float(sys.argv[2]):
-    found = [p.value for f in registry.snapshot().families for p in f.points if f.metric is catalog.CACHE_STALE]
+    found = [p.value for f in registry.snapshot().families for p in f.points if f.metric is catalog.CACHE_STALE_READS]
     now = found[0] if found else 0.0
     assert now >= last, (last, now)
     last = now
@@ -386,7 +386,7 @@ def test_several_readers_that_compact_at_once_neither_lose_nor_double(member: Me
             scraper.stdout.readline()
         for _ in range(150):
             worker = member()
-            worker.counter(catalog.CACHE_STALE, cache="a").inc()
+            worker.counter(catalog.CACHE_STALE_READS, cache="a").inc()
             end(worker)
         for scraper in scrapers:
             out, complaints = scraper.communicate(timeout=60)
@@ -395,4 +395,4 @@ def test_several_readers_that_compact_at_once_neither_lose_nor_double(member: Me
         for scraper in scrapers:
             scraper.kill()
             scraper.wait()
-    assert value(member(), catalog.CACHE_STALE, "a") == 150
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == 150

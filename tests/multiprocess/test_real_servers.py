@@ -70,10 +70,10 @@ class Service:
         return {int(text.split()[0]) for text in (self.try_get("/who") for _ in range(12)) if text}
 
 
-DONE = catalog.EPISODES_CREATED.prometheus_name()
-IN_FLIGHT = catalog.COMPLETIONS_IN_FLIGHT.prometheus_name()
-LIMIT = catalog.COMPLETIONS_LIMIT.prometheus_name()
-OBSERVED = f'{catalog.STEP_FLUSH.prometheus_name()}_count{{outcome="ok"}}'
+DONE = catalog.EPISODE_CREATED.prometheus_name()
+IN_FLIGHT = catalog.COMPLETION_IN_FLIGHT.prometheus_name()
+LIMIT = catalog.COMPLETION_LIMIT.prometheus_name()
+OBSERVED = f'{catalog.EPISODE_STEP_FLUSH_DURATION.prometheus_name()}_count{{outcome="ok"}}'
 
 
 Start = Callable[[str], AbstractContextManager[Service]]
@@ -217,5 +217,5 @@ def test_a_graceful_end_loses_nothing(start: Start, tmp_path: Path) -> None:
 
     reader = Registry()
     assert scope.share_directory(tmp_path / "cells", registry=reader)
-    assert value(reader, catalog.EPISODES_CREATED) == 20
+    assert value(reader, catalog.EPISODE_CREATED) == 20
     end(reader)

@@ -36,13 +36,13 @@ def process(member: Member) -> Registry:
 
 
 def stale(points: Points, cache: str = "a") -> float:
-    found = points.get((catalog.CACHE_STALE.name, cache))
+    found = points.get((catalog.CACHE_STALE_READS.name, cache))
     assert not isinstance(found, HistogramPoint)
     return found.value if found else 0.0
 
 
 def waits(points: Points) -> tuple[int, float]:
-    found = points.get((catalog.LOCK_WAIT.name, "x", "read"))
+    found = points.get((catalog.LOCK_WAIT_DURATION.name, "x", "read"))
     assert not found or isinstance(found, HistogramPoint)
     return (found.observations, found.sum) if found else (0, 0.0)
 
@@ -70,11 +70,11 @@ def test_a_process_may_be_killed_between_any_two_operations(process: Registry, o
     for name, *values in operations:
         match name:
             case "inc":
-                process.counter(catalog.CACHE_STALE, cache=values[0]).inc(values[1])
+                process.counter(catalog.CACHE_STALE_READS, cache=values[0]).inc(values[1])
                 counts[values[0]] += values[1]
             case "observe" | "burst":
                 value, times = (values[0], 1) if name == "observe" else (0.25, values[0])
-                histogram = process.histogram(catalog.LOCK_WAIT, lock="x", mode="read")
+                histogram = process.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read")
                 for _ in range(times):
                     histogram.observe(value)
                 observed = observed[0] + times, observed[1] + times * value
@@ -123,12 +123,12 @@ def at_each_instruction(do: Callable[[FrameType], None]) -> Iterator[None]:
 
 
 def inc(process: Registry) -> None:
-    process.counter(catalog.CACHE_STALE, cache="a").inc()
+    process.counter(catalog.CACHE_STALE_READS, cache="a").inc()
 
 
 def fill(process: Registry) -> None:
     while sharing(process)._publisher._tail.free:
-        process.counter(catalog.CACHE_STALE, cache="b").inc()
+        process.counter(catalog.CACHE_STALE_READS, cache="b").inc()
 
 
 STEPS: dict[str, tuple[Callable[[Registry], object], Callable[[Registry], object], float]] = {

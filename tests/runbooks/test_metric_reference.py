@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mnemoscope.generation import reference
-from mnemoscope.instrumentation.catalog import CATALOG, INDEX_WRITE, LOCK_WAIT
+from mnemoscope.instrumentation.catalog import CATALOG, INDEX_WRITE_DURATION, LOCK_WAIT_DURATION
 from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import parse
 
@@ -31,7 +31,7 @@ def test_the_contents_lead_to_every_area_and_count_its_metrics() -> None:
 
 
 def test_a_section_shows_all_that_a_query_needs() -> None:
-    text = section(reference.render(Settings()), INDEX_WRITE.prometheus_name())
+    text = section(reference.render(Settings()), INDEX_WRITE_DURATION.prometheus_name())
 
     for line in (
         "Time to write one entry to an index.",
@@ -55,7 +55,7 @@ def test_prefix_and_limits_are_those_of_the_site() -> None:
 
     assert "mnemo_" not in text
     assert "mnemo." not in text
-    assert "yellow above 200 ms, red above 1 s" in section(text, LOCK_WAIT.prometheus_name("engram"))
+    assert "yellow above 200 ms, red above 1 s" in section(text, LOCK_WAIT_DURATION.prometheus_name("engram"))
 
 
 def test_it_is_the_same_every_time_and_ends_in_one_line_end() -> None:

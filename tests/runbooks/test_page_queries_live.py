@@ -46,7 +46,7 @@ class Instance:
     def __init__(self, track: str) -> None:
         self.registry = scope.Registry()
         for metric in catalog.CATALOG:
-            if metric not in (catalog.ROLLOUT_INFO, catalog.UPTIME, catalog.SELF_SERIES):
+            if metric not in (catalog.ROLLOUT_INFO, catalog.SERVICE_UPTIME, catalog.INSTRUMENTATION_SERIES):
                 named = {label.name: label.sample for label in metric.labels if not label.values}
                 self.registry.declare(metric, **named)
         self.registry.gauge(catalog.ROLLOUT_INFO, track=track, stage="25", version=f"1.0-{track}").set(1)
@@ -64,9 +64,9 @@ class Instance:
             self.registry.counter(metric, **labels).inc()
         elif metric.kind is Kind.HISTOGRAM:
             self.registry.histogram(metric, **labels).observe(metric.buckets[2])
-        elif metric is catalog.FEATURE_FLAG:
+        elif metric is catalog.ROLLOUT_FEATURE_FLAG:
             self.registry.gauge(metric, **labels).set(self.flag)
-        elif metric not in (catalog.ROLLOUT_INFO, catalog.UPTIME, catalog.SELF_SERIES):
+        elif metric not in (catalog.ROLLOUT_INFO, catalog.SERVICE_UPTIME, catalog.INSTRUMENTATION_SERIES):
             self.registry.gauge(metric, **labels).set(1)
 
 

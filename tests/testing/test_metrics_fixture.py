@@ -32,19 +32,19 @@ import pytest
 from mnemoscope import catalog as m
 from mnemoscope.testing import value
 
-stale = scope.counter(m.CACHE_STALE, cache="redb")
+stale = scope.counter(m.CACHE_STALE_READS, cache="redb")
 stale.inc()
 
 def test_it(metrics):
-    assert metrics.value(m.CACHE_STALE) == 0
-    with metrics.moved(m.CACHE_STALE, cache="redb", by=1):
+    assert metrics.value(m.CACHE_STALE_READS) == 0
+    with metrics.moved(m.CACHE_STALE_READS, cache="redb", by=1):
         stale.inc()
-    assert metrics.value(m.CACHE_STALE) == 1
+    assert metrics.value(m.CACHE_STALE_READS) == 1
     with pytest.raises(scope.RecordingError):
         scope.counter(m.CACHE_LOOKUPS, cache="redb", result="neither")
 
 def test_afterwards():
-    assert value(m.CACHE_STALE) == 0
+    assert value(m.CACHE_STALE_READS) == 0
     assert not scope.default_registry().strict
     scope.configure(strict=True)
 
@@ -64,11 +64,11 @@ from mnemoscope import catalog as m
 from mnemoscope.testing import value
 
 def test_fails(metrics):
-    scope.counter(m.CACHE_STALE, cache="redb").inc()
+    scope.counter(m.CACHE_STALE_READS, cache="redb").inc()
     assert False
 
 def test_afterwards():
-    assert value(m.CACHE_STALE) == 0
+    assert value(m.CACHE_STALE_READS) == 0
     assert not scope.default_registry().strict
 """)
     result.assert_outcomes(passed=1, failed=1)
@@ -93,8 +93,8 @@ import mnemoscope as scope
 from mnemoscope import catalog as m
 
 def test_both(metrics, concurrently):
-    with metrics.moved(m.CACHE_STALE, by=20):
-        concurrently.threads(lambda number: scope.counter(m.CACHE_STALE, cache="redb").inc(), times=20)
+    with metrics.moved(m.CACHE_STALE_READS, by=20):
+        concurrently.threads(lambda number: scope.counter(m.CACHE_STALE_READS, cache="redb").inc(), times=20)
 """)
     result.assert_outcomes(passed=1)
 
@@ -121,7 +121,7 @@ def test_value(metrics):
     metrics.value(m.MEMORY_WEIGHT, memory="episodic")
 
 def test_moved(metrics):
-    with metrics.moved(m.CACHE_STALE, cache="redb", by=1):
+    with metrics.moved(m.CACHE_STALE_READS, cache="redb", by=1):
         pass
 """)
     result.assert_outcomes(failed=2)
@@ -129,8 +129,8 @@ def test_moved(metrics):
         [
             '>   *metrics.value(m.MEMORY_WEIGHT, memory="episodic")',
             'E   *AssertionError: memory.weight{memory="episodic"}: there is no such series; nothing was recorded in *',
-            '>   *with metrics.moved(m.CACHE_STALE, cache="redb", by=1):',
-            'E   *AssertionError: cache.stale.reads{cache="redb"}: expected a change by 1, got 0',
+            '>   *with metrics.moved(m.CACHE_STALE_READS, cache="redb", by=1):',
+            'E   *AssertionError: cache.stale_reads{cache="redb"}: expected a change by 1, got 0',
         ]
     )
     result.stdout.no_fnmatch_line("*instrumentation/testing*")

@@ -26,7 +26,7 @@ def failed(registry: scope.Registry, **labels: str) -> None:
 
 def written(registry: scope.Registry, *seconds: float, outcome: str = "ok") -> None:
     for each in seconds:
-        registry.histogram(m.INDEX_WRITE, index="s", outcome=outcome).observe(each)
+        registry.histogram(m.INDEX_WRITE_DURATION, index="s", outcome=outcome).observe(each)
 
 
 # Counters -------------------------------------------------------------------------------------------
@@ -88,23 +88,23 @@ def test_the_failure_names_metric_labels_and_what_moved_instead(registry: scope.
 
 
 def test_where_nothing_moved_the_failure_lists_what_there_is(registry: scope.Registry) -> None:
-    with pytest.raises(AssertionError) as refused, moved(m.CACHE_STALE, cache="redb", by=1, registry=registry):
+    with pytest.raises(AssertionError) as refused, moved(m.CACHE_STALE_READS, cache="redb", by=1, registry=registry):
         pass
-    assert str(refused.value).splitlines()[1] == "no series of it moved; nothing was recorded in cache.stale.reads"
-    registry.counter(m.CACHE_STALE, cache="lmdb").inc(2)
+    assert str(refused.value).splitlines()[1] == "no series of it moved; nothing was recorded in cache.stale_reads"
+    registry.counter(m.CACHE_STALE_READS, cache="lmdb").inc(2)
 
-    with pytest.raises(AssertionError) as refused, moved(m.CACHE_STALE, cache="redb", by=1, registry=registry):
+    with pytest.raises(AssertionError) as refused, moved(m.CACHE_STALE_READS, cache="redb", by=1, registry=registry):
         pass
     assert str(refused.value).splitlines()[1:] == ["no series of it moved; there are:", '    {cache="lmdb"} 2']
 
 
 def test_fractions_are_compared_as_precisely_as_floats_add_up(registry: scope.Registry) -> None:
-    counter = registry.counter(m.CACHE_STALE, cache="redb")
+    counter = registry.counter(m.CACHE_STALE_READS, cache="redb")
     counter.inc(1e6)
-    with moved(m.CACHE_STALE, by=0.3, registry=registry):
+    with moved(m.CACHE_STALE_READS, by=0.3, registry=registry):
         for _ in range(3):
             counter.inc(0.1)
-    with pytest.raises(AssertionError), moved(m.CACHE_STALE, by=0.3, registry=registry):
+    with pytest.raises(AssertionError), moved(m.CACHE_STALE_READS, by=0.3, registry=registry):
         counter.inc(0.30001)
 
 
@@ -139,7 +139,7 @@ def test_several_gauges_are_refused_before_the_block_runs(registry: scope.Regist
 def test_a_histogram_moves_by_its_observations_and_the_change_holds_their_mean(registry: scope.Registry) -> None:
     written(registry, 0.9)
 
-    with moved(m.INDEX_WRITE, index="s", outcome="ok", by=2, within=(0.0, 0.5), registry=registry) as change:
+    with moved(m.INDEX_WRITE_DURATION, index="s", outcome="ok", by=2, within=(0.0, 0.5), registry=registry) as change:
         written(registry, 0.1, 0.3)
 
     assert change.by == 2
@@ -149,7 +149,7 @@ def test_a_histogram_moves_by_its_observations_and_the_change_holds_their_mean(r
 def test_too_few_observations_fail(registry: scope.Registry) -> None:
     with (
         pytest.raises(AssertionError) as refused,
-        moved(m.INDEX_WRITE, index="s", outcome="ok", by=2, registry=registry),
+        moved(m.INDEX_WRITE_DURATION, index="s", outcome="ok", by=2, registry=registry),
     ):
         written(registry, 0.1)
         written(registry, 0.1, outcome="error")
@@ -180,12 +180,12 @@ def test_an_observation_out_of_range_fails(
 
     with (
         pytest.raises(AssertionError, match=rf"expected the new observations within \S+ and \S+ seconds, {got}"),
-        moved(m.INDEX_WRITE, by=2, within=within, registry=registry),
+        moved(m.INDEX_WRITE_DURATION, by=2, within=within, registry=registry),
     ):
         written(registry, *seconds)
 
 
-SECONDS = st.one_of(st.sampled_from((0.0, *m.INDEX_WRITE.buckets)), st.floats(0, 3))
+SECONDS = st.one_of(st.sampled_from((0.0, *m.INDEX_WRITE_DURATION.buckets)), st.floats(0, 3))
 
 
 @given(st.lists(SECONDS, max_size=5), st.lists(SECONDS, min_size=1, max_size=5), SECONDS, SECONDS)
@@ -196,14 +196,14 @@ def test_a_range_that_holds_every_observation_passes_and_one_that_no_bucket_reac
     registry = scope.Registry()
     written(registry, *before)
     try:
-        with moved(m.INDEX_WRITE, within=(low, high), registry=registry):
+        with moved(m.INDEX_WRITE_DURATION, within=(low, high), registry=registry):
             written(registry, *new)
     except AssertionError:
         passed = False
     else:
         passed = True
 
-    bounds = m.INDEX_WRITE.buckets
+    bounds = m.INDEX_WRITE_DURATION.buckets
     lowest = max((bound for bound in (-math.inf, *bounds) if bound < min(new)), default=-math.inf)
     highest = min((bound for bound in (*bounds, math.inf) if bound >= max(new)), default=math.inf)
     if low <= min(new) <= max(new) <= high:
@@ -241,10 +241,10 @@ def test_what_cannot_be_met_is_refused_where_it_is_written() -> None:
     with pytest.raises(ValueError, match=r"storage\.errors has no label 'backnd'; it has backend, operation, kind"):
         moved(m.STORAGE_ERRORS, backnd="s3")
     with pytest.raises(ValueError, match="label outcome is never 'okay'; it is one of ok, error, cancelled"):
-        moved(m.INDEX_WRITE, outcome="okay")
+        moved(m.INDEX_WRITE_DURATION, outcome="okay")
     with pytest.raises(ValueError, match=r"storage\.errors is a counter; only a histogram"):
         moved(m.STORAGE_ERRORS, within=(0, 1))
     with pytest.raises(ValueError, match=r"within=\(1, 0\) holds no number"):
-        moved(m.INDEX_WRITE, within=(1, 0))
+        moved(m.INDEX_WRITE_DURATION, within=(1, 0))
     with pytest.raises(TypeError, match="by= or at_least=, not both"):
         moved(m.STORAGE_ERRORS, by=1, at_least=1)  # type: ignore[call-overload]

@@ -35,25 +35,25 @@ def test_a_counter_comes_to_its_total_and_some_labels_to_the_sum_of_the_series_t
 
 def test_a_histogram_comes_to_its_number_of_observations(registry: scope.Registry) -> None:
     for outcome, seconds in (("ok", 0.1), ("ok", 99), ("error", 0)):
-        registry.histogram(m.INDEX_WRITE, index="s", outcome=outcome).observe(seconds)
+        registry.histogram(m.INDEX_WRITE_DURATION, index="s", outcome=outcome).observe(seconds)
 
-    assert value(m.INDEX_WRITE, outcome="ok", registry=registry) == 2
-    assert value(m.INDEX_WRITE, index="s", registry=registry) == 3
+    assert value(m.INDEX_WRITE_DURATION, outcome="ok", registry=registry) == 2
+    assert value(m.INDEX_WRITE_DURATION, index="s", registry=registry) == 3
 
 
 def test_counters_and_histograms_that_are_not_there_come_to_zero(registry: scope.Registry) -> None:
     assert value(m.CACHE_LOOKUPS, cache="redb", registry=registry) == 0
-    assert value(m.INDEX_WRITE, registry=registry) == 0
+    assert value(m.INDEX_WRITE_DURATION, registry=registry) == 0
     registry.counter(m.CACHE_LOOKUPS, cache="lmdb", result="hit").inc()
     assert value(m.CACHE_LOOKUPS, cache="redb", registry=registry) == 0
 
 
 def test_a_gauge_comes_to_its_value_whether_it_was_set_or_is_asked_for(registry: scope.Registry) -> None:
     registry.gauge(m.MEMORY_WEIGHT, memory="episodic").set(0.7)
-    registry.gauge(m.COMPLETIONS_QUEUED).set_function(lambda: 3)
+    registry.gauge(m.COMPLETION_QUEUE_DEPTH).set_function(lambda: 3)
 
     assert value(m.MEMORY_WEIGHT, registry=registry) == 0.7
-    assert value(m.COMPLETIONS_QUEUED, registry=registry) == 3
+    assert value(m.COMPLETION_QUEUE_DEPTH, registry=registry) == 3
 
 
 def test_gauges_are_not_added_up_and_those_there_are_get_listed(registry: scope.Registry) -> None:

@@ -37,7 +37,7 @@ def generator(n: int) -> Iterator[int]:
     yield n
 
 
-@scope.timed(m.PATTERN_EXTRACTION, strategy="decision_point")
+@scope.timed(m.PATTERN_EXTRACTION_DURATION, strategy="decision_point")
 async def async_generator(n: int) -> AsyncIterator[int]:
     yield n
 
@@ -87,19 +87,19 @@ async def blocks_give_what_can_be_set() -> None:
     with scope.request("/episodes") as request:
         request.outcome = "error"
     assert_type(request.seconds, float | None)
-    with scope.in_flight(m.COMPLETIONS_QUEUED) as queued:
+    with scope.in_flight(m.COMPLETION_QUEUE_DEPTH) as queued:
         assert_type(queued, scope.InFlightOperation)
     async with scope.lock_wait("episodes", mode="write"):
         await asyncio.sleep(0)
 
 
 def series_and_metrics() -> None:
-    assert_type(m.LOCK_WAIT, Metric)
-    assert_type(scope.counter(m.CACHE_STALE, cache="redb"), scope.Counter)
+    assert_type(m.LOCK_WAIT_DURATION, Metric)
+    assert_type(scope.counter(m.CACHE_STALE_READS, cache="redb"), scope.Counter)
     assert_type(scope.gauge(m.INDEX_ENTRIES, index="s"), scope.Gauge)
     assert_type(scope.histogram(m.RECALL_DIVERSITY), scope.Histogram)
     scope.gauge(m.MEMORY_WEIGHT, memory="episodic").set(0.7)
-    scope.gauge(m.COMPLETIONS_QUEUED).set_function(lambda: 3)
+    scope.gauge(m.COMPLETION_QUEUE_DEPTH).set_function(lambda: 3)
     scope.declare(m.STORAGE_ERRORS, backend="turso", operation="load")
 
 
@@ -111,7 +111,7 @@ def the_catalog() -> None:
     mode = "shared"  # type: ignore[assignment]
     scope.recall("blnded")  # type: ignore[arg-type]
     scope.lock_hold("episodes", mode="shared")  # type: ignore[arg-type]
-    own = m.LOCK_WAIT.replace(buckets=(1, 2))
+    own = m.LOCK_WAIT_DURATION.replace(buckets=(1, 2))
     assert_type(own, Metric)
     assert_type(own.labels[0].replace(help="Another"), m.Label)
     assert_type(own.exposed_names(), frozenset[str])
@@ -123,7 +123,7 @@ async def tests_of_a_service(metrics: Metrics) -> None:
     registry = scope.Registry(strict=True)
     assert_type(value(m.STORAGE_ERRORS, backend="s3", kind="timeout"), float)
     assert_type(metrics.value(m.INDEX_ENTRIES, registry=registry, index="s"), float)
-    with moved(m.INDEX_WRITE, index="s", outcome="ok", by=2, within=(0.0, 0.5), registry=registry) as change:
+    with moved(m.INDEX_WRITE_DURATION, index="s", outcome="ok", by=2, within=(0.0, 0.5), registry=registry) as change:
         assert_type(change, Change)
     assert_type(change.by, float)
     assert_type(change.mean, float)

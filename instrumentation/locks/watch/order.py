@@ -161,5 +161,5 @@ def _report(inversion: Inversion, subject: Subject) -> None:
     if len(inversions) < MAX_INVERSIONS:
         inversions.append(inversion)
     closing = inversion.edges[0]
-    subject.registry.counter(catalog.LOCK_INVERSIONS, first=closing.first, second=closing.second).inc()
+    subject.registry.counter(catalog.LOCK_ORDER_INVERSIONS, first=closing.first, second=closing.second).inc()
     watchdog.log_soon(str(inversion))
