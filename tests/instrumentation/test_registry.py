@@ -56,7 +56,7 @@ def test_values_that_are_no_strings_are_written_as_text() -> None:
 
 @pytest.mark.parametrize("labels", [{}, {"cach": "redb"}, {"cache": "redb", "more": "x"}])
 def test_wrong_label_names_are_an_error_where_they_are_written(labels: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"cache\.stale\.reads: labels are cache; given"):
+    with pytest.raises(ValueError, match=r"cache\.stale_reads: labels are cache; given"):
         Registry().counter(catalog.CACHE_STALE_READS, **labels)
 
 

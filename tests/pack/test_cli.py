@@ -20,7 +20,7 @@ def mnemoscope(tmp_path: Path) -> Run:
         import os
 
         return subprocess.run(
-            [sys.executable, "-m", "mnemoscope.cli.app", *arguments],
+            [sys.executable, "-m", "mnemoscope.cli", *arguments],
             cwd=tmp_path,
             env={**os.environ, **environment},
             capture_output=True,

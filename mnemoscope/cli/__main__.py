@@ -1,0 +1,5 @@
+"""`python -m mnemoscope.cli` is the command `mnemoscope`."""
+
+from .app import main
+
+main()
