@@ -53,8 +53,8 @@ def test_switching_while_locks_are_held_keeps_nothing(kind: str, switches: list[
     assert with_frame() is None
     assert lock() is None
     assert list(tracker.book) == []
-    assert [o for o in gc.get_objects() if isinstance(o, Hold)] == []
-    assert [o for o in gc.get_objects() if isinstance(o, Held) and o.valid()] == []
+    assert [o for o in gc.get_objects() if type(o) is Hold] == []
+    assert [o for o in gc.get_objects() if type(o) is Held and o.valid()] == []
 
 
 def test_a_dead_thread_whose_identity_is_used_again_makes_no_edge() -> None:

@@ -48,7 +48,8 @@ def run(directory: Path, script: str) -> list[str]:
     """The lines that a program prints whose processes share the directory."""
     done = subprocess.run(
         command(script),
-        env={**os.environ, "MNEMOSCOPE_MULTIPROC_DIR": str(directory)},
+        # Python 3.12 warns of any fork in a process with threads.
+        env={**os.environ, "MNEMOSCOPE_MULTIPROC_DIR": str(directory), "PYTHONWARNINGS": "ignore::DeprecationWarning"},
         capture_output=True,
         text=True,
         check=False,
@@ -283,14 +284,14 @@ def test_a_fork_waits_for_a_thread_that_is_just_sharing_the_directory(directory:
     lines = run(
         directory,
         """
-        from mnemoscope.instrumentation import multiprocess
+        from mnemoscope.instrumentation.multiprocess.directory import Directory
         begun = threading.Event()
-        join = multiprocess.join
-        def slowly(*arguments):
+        check = Directory.check
+        def slowly(directory):
             begun.set()
             time.sleep(0.2)
-            return join(*arguments)
-        multiprocess.join = slowly
+            check(directory)
+        Directory.check = slowly
         thread = threading.Thread(target=scope.default_registry)
         thread.start()
         begun.wait()
