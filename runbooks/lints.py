@@ -16,7 +16,7 @@ from mnemoscope.alerts.model import Pack
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.instrumentation.catalog import CATALOG
 from mnemoscope.linting import queries as knowledge
-from mnemoscope.linting.finding import Problem
+from mnemoscope.linting.finding import Finding
 from mnemoscope.model import links
 from mnemoscope.model.settings import Settings
 
@@ -62,7 +62,7 @@ class Site:
         return frozenset(record.name for record in self.pack.records())
 
 
-def lint(pages_dir: Path, pack: Pack, settings: Settings) -> list[Problem]:
+def lint(pages_dir: Path, pack: Pack, settings: Settings) -> list[Finding]:
     """Everything wrong with the pages of `pages_dir`, by file; empty when there is nothing.
 
     Raises:
@@ -74,13 +74,13 @@ def lint(pages_dir: Path, pack: Pack, settings: Settings) -> list[Problem]:
         checks = PAGE_CHECKS if page.name in loader.GENERAL_PAGES else (*ALERT_PAGE_CHECKS, *PAGE_CHECKS)
         for name, check in checks:
             where = pages_dir / f"{page.name}.md"
-            found += [Problem(f"{where}:{line}", name, message) for line, message in check(page, site)]
+            found += [Finding(f"{where}:{line}", name, message) for line, message in check(page, site)]
     return found
 
 
-def _of_folder(check: str, function: Callable[[Site], Iterator[tuple[str, str]]], site: Site) -> Iterator[Problem]:
+def _of_folder(check: str, function: Callable[[Site], Iterator[tuple[str, str]]], site: Site) -> Iterator[Finding]:
     for name, message in function(site):
-        yield Problem(str(site.folder / f"{name}.md"), check, message)
+        yield Finding(str(site.folder / f"{name}.md"), check, message)
 
 
 # The folder ---------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from mnemoscope import promql
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.instrumentation.catalog import Kind
 from mnemoscope.linting import queries
-from mnemoscope.linting.finding import Problem
+from mnemoscope.linting.finding import Finding
 from mnemoscope.linting.queries import Known
 from mnemoscope.model import units
 from mnemoscope.model.links import BOARDS
@@ -59,10 +59,10 @@ class Subject:
 Check = Callable[[Subject], Iterator[tuple[str, str]]]
 
 
-def lint(pack: Pack, settings: Settings) -> list[Problem]:
+def lint(pack: Pack, settings: Settings) -> list[Finding]:
     """Everything that is wrong with the rules of `pack`; an expression that cannot be read ends the matter."""
     unreadable = [
-        Problem(_name(rule), "syntax", str(error))
+        Finding(_name(rule), "syntax", str(error))
         for group in pack.groups
         for rule in group.rules
         for error in _unreadable(rule)
@@ -71,7 +71,7 @@ def lint(pack: Pack, settings: Settings) -> list[Problem]:
         return unreadable
     series = queries.known_series(settings, carried_labels.record_labels(pack, settings))
     subject = Subject(pack, settings, series)
-    return [Problem(where, name, message) for name, check in CHECKS.items() for where, message in check(subject)]
+    return [Finding(where, name, message) for name, check in CHECKS.items() for where, message in check(subject)]
 
 
 def unknown_selector(subject: Subject) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mnemoscope.linting.finding import Problem
+from mnemoscope.linting.finding import Finding
 from mnemoscope.model.settings import Settings
 
 from .. import render
@@ -62,7 +62,7 @@ def render_tests(settings: Settings, pack: Pack | None = None) -> dict[str, str]
     return {name: _file(settings, pack, found) for name, found in sorted(by_file.items())}
 
 
-def uncovered(pack: Pack, found: Iterable[Scenario]) -> list[Problem]:
+def uncovered(pack: Pack, found: Iterable[Scenario]) -> list[Finding]:
     """Rules without a test: an alert needs a scenario in which it fires and one in which it does not."""
     firing: set[Key] = set()
     silent: set[Key] = set()
@@ -74,13 +74,13 @@ def uncovered(pack: Pack, found: Iterable[Scenario]) -> list[Problem]:
             firing |= fired
             silent |= {_key(rule) for rule in pack.rules_of(check.alert)} - fired
     problems = [
-        Problem(_title(rule), "test-coverage", f"no scenario in which it {what}")
+        Finding(_title(rule), "test-coverage", f"no scenario in which it {what}")
         for rule in pack.alerts()
         for what, seen in (("fires", firing), ("stays silent", silent))
         if _key(rule) not in seen
     ]
     return problems + [
-        Problem(record.name, "test-coverage", "no scenario tests the record")
+        Finding(record.name, "test-coverage", "no scenario tests the record")
         for record in pack.records()
         if record.name not in queried
     ]

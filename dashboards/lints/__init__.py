@@ -16,7 +16,7 @@ from mnemoscope import promql
 from mnemoscope.alerts.model import Alert, Pack
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.linting import queries as knowledge
-from mnemoscope.linting.finding import Problem
+from mnemoscope.linting.finding import Finding
 from mnemoscope.model import links
 from mnemoscope.model.settings import Settings
 
@@ -53,17 +53,17 @@ class Context:
         return frozenset(record.name for record in self.pack.records())
 
 
-def lint(boards: Sequence[Board], pack: Pack, settings: Settings) -> list[Problem]:
+def lint(boards: Sequence[Board], pack: Pack, settings: Settings) -> list[Finding]:
     """Everything that is wrong with `boards`, by board and then in the order of LINTS."""
     context = Context({board.uid: board for board in boards}, pack, settings)
     found = [
-        Problem(f"{board.uid} / {where}" if where else board.uid, check, message)
+        Finding(f"{board.uid} / {where}" if where else board.uid, check, message)
         for board in boards
         for check, run in LINTS.items()
         for where, message in run(board, context)
     ]
     return found + [
-        Problem(f"alert {alert.name}", "alert-panel", f"no board {alert.board!r} to link to")
+        Finding(f"alert {alert.name}", "alert-panel", f"no board {alert.board!r} to link to")
         for alert in _distinct(pack)
         if alert.board not in context.boards
     ]

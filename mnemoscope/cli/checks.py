@@ -13,7 +13,7 @@ from mnemoscope.alerts import promtool, rule_tests
 from mnemoscope.dashboards import lints as board_lints
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.generation import artifacts
-from mnemoscope.linting.finding import Problem
+from mnemoscope.linting.finding import Finding
 from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import lints as page_lints
 
@@ -23,7 +23,7 @@ class Check:
     """One named step; `run` gives what is wrong."""
 
     name: str
-    run: Callable[[], list[Problem]]
+    run: Callable[[], list[Finding]]
 
 
 def checks(settings: Settings, root: Path) -> Iterator[Check]:
@@ -50,11 +50,11 @@ def checks(settings: Settings, root: Path) -> Iterator[Check]:
 
 def _run(
     step: Callable[..., object], command: Callable[..., list[str]], files: list[Path], folder: Path
-) -> list[Problem]:
+) -> list[Finding]:
     if not files:
-        return [Problem(folder.as_posix(), "missing", "no file there; run `mnemoscope generate`")]
+        return [Finding(folder.as_posix(), "missing", "no file there; run `mnemoscope generate`")]
     try:
         step(command, files)
     except MnemoscopeError as error:
-        return [Problem(folder.as_posix(), step.__name__.replace("_", " "), str(error))]
+        return [Finding(folder.as_posix(), step.__name__.replace("_", " "), str(error))]
     return []

@@ -16,7 +16,7 @@ from mnemoscope import alerts, dashboards, runbooks
 from mnemoscope.alerts import kubernetes
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.generation import reference
-from mnemoscope.linting.finding import Problem
+from mnemoscope.linting.finding import Finding
 from mnemoscope.model.settings import Settings
 
 MANIFEST = ".manifest"
@@ -84,16 +84,16 @@ def write(artifacts: Artifacts) -> list[Path]:
     return changed
 
 
-def stale(artifacts: Artifacts) -> list[Problem]:
+def stale(artifacts: Artifacts) -> list[Finding]:
     """What on disk differs from what would be generated."""
     problems = []
     for path, text in _targets(artifacts).items():
         found = _read(path)
         if found != text:
             message = "missing" if found is None else "does not match the settings and the code"
-            problems.append(Problem(shown(path), "stale", f"{message}; run `mnemoscope generate`"))
+            problems.append(Finding(shown(path), "stale", f"{message}; run `mnemoscope generate`"))
     for path in _orphans(artifacts):
-        problems.append(Problem(shown(path), "stale", "is no longer generated; run `mnemoscope generate`"))
+        problems.append(Finding(shown(path), "stale", "is no longer generated; run `mnemoscope generate`"))
     return problems
 
 

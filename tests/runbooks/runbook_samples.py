@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mnemoscope import runbooks
 from mnemoscope.alerts.model import Alert, Group, Pack, Record
-from mnemoscope.linting.finding import Problem
+from mnemoscope.linting.finding import Finding
 from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import facts, loader
 
@@ -108,5 +108,5 @@ class Folder:
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path.name}"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def lint(self) -> list[Problem]:
+    def lint(self) -> list[Finding]:
         return runbooks.lint(self.path, self.pack, self.settings)
