@@ -23,7 +23,7 @@ from mnemoscope.model.settings import Settings
 from . import facts, loader
 from .page import SECTIONS, Fence, Page, Step
 
-Finding = tuple[int, str]
+Found = tuple[int, str]
 """A line, counted from 1, and what is wrong there."""
 
 _PLACEHOLDERS = re.compile(
@@ -115,7 +115,7 @@ def page_not_in_index(site: Site) -> Iterator[tuple[str, str]]:
 # A page of an alert -------------------------------------------------------------------------------
 
 
-def headings(page: Page, _site: Site) -> Iterator[Finding]:
+def headings(page: Page, _site: Site) -> Iterator[Found]:
     """The title is the alert's name; the five sections are there once, in order, and not empty."""
     titles = [heading for heading in page.headings if heading.level == 1]
     if [title.text for title in titles] != [page.name]:
@@ -132,7 +132,7 @@ def headings(page: Page, _site: Site) -> Iterator[Finding]:
             yield section.line, f"the section {section.text} is empty"
 
 
-def facts_in_step(page: Page, site: Site) -> Iterator[Finding]:
+def facts_in_step(page: Page, site: Site) -> Iterator[Found]:
     """The block of facts is there, above the prose, and says what the rules say."""
     if page.facts is None:
         yield 1, "the marks of the block of facts are missing, doubled or out of order"
@@ -147,7 +147,7 @@ def facts_in_step(page: Page, site: Site) -> Iterator[Finding]:
             yield line, "the block of facts is stale; run `mnemoscope generate`"
 
 
-def diagnosis(page: Page, _site: Site) -> Iterator[Finding]:
+def diagnosis(page: Page, _site: Site) -> Iterator[Found]:
     """Each step of the diagnosis has something to paste, and says what to do with each answer."""
     steps = page.steps.get("Diagnosis", ())
     if not steps:
@@ -160,7 +160,7 @@ def diagnosis(page: Page, _site: Site) -> Iterator[Finding]:
         yield from _answers(step)
 
 
-def _answers(step: Step) -> Iterator[Finding]:
+def _answers(step: Step) -> Iterator[Found]:
     for answer in step.answers:
         if ":" not in answer:
             yield step.line, f"step {step.number}: write the answer as `If …: …`, not {_short(answer)!r}"
@@ -171,7 +171,7 @@ def _answers(step: Step) -> Iterator[Finding]:
             )
 
 
-def references(page: Page, _site: Site) -> Iterator[Finding]:
+def references(page: Page, _site: Site) -> Iterator[Found]:
     """Steps and mitigations count from 1 as written, and each that an answer sends the reader to exists."""
     for section in _REFERS_TO.values():
         steps = page.steps.get(section, ())
@@ -190,7 +190,7 @@ def references(page: Page, _site: Site) -> Iterator[Finding]:
 # Any page -----------------------------------------------------------------------------------------
 
 
-def queries(page: Page, site: Site) -> Iterator[Finding]:
+def queries(page: Page, site: Site) -> Iterator[Found]:
     """Each query parses and asks for metrics, labels and values that exist."""
     for fence in page.fences:
         if fence.language != QUERY:
@@ -207,7 +207,7 @@ def queries(page: Page, site: Site) -> Iterator[Finding]:
             yield fence.line, message
 
 
-def mentions(page: Page, site: Site) -> Iterator[Finding]:
+def mentions(page: Page, site: Site) -> Iterator[Found]:
     """A metric that the prose or a command names exists."""
     prefix = site.settings.prefix
     known = set(knowledge.known_series(site.settings, site.records))
@@ -226,7 +226,7 @@ def _lines_of(fence: Fence) -> range:
     return range(fence.line, fence.line + fence.text.count("\n") + 2)
 
 
-def relative_links(page: Page, site: Site) -> Iterator[Finding]:
+def relative_links(page: Page, site: Site) -> Iterator[Found]:
     """A link to a page of the folder, or to a heading of one, leads there."""
     for link in page.links:
         parts = urlsplit(link.target)
@@ -241,7 +241,7 @@ def relative_links(page: Page, site: Site) -> Iterator[Finding]:
             yield link.line, f"the link {link.target} leads nowhere: {target.name}.md has no such heading"
 
 
-def board_links(page: Page, _site: Site) -> Iterator[Finding]:
+def board_links(page: Page, _site: Site) -> Iterator[Found]:
     """A link to a board names one of the pack's."""
     for link in page.links:
         found = _BOARD_PATH.search(urlsplit(link.target).path)
@@ -249,7 +249,7 @@ def board_links(page: Page, _site: Site) -> Iterator[Finding]:
             yield link.line, f"the link {link.target} names no board of the pack; there are {', '.join(links.BOARDS)}"
 
 
-def placeholders(page: Page, _site: Site) -> Iterator[Finding]:
+def placeholders(page: Page, _site: Site) -> Iterator[Found]:
     """Nothing is left to be written, and no command has a gap that a tired reader pastes as it is."""
     for number, line in enumerate(page.text.splitlines(), start=1):
         found = _PLACEHOLDERS.search(line)
@@ -270,13 +270,13 @@ FOLDER_CHECKS: tuple[tuple[str, Callable[[Site], Iterator[tuple[str, str]]]], ..
     ("page-without-alert", page_without_alert),
     ("page-not-in-index", page_not_in_index),
 )
-ALERT_PAGE_CHECKS: tuple[tuple[str, Callable[[Page, Site], Iterator[Finding]]], ...] = (
+ALERT_PAGE_CHECKS: tuple[tuple[str, Callable[[Page, Site], Iterator[Found]]], ...] = (
     ("headings", headings),
     ("facts", facts_in_step),
     ("diagnosis", diagnosis),
     ("reference", references),
 )
-PAGE_CHECKS: tuple[tuple[str, Callable[[Page, Site], Iterator[Finding]]], ...] = (
+PAGE_CHECKS: tuple[tuple[str, Callable[[Page, Site], Iterator[Found]]], ...] = (
     ("query", queries),
     ("mention", mentions),
     ("link", relative_links),

@@ -35,7 +35,7 @@ _RATES = frozenset({"rate", "increase", "irate"})
 _EXISTENCE = frozenset({"present_over_time"})
 _WITHOUT_QUERIES = frozenset({"text"})
 
-Finding = tuple[str, str]
+Found = tuple[str, str]
 """The place within the board (empty: the board itself), and what is wrong there."""
 
 
@@ -69,7 +69,7 @@ def lint(boards: Sequence[Board], pack: Pack, settings: Settings) -> list[Findin
     ]
 
 
-def parses(board: Board, context: Context) -> Iterator[Finding]:
+def parses(board: Board, context: Context) -> Iterator[Found]:
     """Every query of every kind of panel, and of annotations, is PromQL."""
     for where, expr in _expressions(board):
         try:
@@ -78,7 +78,7 @@ def parses(board: Board, context: Context) -> Iterator[Finding]:
             yield where, str(error)
 
 
-def known_names(board: Board, context: Context) -> Iterator[Finding]:
+def known_names(board: Board, context: Context) -> Iterator[Found]:
     """Every metric, record and label that is asked for exists, with the values asked for."""
     records = context.records
     for where, expr in [*_parsed(board), *_variable_selectors(board)]:
@@ -88,7 +88,7 @@ def known_names(board: Board, context: Context) -> Iterator[Finding]:
             yield where, message
 
 
-def rates_of_counters(board: Board, context: Context) -> Iterator[Finding]:
+def rates_of_counters(board: Board, context: Context) -> Iterator[Found]:
     """A counter is read through rate, irate or increase, whatever matchers it carries, or asked whether it is there."""
     series = knowledge.known_series(context.settings)
     for where, expr in _parsed(board):
@@ -98,7 +98,7 @@ def rates_of_counters(board: Board, context: Context) -> Iterator[Finding]:
                 yield where, f"{selector.name} only ever rises; take a rate of it"
 
 
-def variable_matchers(board: Board, context: Context) -> Iterator[Finding]:
+def variable_matchers(board: Board, context: Context) -> Iterator[Found]:
     """Every selector narrows by the variables: records by cluster and job, all others by instance too."""
     labels = View(context.settings).variable_labels()
     for where, expr in _parsed(board):
@@ -111,7 +111,7 @@ def variable_matchers(board: Board, context: Context) -> Iterator[Finding]:
                     yield where, f"{selector.name} lacks the matcher {narrowing(label)}"
 
 
-def relative_ranges(board: Board, context: Context) -> Iterator[Finding]:
+def relative_ranges(board: Board, context: Context) -> Iterator[Found]:
     """Ranges follow the zoom: $__rate_interval, or $__range for a total."""
     for where, expr in _expressions(board):
         for written in _RANGES.findall(_QUOTED.sub('""', expr)):
@@ -119,7 +119,7 @@ def relative_ranges(board: Board, context: Context) -> Iterator[Finding]:
                 yield where, f"hard-coded range [{written}]; use {RATE}"
 
 
-def data_source(board: Board, context: Context) -> Iterator[Finding]:
+def data_source(board: Board, context: Context) -> Iterator[Found]:
     """Every panel with queries, and every query, names the data source variable."""
     for panel in _querying(board):
         if panel.get("datasource") != DATASOURCE:
@@ -131,7 +131,7 @@ def data_source(board: Board, context: Context) -> Iterator[Finding]:
                 yield _title(panel), f"query {target.get('refId')}: no data source {DATASOURCE['uid']}"
 
 
-def words(board: Board, context: Context) -> Iterator[Finding]:
+def words(board: Board, context: Context) -> Iterator[Found]:
     """Every panel has a title and says in its description what to conclude from it."""
     for panel in raw_panels(board):
         for part in ("title", "description"):
@@ -139,14 +139,14 @@ def words(board: Board, context: Context) -> Iterator[Finding]:
                 yield _title(panel), f"no {part}"
 
 
-def units(board: Board, context: Context) -> Iterator[Finding]:
+def units(board: Board, context: Context) -> Iterator[Found]:
     """Every panel that shows numbers has a unit."""
     for panel in _querying(board):
         if not panel.get("fieldConfig", {}).get("defaults", {}).get("unit"):
             yield _title(panel), "no unit"
 
 
-def distinct_ids(board: Board, context: Context) -> Iterator[Finding]:
+def distinct_ids(board: Board, context: Context) -> Iterator[Found]:
     """No two panels, rows included, share an id: a link would open either."""
     counted = Counter(panel.get("id") for panel in _placed(board))
     for number, count in counted.items():
@@ -155,7 +155,7 @@ def distinct_ids(board: Board, context: Context) -> Iterator[Finding]:
             yield "", f"panel id {number} is used {count} times: {titles}"
 
 
-def no_overlap(board: Board, context: Context) -> Iterator[Finding]:
+def no_overlap(board: Board, context: Context) -> Iterator[Found]:
     """Panels lie within the 24 columns and not on top of each other."""
     placed = [(panel, *(panel["gridPos"][side] for side in "xywh")) for panel in _placed(board) if "gridPos" in panel]
     for panel, x, _, w, _ in placed:
@@ -166,7 +166,7 @@ def no_overlap(board: Board, context: Context) -> Iterator[Finding]:
             yield _title(second), f"overlaps {_title(first)}"
 
 
-def known_uid(board: Board, context: Context) -> Iterator[Finding]:
+def known_uid(board: Board, context: Context) -> Iterator[Found]:
     """The uid is one that alerts and runbooks name, and short enough for Grafana."""
     uid = board.document.get("uid") or ""
     if len(uid) > MAX_UID:
@@ -175,7 +175,7 @@ def known_uid(board: Board, context: Context) -> Iterator[Finding]:
         yield "", f"unknown uid {uid!r}; known are {', '.join(links.BOARDS)}"
 
 
-def has_variables(board: Board, context: Context) -> Iterator[Finding]:
+def has_variables(board: Board, context: Context) -> Iterator[Found]:
     """The board has the variables that its queries and links use."""
     there = _variables(board)
     for name in ("datasource", *View(context.settings).variable_labels().values()):
@@ -183,7 +183,7 @@ def has_variables(board: Board, context: Context) -> Iterator[Finding]:
             yield "", f"no variable {name!r}"
 
 
-def alert_panels(board: Board, context: Context) -> Iterator[Finding]:
+def alert_panels(board: Board, context: Context) -> Iterator[Found]:
     """The panel and variables that an alert's link names are there, and the panel leads to the alert's page."""
     panels = {panel.get("id"): panel for panel in raw_panels(board)}
     for alert in _distinct(context.pack):
@@ -201,7 +201,7 @@ def alert_panels(board: Board, context: Context) -> Iterator[Finding]:
             yield _title(panel), f"no link to the runbook of alert {alert.name}"
 
 
-def known_links(board: Board, context: Context) -> Iterator[Finding]:
+def known_links(board: Board, context: Context) -> Iterator[Found]:
     """A link to a board leads to one that exists, and to a panel on it that exists."""
     for where, url in _urls(board):
         for uid, query in _BOARD_LINK.findall(url.removeprefix(context.settings.grafana_url)):
@@ -214,7 +214,7 @@ def known_links(board: Board, context: Context) -> Iterator[Finding]:
                     yield where, f"links to panel {number}, which is not on {uid}"
 
 
-LINTS: Mapping[str, Callable[[Board, Context], Iterator[Finding]]] = {
+LINTS: Mapping[str, Callable[[Board, Context], Iterator[Found]]] = {
     "unparsable-query": parses,
     "unknown-name": known_names,
     "counter-without-rate": rates_of_counters,
@@ -248,7 +248,7 @@ def _querying(board: Board) -> Iterator[Mapping[str, Any]]:
     return (panel for panel in raw_panels(board) if panel.get("type") not in _WITHOUT_QUERIES)
 
 
-def _expressions(board: Board) -> Iterator[Finding]:
+def _expressions(board: Board) -> Iterator[Found]:
     """Every query of panels and annotations, with where it is."""
     for panel in raw_panels(board):
         for target in panel.get("targets", ()):
@@ -258,7 +258,7 @@ def _expressions(board: Board) -> Iterator[Finding]:
             yield f"annotation {annotation.get('name')}", annotation["expr"]
 
 
-def _parsed(board: Board) -> Iterator[Finding]:
+def _parsed(board: Board) -> Iterator[Found]:
     """The expressions that parse; `parses` speaks of the others."""
     for where, expr in _expressions(board):
         try:
@@ -268,7 +268,7 @@ def _parsed(board: Board) -> Iterator[Finding]:
         yield where, expr
 
 
-def _variable_selectors(board: Board) -> Iterator[Finding]:
+def _variable_selectors(board: Board) -> Iterator[Found]:
     for variable in board.document["templating"]["list"]:
         match = _LABEL_VALUES.match(variable.get("definition", ""))
         if match:
@@ -279,7 +279,7 @@ def _variables(board: Board) -> set[str]:
     return {str(variable.get("name")) for variable in board.document["templating"]["list"]}
 
 
-def _urls(board: Board) -> Iterator[Finding]:
+def _urls(board: Board) -> Iterator[Found]:
     for link in board.document.get("links", ()):
         yield f"link {link.get('title')}", link.get("url") or ""
     for panel in raw_panels(board):

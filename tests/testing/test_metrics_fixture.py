@@ -80,7 +80,8 @@ import sys
 
 def test_modules():
     prefix = "mnemoscope.instrumentation.testing"
-    assert {name for name in sys.modules if name.startswith(prefix)} == {prefix, prefix + ".pytest_locks", prefix + ".pytest_metrics"}
+    loaded = {name.removeprefix(prefix) for name in sys.modules if name.startswith(prefix)}
+    assert loaded == {"", ".pytest_locks", ".pytest_metrics"}
     assert "mnemoscope.testing" not in sys.modules
     assert sys.modules["mnemoscope.instrumentation.default"]._made == {}
 """)
