@@ -332,7 +332,7 @@ def test_a_look_takes_work_in_proportion_to_the_waits(
     shape: Callable[[int], list[Waiting]], watched: Watched, steps: Callable[[Callable[[], object]], int]
 ) -> None:
     work: dict[int, int] = {}
-    for number in (500, 5000):
+    for number in (50, 500, 5000):  # the first one is not compared: Python 3.13 counts a function's first run in part
         waits = shape(number)
         asked = {id(each.subject): each.subject for each in waits}
         work[number] = steps(lambda waits=waits: watched.look(*waits))  # type: ignore[misc]
