@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from recorded import outcomes, value
+from support.ids import shown
 
 import mnemoscope as scope
 from mnemoscope import catalog as m
@@ -46,7 +47,7 @@ def dropped(registry: scope.Registry, metric: m.Metric, reason: str) -> float:
     return registry.counter(m.INSTRUMENTATION_DROPPED, metric=metric.name, reason=reason).point().value
 
 
-@pytest.mark.parametrize("number", GOOD, ids=repr)
+@pytest.mark.parametrize("number", GOOD, ids=shown)
 def test_a_number_of_every_kind_is_recorded_as_a_float(registry: scope.Registry, number: Any) -> None:
     counter = registry.counter(m.CACHE_STALE_READS, cache="c")
     gauge = registry.gauge(m.INDEX_ENTRIES, index="s")
@@ -59,7 +60,7 @@ def test_a_number_of_every_kind_is_recorded_as_a_float(registry: scope.Registry,
         assert type(found) is float
 
 
-@pytest.mark.parametrize(("bad", "reason"), [*BAD, *((x, "negative") for x in NEGATIVE)], ids=repr)
+@pytest.mark.parametrize(("bad", "reason"), [*BAD, *((x, "negative") for x in NEGATIVE)], ids=shown)
 def test_what_cannot_be_recorded_is_refused_alone_and_counted_by_its_reason(
     registry: scope.Registry, bad: Any, reason: str
 ) -> None:
@@ -79,7 +80,7 @@ def test_what_cannot_be_recorded_is_refused_alone_and_counted_by_its_reason(
     assert dropped(registry, m.CACHE_STALE_READS, reason) == dropped(registry, m.LOCK_WAIT_DURATION, reason) == 1
 
 
-@pytest.mark.parametrize(("bad", "reason"), BAD, ids=repr)
+@pytest.mark.parametrize(("bad", "reason"), BAD, ids=shown)
 def test_a_gauge_keeps_its_value_where_it_is_given_none_that_can_be_recorded(
     registry: scope.Registry, bad: Any, reason: str
 ) -> None:
@@ -91,7 +92,7 @@ def test_a_gauge_keeps_its_value_where_it_is_given_none_that_can_be_recorded(
     assert dropped(registry, m.INDEX_ENTRIES, reason) == 3
 
 
-@pytest.mark.parametrize(("bad", "reason"), BAD, ids=repr)
+@pytest.mark.parametrize(("bad", "reason"), BAD, ids=shown)
 def test_a_gauge_function_that_gives_no_number_is_left_out_of_the_scrape(
     registry: scope.Registry, bad: Any, reason: str
 ) -> None:
@@ -187,7 +188,7 @@ def test_a_label_is_written_as_a_person_would(registry: scope.Registry, label: A
         7,
         [("trace_id", "1")],
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_an_exemplar_that_openmetrics_cannot_carry_is_refused_and_the_observation_kept(
     registry: scope.Registry, exemplar: Any
@@ -215,7 +216,7 @@ def test_an_exemplars_values_are_written_as_text(registry: scope.Registry) -> No
 # Strict mode ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("bad", "reason"), [*BAD, *((x, "negative") for x in NEGATIVE)], ids=repr)
+@pytest.mark.parametrize(("bad", "reason"), [*BAD, *((x, "negative") for x in NEGATIVE)], ids=shown)
 def test_strict_mode_raises_in_the_call_that_is_refused(bad: Any, reason: str) -> None:
     registry = scope.Registry(strict=True)
     calls: list[Callable[[Any], None]] = [

@@ -20,6 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from flask import Flask, Response, abort, make_response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse
+from support.ids import shown
 from werkzeug.exceptions import BadRequestKeyError, NotFound
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 from werkzeug.routing import RequestRedirect
@@ -45,7 +46,7 @@ def raised(function: Callable[[], Any]) -> BaseException:
 @pytest.mark.parametrize(
     "error",
     [HTTPException(404), HTTPException(503), StarletteHTTPException(429), Gone(), RequestValidationError([])],
-    ids=repr,
+    ids=shown,
 )
 async def test_fastapi_answers_an_exception_with_the_status_we_read(error: Exception) -> None:
     app = FastAPI()
@@ -68,7 +69,7 @@ async def test_fastapi_answers_an_exception_with_the_status_we_read(error: Excep
         raised(lambda: abort(Response("full", 507))),
         raised(lambda: abort(Response("moved", "302 Found"))),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_flask_answers_an_exception_with_the_status_we_read(error: Exception) -> None:
     app = Flask(__name__)
@@ -143,7 +144,7 @@ FLASK_RESULTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("result", FLASK_RESULTS, ids=repr)
+@pytest.mark.parametrize("result", FLASK_RESULTS, ids=shown)
 def test_flask_answers_a_result_with_the_status_we_read(result: Any) -> None:
     app = Flask(__name__)
     seen = []
@@ -157,7 +158,7 @@ def test_flask_answers_a_result_with_the_status_we_read(result: Any) -> None:
     assert app.test_client().get("/").status_code == (seen[0] or 200)
 
 
-@pytest.mark.parametrize("response", [JSONResponse({}, 503), HttpResponse(status=404), Response(status=204)], ids=repr)
+@pytest.mark.parametrize("response", [JSONResponse({}, 503), HttpResponse(status=404), Response(status=204)], ids=shown)
 def test_a_response_of_any_framework_has_its_status(response: Any) -> None:
     assert status_of_response(response) == response.status_code
 

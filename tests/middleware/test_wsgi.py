@@ -20,6 +20,7 @@ from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from flask import Blueprint, Flask, Response, abort, send_file, stream_with_context
 from request_helpers import Client, Clock, Requests, until, wsgiref_serving
+from support.ids import shown
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import mnemoscope as scope
@@ -356,7 +357,7 @@ def test_the_client_of_a_test_that_looks_at_the_status_alone_has_not_cancelled_a
     assert requests.in_flight == 0
 
 
-@pytest.mark.parametrize("body", [[b"one"], (b"one", b"two"), [], iter([b"one"])], ids=repr)
+@pytest.mark.parametrize("body", [[b"one"], (b"one", b"two"), [], iter([b"one"])], ids=shown)
 def test_a_body_has_a_length_where_the_applications_has(registry: Registry, body: Any) -> None:
     """A server derives Content-Length from it."""
     answer = call(scope.WSGIMiddleware(answering(body), registry=registry))
