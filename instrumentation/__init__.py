@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from . import catalog
 from .default import configure, default_registry, share_directory
-from .exporters.exposition import asgi_app, health, not_ready, otlp, prometheus_collector, ready, serve, wsgi_app
+from .exporters.exposition import (
+    asgi_app,
+    health,
+    otlp,
+    prometheus_collector,
+    serve,
+    set_not_ready,
+    set_ready,
+    wsgi_app,
+)
 from .exporters.health import Health, Readiness
 from .exporters.process import observe_process
 from .locks import (
@@ -100,15 +109,15 @@ __all__ = [
     "index_write",
     "lock_hold",
     "lock_wait",
-    "not_ready",
     "observe_process",
     "otlp",
     "per_call",
     "prometheus_collector",
-    "ready",
     "recall",
     "request",
     "serve",
+    "set_not_ready",
+    "set_ready",
     "share_directory",
     "snapshot",
     "storage",

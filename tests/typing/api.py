@@ -162,8 +162,8 @@ def exporters(registry: scope.Registry) -> None:
     )
     assert_type(pusher.flush(timeout=2), bool)
     application: Any = scope.asgi_app()
-    scope.not_ready("replaying the log", progress=0.4)
-    scope.ready()
+    scope.set_not_ready("replaying the log", progress=0.4)
+    scope.set_ready()
     del application
 
 
