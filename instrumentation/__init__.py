@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import catalog
-from .default import configure, default_registry, share_directory
+from .default import configure, counter, declare, default_registry, gauge, histogram, share_directory, snapshot
 from .exporters.exposition import (
     asgi_app,
     health,
@@ -57,7 +57,6 @@ from .probes.per_call import PerCall, per_call
 from .recording.registry import RecordingError, Registry
 from .recording.series import Counter, Gauge, Histogram
 from .recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
-from .shortcuts import counter, declare, gauge, histogram, snapshot
 
 __all__ = [
     "BoundedSemaphore",

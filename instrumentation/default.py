@@ -1,4 +1,4 @@
-"""The registry that probes write to unless they are given another, its settings, and what a fork does to registries."""
+"""The default registry, which a probe records in unless it is given another: its functions, settings and forks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from threading import Lock, get_ident
 from typing import TYPE_CHECKING
 
 from . import catalog
+from .catalog import Metric
 from .recording.registry import Registry, every_registry
+from .recording.series import Counter, Gauge, Histogram
+from .recording.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from .recording.shared import SharedDirectory
@@ -38,6 +41,35 @@ def _share(registry: Registry) -> None:
         return
     if directory:
         share_directory(directory, registry=registry)
+
+
+def counter(metric: Metric, /, **labels: str) -> Counter:
+    """Return the counter series of `metric` with these labels in the default registry.
+
+    Raises:
+        ValueError: the metric is no counter, or the label names are not exactly the metric's.
+    """
+    return default_registry().counter(metric, **labels)
+
+
+def gauge(metric: Metric, /, **labels: str) -> Gauge:
+    """Return the gauge series of `metric` with these labels in the default registry; raise as `counter` does."""
+    return default_registry().gauge(metric, **labels)
+
+
+def histogram(metric: Metric, /, **labels: str) -> Histogram:
+    """Return the histogram series of `metric` with these labels in the default registry; raise as `counter` does."""
+    return default_registry().histogram(metric, **labels)
+
+
+def declare(*metrics: Metric, **labels: str) -> None:
+    """Export series of the default registry at zero before the first event; see `Registry.declare`."""
+    default_registry().declare(*metrics, **labels)
+
+
+def snapshot() -> Snapshot:
+    """Return everything recorded in the default registry so far."""
+    return default_registry().snapshot()
 
 
 def configure(
