@@ -141,7 +141,7 @@ if TYPE_CHECKING:
     from .locks.tasks.primitives import AsyncSemaphore as AsyncSemaphore
     from .locks.tasks.rwlock import AsyncRWLock as AsyncRWLock
     from .middleware.asgi import ASGIMiddleware as ASGIMiddleware
-    from .middleware.recording import RequestRecording as RequestRecording
+    from .middleware.request_recording import RequestRecording as RequestRecording
     from .middleware.wsgi import WSGIMiddleware as WSGIMiddleware
 
 else:  # out of sight of type checkers, to which a module with `__getattr__` has every name
@@ -156,7 +156,7 @@ else:  # out of sight of type checkers, to which a module with `__getattr__` has
         "ObservedLock": ".locks.observed",
         "OtlpPusher": ".exporters.otlp",
         "RWLock": ".locks.rwlock",
-        "RequestRecording": ".middleware.recording",
+        "RequestRecording": ".middleware.request_recording",
         "Server": ".exporters.server",
         "SnapshotCollector": ".exporters.prometheus_bridge",
         "WSGIMiddleware": ".middleware.wsgi",

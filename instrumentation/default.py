@@ -166,7 +166,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @atexit.register
-def _log_refusals() -> None:
+def _log_dropped() -> None:
     """Log what was refused since the last scrape, in a script that is never scraped."""
     for registry in every_registry():
-        registry.log_refusals()
+        registry.log_dropped()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..recording.registry import Registry
 from . import routes
 from .current import Within
-from .recording import OWN_PATHS, Requests, RouteOf
+from .request_recording import OWN_PATHS, RequestRecorder, RouteOf
 
 if TYPE_CHECKING:
     from ..exporters.asgi import ASGIApplication, Message, Receive, Scope, Send
@@ -45,17 +45,17 @@ class ASGIMiddleware:
         exclude: Iterable[str] = OWN_PATHS,
     ) -> None:
         self.app = app
-        self._requests = Requests(registry, route, exclude)
+        self._recorder = RequestRecorder(registry, route, exclude)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        recording = self._requests.begin(scope, routes.path_of(scope)) if scope["type"] == "http" else None
+        recording = self._recorder.begin(scope, routes.path_of(scope)) if scope["type"] == "http" else None
         if recording is None:
             await self.app(scope, receive, send)
             return
         last = False
 
         def template() -> str:
-            return self._requests.template(scope, lambda: routes.of_scope(scope, self.app))
+            return self._recorder.template(scope, lambda: routes.of_scope(scope, self.app))
 
         async def observed_receive() -> Message:
             message = await receive()

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .recording import RequestRecording
+    from .request_recording import RequestRecording
 
 _current: ContextVar[RequestRecording | None] = ContextVar("mnemoscope_request", default=None)
 

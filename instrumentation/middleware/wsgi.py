@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..recording.registry import Registry
 from . import routes
-from .answers import status_code
 from .bodies import after_close
 from .current import Within
-from .recording import OWN_PATHS, RequestRecording, Requests, RouteOf, Template
+from .request_recording import OWN_PATHS, RequestRecorder, RequestRecording, RouteOf, Template
+from .statuses import status_code
 
 if TYPE_CHECKING:
     from ..exporters.wsgi import WSGIApplication
@@ -41,16 +41,16 @@ class WSGIMiddleware:
         exclude: Iterable[str] = OWN_PATHS,
     ) -> None:
         self.app = app
-        self._requests = Requests(registry, route, exclude)
+        self._recorder = RequestRecorder(registry, route, exclude)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        recording = self._requests.begin(environ, environ.get("PATH_INFO", ""))
+        recording = self._recorder.begin(environ, environ.get("PATH_INFO", ""))
         if recording is None:
             return self.app(environ, start_response)
         mount = environ.get("SCRIPT_NAME", "")
 
         def template() -> str:
-            return self._requests.template(environ, lambda: routes.of_environ(environ, self.app, mount))
+            return self._recorder.template(environ, lambda: routes.of_environ(environ, self.app, mount))
 
         def observed_start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], Any]:
             recording.answering(status_code(status), template)

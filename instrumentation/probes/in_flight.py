@@ -21,27 +21,27 @@ class InFlightOperation(Operation[Any]):
     __slots__ = ()
 
     def begin(self) -> None:
-        self._series.under_way.enter(self)
+        self._series.in_flight.enter(self)
         super().begin()
 
     def end(self, error: BaseException | None) -> None:
-        self._series.under_way.leave(self)
+        self._series.in_flight.leave(self)
         super().end(error)
 
     def abandon(self) -> None:
-        self._series.under_way.leave(self)
+        self._series.in_flight.leave(self)
         super().abandon()
 
 
 class _LockWaits:
     """Series of the waits for one lock."""
 
-    __slots__ = ("_wait", "registry", "under_way")
+    __slots__ = ("_wait", "in_flight", "registry")
     metric = catalog.LOCK_WAIT_DURATION
 
     def __init__(self, registry: Registry, lock: str, mode: str) -> None:
         self.registry = registry
-        self.under_way = waiters_of(registry, lock, mode)
+        self.in_flight = waiters_of(registry, lock, mode)
         self._wait = registry.histogram(catalog.LOCK_WAIT_DURATION, lock=lock, mode=mode)
 
     def record(self, seconds: float, outcome: str) -> None:
@@ -65,15 +65,15 @@ def lock_wait(lock: str, mode: Mode = "exclusive", *, registry: Registry | None 
 class _InFlight:
     """A gauge of work under way, and one of its peak."""
 
-    __slots__ = ("metric", "registry", "under_way")
+    __slots__ = ("in_flight", "metric", "registry")
 
     def __init__(self, registry: Registry, metric: Metric, peak: Metric | None, labels: dict[str, Any]) -> None:
         self.registry = registry
         self.metric = metric
-        self.under_way = registry.in_flight((metric, tuple(sorted((n, str(v)) for n, v in labels.items()))))
-        registry.gauge(metric, **labels).set_function(self.under_way.now)
+        self.in_flight = registry.in_flight((metric, tuple(sorted((n, str(v)) for n, v in labels.items()))))
+        registry.gauge(metric, **labels).set_function(self.in_flight.now)
         if peak is not None:
-            registry.gauge(peak, **labels).set_function(self.under_way.peak)
+            registry.gauge(peak, **labels).set_function(self.in_flight.peak)
 
     def record(self, seconds: float, outcome: str) -> None:
         """Record nothing: the gauges are read at a scrape."""
@@ -99,15 +99,15 @@ def in_flight(
 class _Completions:
     """Series of the completions, and those under way."""
 
-    __slots__ = ("_durations", "registry", "under_way")
+    __slots__ = ("_durations", "in_flight", "registry")
     metric = catalog.COMPLETION_DURATION
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._durations = Durations(registry, catalog.COMPLETION_DURATION)
-        self.under_way = registry.in_flight(catalog.COMPLETION_IN_FLIGHT)
-        registry.gauge(catalog.COMPLETION_IN_FLIGHT).set_function(self.under_way.now)
-        registry.gauge(catalog.COMPLETION_IN_FLIGHT_PEAK).set_function(self.under_way.peak)
+        self.in_flight = registry.in_flight(catalog.COMPLETION_IN_FLIGHT)
+        registry.gauge(catalog.COMPLETION_IN_FLIGHT).set_function(self.in_flight.now)
+        registry.gauge(catalog.COMPLETION_IN_FLIGHT_PEAK).set_function(self.in_flight.peak)
 
     def record(self, seconds: float, outcome: str) -> None:
         self._durations.record(seconds, outcome)

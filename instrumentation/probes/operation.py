@@ -14,7 +14,7 @@ from ..catalog import Metric
 from ..catalog.labels import DropReason
 from ..recording.registry import Registry
 from ..recording.series import NOT_RECORDED
-from ..recording.values import RefusedError, number, text
+from ..recording.values import UnrecordableError, number, text
 from .decorate import wrap
 
 OK, ERROR, CANCELLED = "ok", "error", "cancelled"
@@ -113,7 +113,7 @@ class Operation(Generic[S]):
         """Return a number that the service has set, as a float; None after counting it as refused."""
         try:
             return number(value, 0.0)
-        except RefusedError as refused:
+        except UnrecordableError as refused:
             self.refuse(refused.reason, value, metric)
             return None
 
@@ -124,7 +124,7 @@ class Operation(Generic[S]):
         try:
             if isinstance(given, str | Enum):
                 return text(given)
-        except RefusedError:
+        except UnrecordableError:
             pass
         self.refuse("wrong_type", given)
         return outcome_of(error, self._is_error)

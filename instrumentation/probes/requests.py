@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from .. import catalog
 from ..default import default_registry
-from ..middleware.answers import status_of_exception, status_of_response
 from ..middleware.bodies import at_end_of_body
 from ..middleware.current import current_request
+from ..middleware.statuses import status_of_exception, status_of_response
 from ..recording.registry import Bundle, Registry
 from .durations import Durations
 from .in_flight import InFlightOperation
 from .operation import ERROR, IsError, Probe
 
 if TYPE_CHECKING:
-    from ..middleware.recording import RequestRecording
+    from ..middleware.request_recording import RequestRecording
 
 
 def request(
@@ -37,14 +37,14 @@ def request(
 class _Requests:
     """Series of the requests of one route, and those under way."""
 
-    __slots__ = ("_durations", "registry", "under_way")
+    __slots__ = ("_durations", "in_flight", "registry")
     metric = catalog.REQUEST_DURATION
 
     def __init__(self, registry: Registry, route: str) -> None:
         self.registry = registry
         self._durations = Durations(registry, catalog.REQUEST_DURATION, route=route)
-        self.under_way = registry.in_flight(catalog.REQUEST_IN_FLIGHT)
-        registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.under_way.now)
+        self.in_flight = registry.in_flight(catalog.REQUEST_IN_FLIGHT)
+        registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.in_flight.now)
 
     def record(self, seconds: float, outcome: str) -> None:
         self._durations.record(seconds, outcome)

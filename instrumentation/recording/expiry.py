@@ -8,7 +8,7 @@ from weakref import ref
 
 from ..catalog import Kind, Metric
 from .journal import Journal
-from .metric_series import CLASSES, AnySeries, SeriesOf
+from .metric_series import CLASSES, AnySeries, MetricSeries
 from .series import Drop
 from .snapshot import HistogramPoint, NumberPoint
 
@@ -67,7 +67,7 @@ class Expiry:
         self._asleep: dict[Name, _Sleeping] = {}
         self._returns: dict[Name, _Return] = {}
 
-    def wake(self, families: Iterable[SeriesOf], drop: Drop) -> None:
+    def wake(self, families: Iterable[MetricSeries], drop: Drop) -> None:
         """Bring back the sleeping series that were written to; forget those that nothing holds."""
         by_name = {family.metric.name: family for family in families}
         for name, sleeping in list(self._asleep.items()):
@@ -77,7 +77,7 @@ class Expiry:
             elif series is None:
                 self._asleep.pop(name, None)
 
-    def find(self, family: SeriesOf, key: tuple[str, ...], drop: Drop) -> AnySeries | None:
+    def find(self, family: MetricSeries, key: tuple[str, ...], drop: Drop) -> AnySeries | None:
         """Return the sleeping series of these labels, awake again; None if there is none."""
         name = (family.metric.name, key)
         sleeping = self._asleep.pop(name, None)
@@ -111,7 +111,7 @@ class Expiry:
             return point
         return back.point
 
-    def sweep(self, families: Iterable[SeriesOf]) -> bool:
+    def sweep(self, families: Iterable[MetricSeries]) -> bool:
         """Put idle series to sleep; True if any went to sleep. Call it after all were folded."""
         if not self._lock.acquire(timeout=_PATIENCE):
             return False
@@ -120,7 +120,7 @@ class Expiry:
         finally:
             self._lock.release()
 
-    def _sweep(self, families: Iterable[SeriesOf]) -> bool:
+    def _sweep(self, families: Iterable[MetricSeries]) -> bool:
         now = self._clock()
         slept = False
         for family in families:

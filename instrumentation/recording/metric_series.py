@@ -12,7 +12,7 @@ AnySeries: TypeAlias = Counter | Gauge | Histogram
 CLASSES: dict[Kind, type[AnySeries]] = {Kind.COUNTER: Counter, Kind.GAUGE: Gauge, Kind.HISTOGRAM: Histogram}
 
 
-class SeriesOf:
+class MetricSeries:
     """All series of one metric."""
 
     __slots__ = ("guard", "metric", "series")

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from .. import catalog
 from ..catalog import CATALOG, ExposedNames, Kind, Metric
 from ..catalog.labels import OTHER, DropReason
+from .drop_log import NOTHING, DropLog
 from .expiry import Expiry
 from .in_flight import InFlight
 from .journal import Guard
-from .metric_series import CLASSES, AnySeries, SeriesOf
-from .refusals import NOTHING, Notices
+from .metric_series import CLASSES, AnySeries, MetricSeries
+from .pauses import with_pauses
 from .series import Counter, Gauge, Histogram
 from .snapshot import Family, HistogramPoint, NumberPoint, Snapshot, ordered
-from .values import RefusedError, text
-from .yielding import breathing
+from .values import UnrecordableError, text
 
 if TYPE_CHECKING:
     from .shared import SharedDirectory
 
 DEFAULT_MAX_LABEL_SETS = 1000
 DEFAULT_MAX_LABEL_LENGTH = 128
-_SERIES_A_BREATH = 256
+_SERIES_BETWEEN_PAUSES = 256
 
 V = TypeVar("V")
 
@@ -98,12 +98,12 @@ class Registry:
         self.max_label_sets = max_label_sets
         self.max_label_length = max_label_length
         self.strict = strict
-        self._families: dict[str, SeriesOf] = {}
+        self._metrics: dict[str, MetricSeries] = {}
         self._names = ExposedNames()
         self._in_flight: dict[object, InFlight] = {}
         self._bound: dict[Bundle[Any], dict[tuple[object, ...], Any]] = {}
         self._dropped: dict[tuple[str, str], Counter] = {}
-        self._notices = Notices()
+        self._drop_log = DropLog()
         self._expiry = Expiry(expire_idle) if expire_idle is not None else None
         self.sharing: SharedDirectory | None = None
         self.sharing_lock = Lock()
@@ -111,7 +111,7 @@ class Registry:
         self._monotonic = time.monotonic()
         self.gauge(catalog.SERVICE_UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
         self.gauge(catalog.INSTRUMENTATION_SERIES).set_function(
-            lambda: sum(len(f.series) for f in list(self._families.values()))
+            lambda: sum(len(f.series) for f in list(self._metrics.values()))
         )
         _registries[id(self)] = self
 
@@ -192,14 +192,14 @@ class Registry:
     def _text(self, metric: Metric, value: object) -> str:
         try:
             return text(value)
-        except RefusedError as refused:
+        except UnrecordableError as refused:
             self.drop(metric, refused.reason, value=value)
             return OTHER
 
     def _bind(self, kind: Kind, metric: Metric, labels: dict[str, Any]) -> AnySeries:
         # The short way: a series that is there, asked for with its labels in the metric's order.
         try:
-            family = self._families[metric.name]
+            family = self._metrics[metric.name]
             if family.metric is metric and metric.kind is kind and tuple(labels) == metric.label_names:
                 return family.series[tuple(labels.values())]
         except Exception:  # new, or a value that cannot be looked up
@@ -212,19 +212,19 @@ class Registry:
         if len(labels) != len(metric.labels) or any(name not in labels for name in metric.label_names):
             wanted = ", ".join(metric.label_names) or "none"
             raise ValueError(f"{metric.name}: labels are {wanted}; given {', '.join(labels) or 'none'}")
-        family = self._families.get(metric.name)
+        family = self._metrics.get(metric.name)
         if family is None:
             if catalog.find(metric.name) is None:
                 _CATALOG_NAMES.check(metric)
             self._names.add(metric)
-            family = self._families.setdefault(metric.name, SeriesOf(metric))
+            family = self._metrics.setdefault(metric.name, MetricSeries(metric))
         if family.metric is not metric:
             raise ValueError(f"{metric.name}: another metric of that name is recorded already")
         key = tuple([self._text(metric, labels[name]) for name in metric.label_names])
         series = family.series.get(key)
         return self._admit(family, key) if series is None else series
 
-    def _admit(self, family: SeriesOf, key: tuple[str, ...]) -> AnySeries:
+    def _admit(self, family: MetricSeries, key: tuple[str, ...]) -> AnySeries:
         """The series of a new key, cleaned; past the cap, the one that stands for all others."""
         metric = family.metric
         # Bounded by the number of metrics and reasons; holding it to the caps could end in counting for ever.
@@ -282,7 +282,7 @@ class Registry:
             if counter is None:
                 counter = self.counter(catalog.INSTRUMENTATION_DROPPED, metric=metric.name, reason=reason)
                 self._dropped[metric.name, reason] = counter
-                self._notices.append(metric, reason, value)
+                self._drop_log.append(metric, reason, value)
             counter.inc(float(count))
         except (RecursionError, MemoryError):
             pass
@@ -294,19 +294,19 @@ class Registry:
 
         With a shared directory, that is what all its processes recorded; see `share_directory`.
         """
-        self.log_refusals()
+        self.log_dropped()
         return self.sharing.snapshot() if self.sharing is not None else self.own_snapshot()
 
     def own_snapshot(self) -> Snapshot:
         """What this process alone recorded: for a push, which each process makes under a name of its own."""
-        self.log_refusals()
-        families = list(self._families.values())
+        self.log_dropped()
+        families = list(self._metrics.values())
         expiry = self._expiry if self.sharing is None else None
         if expiry is not None:
             expiry.wake(families, self.drop)
         points: dict[Metric, list[NumberPoint | HistogramPoint]] = {family.metric: [] for family in families}
         every = (series for family in families for series in list(family.series.values()))
-        for series in breathing(every, _SERIES_A_BREATH):
+        for series in with_pauses(every, _SERIES_BETWEEN_PAUSES):
             point = series.point() if expiry is None else expiry.point(series)
             if point is not None:
                 points[series.metric].append(point)
@@ -315,18 +315,18 @@ class Registry:
         shown = ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items() if found)
         return Snapshot(self.prefix, self.started, time.time(), shown)
 
-    def log_refusals(self) -> None:
+    def log_dropped(self) -> None:
         """Log the first refusal of each kind since the last scrape."""
-        self._notices.log()
+        self._drop_log.log()
 
     def series(self) -> Iterator[AnySeries]:
         """Every series of this process."""
-        for family in list(self._families.values()):
+        for family in list(self._metrics.values()):
             yield from list(family.series.values())
 
     def metric(self, name: str) -> Metric | None:
         """The metric that is known by that dotted name: a recorded one, or one of the catalog."""
-        family = self._families.get(name)
+        family = self._metrics.get(name)
         return family.metric if family else catalog.find(name)
 
     def expire_idle(self, seconds: float) -> None:
@@ -344,7 +344,7 @@ class Registry:
         """
         self.started = time.time()
         self._monotonic = time.monotonic()
-        for family in list(self._families.values()):
+        for family in list(self._metrics.values()):
             family.guard = Guard()
             for series in list(family.series.values()):
                 series.reset(family.guard, keep_settings=keep_settings)

@@ -14,11 +14,11 @@ from ..catalog import Metric
 from ..catalog.labels import DropReason
 from .journal import LIMIT, Fold, Guard, Journal
 from .snapshot import Exemplar, HistogramPoint, NumberPoint
-from .values import LARGEST, RefusedError, exemplar_labels, number
+from .values import LARGEST, UnrecordableError, exemplar_labels, number
 
 _PATIENCE = 0.5  # seconds that a scrape waits for a fold under way, which takes microseconds
 _POLL = 0.0002
-NOT_RECORDED = (RefusedError, RecursionError, MemoryError)
+NOT_RECORDED = (UnrecordableError, RecursionError, MemoryError)
 """What must not reach the code that records: the value is refused, or the stack or the memory is at its end."""
 
 T = TypeVar("T")
@@ -105,18 +105,18 @@ class Series(ABC, Generic[T]):
         """Return `value` as a float.
 
         Raises:
-            RefusedError: it cannot be recorded; that has been counted.
+            UnrecordableError: it cannot be recorded; that has been counted.
         """
         try:
             return number(value, least)
-        except RefusedError as refused:
+        except UnrecordableError as refused:
             self.drop(self.metric, refused.reason, value=value)
             raise
 
     def _keep(self, bucket: int, value: float, exemplar: Mapping[str, object]) -> None:
         try:
             kept = Exemplar(exemplar_labels(exemplar), value, time.time())
-        except RefusedError as refused:
+        except UnrecordableError as refused:
             self.drop(self.metric, refused.reason, value=exemplar)
             return
         if self.exemplars is None:
@@ -214,7 +214,7 @@ class Gauge(Series["tuple[float, float]"]):
             return self.shown(self.settle())
         try:
             return NumberPoint(self.labels, number(self.function()))
-        except RefusedError as refused:
+        except UnrecordableError as refused:
             self.drop(self.metric, refused.reason, raises=False)  # a scrape shows what it can
         except Exception as error:
             self.drop(self.metric, "callback", value=error, raises=False)

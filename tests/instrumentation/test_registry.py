@@ -135,7 +135,7 @@ def test_labels_that_come_without_end_fill_no_more_series_than_the_cap_and_lose_
     registry = Registry(max_label_sets=10)
     for i in range(500):
         registry.counter(catalog.CACHE_STALE_READS, cache=f"user-{i}").inc()
-    family = registry._families[catalog.CACHE_STALE_READS.name]
+    family = registry._metrics[catalog.CACHE_STALE_READS.name]
     assert len(family.series) <= 11
     assert sum(series.point().value for series in family.series.values()) == 500
 

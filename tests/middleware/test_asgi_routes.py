@@ -26,7 +26,7 @@ from starlette.staticfiles import StaticFiles
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.exporters.app import PATHS
-from mnemoscope.instrumentation.middleware.recording import OWN_PATHS
+from mnemoscope.instrumentation.middleware.request_recording import OWN_PATHS
 from mnemoscope.instrumentation.recording.registry import Registry
 
 
@@ -408,6 +408,6 @@ def test_neither_middleware_is_loaded_before_it_is_asked_for_and_no_framework_or
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     before, after, foreign = done.stdout.splitlines()
-    assert before == "['answers', 'bodies', 'current', 'middleware']"  # of which `request` has need
-    assert after == "['answers', 'asgi', 'bodies', 'current', 'middleware', 'recording', 'routes', 'wsgi']"
+    assert before == "['bodies', 'current', 'middleware', 'statuses']"  # of which `request` has need
+    assert after == "['asgi', 'bodies', 'current', 'middleware', 'request_recording', 'routes', 'statuses', 'wsgi']"
     assert foreign == "[]"

@@ -12,7 +12,7 @@ NOTHING = object()
 """No value was given; None may be one."""
 
 
-class Notices:
+class DropLog:
     """Refusals to be logged by the next scrape or at the end of the process.
 
     They are not logged at once: the service may hold a lock of its own that its log handler takes as well.

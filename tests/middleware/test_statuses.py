@@ -24,7 +24,7 @@ from werkzeug.exceptions import BadRequestKeyError, NotFound
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 from werkzeug.routing import RequestRedirect
 
-from mnemoscope.instrumentation.middleware.answers import status_code, status_of_exception, status_of_response
+from mnemoscope.instrumentation.middleware.statuses import status_code, status_of_exception, status_of_response
 
 
 class Gone(StarletteHTTPException):

@@ -33,17 +33,17 @@ class RequestRecording:
         ended: whether the request has been recorded.
     """
 
-    __slots__ = ("__weakref__", "_found", "_requests", "_started", "ended", "left", "route", "status")
+    __slots__ = ("__weakref__", "_found", "_recorder", "_started", "ended", "left", "route", "status")
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, recorder: RequestRecorder) -> None:
         self.route: str | None = None
         self.status: int | None = None
         self.left = False
         self.ended = False
         self._found: str | None = None
-        self._requests = requests
+        self._recorder = recorder
         self._started = perf_counter()
-        requests.under_way.enter(self)
+        recorder.in_flight.enter(self)
 
     def __del__(self) -> None:
         self._end(CANCELLED)  # a server that does not close a body must not leave its request in flight
@@ -51,7 +51,7 @@ class RequestRecording:
     @property
     def registry(self) -> Registry:
         """The registry of the middleware."""
-        return self._requests.registry
+        return self._recorder.registry
 
     def answering(self, status: int | None, template: Template) -> None:
         """Note the status, and the route while the framework still knows it: Flask forgets it before the body."""
@@ -80,11 +80,11 @@ class RequestRecording:
             return
         self.ended = True
         seconds = perf_counter() - self._started
-        self._requests.under_way.leave(self)
-        self._requests.record(str(self.route or self._found or UNMATCHED), CANCELLED if self.left else outcome, seconds)
+        self._recorder.in_flight.leave(self)
+        self._recorder.record(str(self.route or self._found or UNMATCHED), CANCELLED if self.left else outcome, seconds)
 
 
-class Requests:
+class RequestRecorder:
     """Where one middleware records its requests, and which it leaves out.
 
     Raises:
@@ -106,8 +106,8 @@ class Requests:
         self._declared: set[str] = set()
         self.registry = registry or default_registry()
         self._mark = f"mnemoscope.request.{id(self.registry)}"
-        self.under_way = self.registry.in_flight(catalog.REQUEST_IN_FLIGHT)
-        self.registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.under_way.now)
+        self.in_flight = self.registry.in_flight(catalog.REQUEST_IN_FLIGHT)
+        self.registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.in_flight.now)
 
     def begin(self, where: MutableMapping[str, Any], path: str) -> RequestRecording | None:
         """Return the recording of a request that arrived.

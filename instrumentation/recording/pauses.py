@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def breathing(items: Iterable[T], every: int) -> Iterator[T]:
+def with_pauses(items: Iterable[T], every: int) -> Iterator[T]:
     """`items`, with the interpreter offered to other threads after every so many of them."""
     for number, item in enumerate(items, 1):
         yield item
