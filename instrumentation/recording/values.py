@@ -1,4 +1,4 @@
-"""Turn what a service passes in into what can be recorded: floats, label texts, exemplar labels."""
+"""Turn a service's arguments into values that can be recorded: floats, label texts, exemplar labels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numbers import Complex, Real
 from ..catalog.labels import DropReason
 
 LARGEST = 1e292
-"""The largest number that is recorded: 10^16 of them, more than a process can record, add up to a finite sum."""
+"""The largest number that is recorded. 10^16 of them, more than a process can record, have a finite sum."""
 
 MAX_EXEMPLAR_CHARACTERS = 128
-"""OpenMetrics: names and values of an exemplar's labels must not be longer together."""
+"""OpenMetrics' limit for the names and values of an exemplar's labels together."""
 
 _EXEMPLAR_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
-_EXEMPLAR_VALUE = re.compile(r'[^"\\\n\0]*\Z')  # prometheus_client's parser, and what is built on it, fails on escapes
+_EXEMPLAR_VALUE = re.compile(r'[^"\\\n\0]*\Z')  # prometheus_client's parser fails on escapes
 
 
 class UnrecordableError(ValueError):
-    """A value that cannot be recorded; `reason` is one of the label `reason` of `instrumentation.dropped`."""
+    """A value that cannot be recorded; `reason` is a value of the label `reason` of `instrumentation.dropped`."""
 
     def __init__(self, reason: DropReason) -> None:
         super().__init__(reason)
@@ -54,8 +54,8 @@ def number(value: object, least: float = -LARGEST) -> float:
 def _is_real(value: object) -> bool:
     kind = type(value)
     try:
-        # Decimal and NumPy's bool are not registered as real numbers. An array and a tensor convert as well when they
-        # hold one element, so what has a length is not a number.
+        # Decimal and NumPy's bool are not registered as real numbers. An array or a tensor with one element converts to
+        # a float as well, so a value with a length is no number.
         return issubclass(kind, Real) or (
             hasattr(kind, "__float__") and not hasattr(kind, "__len__") and not issubclass(kind, Complex)
         )

@@ -99,12 +99,12 @@ def test_the_prefix_comes_from_the_environment_and_a_bad_one_is_refused(monkeypa
         Registry("9x")
 
 
-def test_bundles_do_not_grow_with_labels_from_requests() -> None:
+def test_the_series_of_probes_do_not_grow_with_labels_from_requests() -> None:
     registry = Registry(max_label_sets=5)
     for i in range(50):
         with scope.index_write(f"tenant-{i}", registry=registry):
             pass
-    assert all(len(kept) <= 6 for kept in registry._bound.values())
+    assert all(len(kept) <= 6 for kept in registry.probe_series.values())
     written = next(f for f in registry.snapshot().families if f.metric is catalog.INDEX_WRITE_DURATION)
     assert sum(point.observations for point in written.points) == 50  # type: ignore[union-attr]
 
@@ -135,9 +135,9 @@ def test_labels_that_come_without_end_fill_no_more_series_than_the_cap_and_lose_
     registry = Registry(max_label_sets=10)
     for i in range(500):
         registry.counter(catalog.CACHE_STALE_READS, cache=f"user-{i}").inc()
-    family = registry._metrics[catalog.CACHE_STALE_READS.name]
-    assert len(family.series) <= 11
-    assert sum(series.point().value for series in family.series.values()) == 500
+    by_labels = registry._metrics[catalog.CACHE_STALE_READS.name].by_labels
+    assert len(by_labels) <= 11
+    assert sum(series.point().value for series in by_labels.values()) == 500
 
 
 @pytest.mark.parametrize(

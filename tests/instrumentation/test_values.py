@@ -223,10 +223,10 @@ def test_strict_mode_raises_in_the_call_that_is_refused(bad: Any, reason: str) -
         registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read").observe,
     ]
     for call in calls:
-        with pytest.raises(scope.RecordingError, match=rf"refused \({reason}"):
+        with pytest.raises(scope.RecordingError, match=rf"recording dropped \({reason}"):
             call(bad)
     with (
-        pytest.raises(scope.RecordingError, match=r"recall\.results: refused"),
+        pytest.raises(scope.RecordingError, match=r"recall\.results: recording dropped"),
         scope.recall("flat", registry=registry) as recall,
     ):
         recall.results = "many"  # type: ignore[assignment]
@@ -246,9 +246,10 @@ def test_the_first_refusal_of_each_kind_is_logged_once_with_metric_reason_and_pl
         histogram.observe(-1)
         registry.snapshot()
         registry.snapshot()
+    dropped, counted = "lock.wait.duration: recording dropped", "further ones are only counted"
     assert [record.getMessage() for record in caplog.records] == [
-        f"lock.wait.duration: refused (wrong_type, given list) at {__file__}:{line}; further ones are only counted",
-        f"lock.wait.duration: refused (negative, given int) at {__file__}:{line + 2}; further ones are only counted",
+        f"{dropped} (wrong_type, given list) at {__file__}:{line}; {counted}",
+        f"{dropped} (negative, given int) at {__file__}:{line + 2}; {counted}",
     ]
 
 
