@@ -86,7 +86,7 @@ def test_the_same_labels_give_the_same_series() -> None:
 
 
 def test_a_service_may_record_metrics_of_its_own_and_they_come_last() -> None:
-    own = catalog.Metric("zebra.count", catalog.Kind.COUNTER, catalog.Unit.COUNT, "Zebras", catalog.Area.SERVICE)
+    own = catalog.counter("zebra.count", "Zebras")
     registry = Registry()
     registry.counter(own).inc()
     assert registry.snapshot().families[-1].metric is own
@@ -152,10 +152,10 @@ def test_a_metric_that_prometheus_could_not_tell_from_another_is_refused_where_i
     name: str, kind: catalog.Kind, unit: catalog.Unit, taken: str
 ) -> None:
     registry = Registry()
-    mine = catalog.Metric("acme.orders.placed", catalog.Kind.COUNTER, catalog.Unit.COUNT, "Mine", catalog.Area.SERVICE)
+    mine = catalog.counter("acme.orders.placed", "Mine")
     registry.counter(mine).inc()
-    other = catalog.Metric(name, kind, unit, "Another", catalog.Area.SERVICE)
-    with pytest.raises(ValueError, match=rf"metric {name}: Prometheus would know .* from {taken} too; rename it"):
+    other = catalog.Metric(name, kind, unit, "Another")
+    with pytest.raises(ValueError, match=rf"metric {name}: .* is also a Prometheus name of {taken}; rename it"):
         registry.declare(other)
     registry.declare(catalog.CACHE_LOOKUPS, cache="redb")
 
