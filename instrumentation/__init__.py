@@ -1,4 +1,4 @@
-"""Record and export: everything a service imports, on the standard library alone."""
+"""Record and export: everything that a service imports, on the standard library alone."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ __all__ = [
     "wsgi_app",
 ]
 
-# Imported when first asked for: locks of tasks need asyncio, few services use every kind of lock, a service has one
-# kind of middleware or none, and one that only records has no use for an exporter.
+# Imported at first use. Locks of tasks need asyncio; few services use every kind of lock, and most use one middleware
+# or none. A service that only records needs no exporter.
 if TYPE_CHECKING:
     from .exporters.otlp import OtlpPusher as OtlpPusher
     from .exporters.prometheus_bridge import SnapshotCollector as SnapshotCollector
@@ -144,7 +144,7 @@ if TYPE_CHECKING:
     from .middleware.request_recording import RequestRecording as RequestRecording
     from .middleware.wsgi import WSGIMiddleware as WSGIMiddleware
 
-else:  # out of sight of type checkers, to which a module with `__getattr__` has every name
+else:  # hidden from type checkers, for which a module with `__getattr__` has every name
     _LATE = {
         "ASGIMiddleware": ".middleware.asgi",
         "AsyncBoundedSemaphore": ".locks.tasks.primitives",

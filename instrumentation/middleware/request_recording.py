@@ -1,4 +1,4 @@
-"""One request under way and its end: what both middlewares share, whatever the protocol."""
+"""The recording of one request, which both middlewares share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..recording.registry import Registry
 
 OK, ERROR, CANCELLED = OUTCOME.values
 UNMATCHED = "unmatched"
-"""The route of a request that matches none, so that paths made up by a scanner are one series."""
+"""The route of a request that matches no route, so that all paths of a scanner are one series."""
 
 OWN_PATHS = ("/health", "/ready", "/metrics", "/metrics.json")
-"""What an exporter of this library answers: probes and scrapes would water down every ratio."""
+"""The paths of this library's exporters: their many requests would distort every ratio."""
 
 RouteOf = Callable[[Any], str | None]
 Template = Callable[[], str]
@@ -26,9 +26,9 @@ class RequestRecording:
     """A request from its arrival to the last byte of its answer.
 
     Attributes:
-        route: set it to name the route; it takes precedence over what the middleware finds out itself.
+        route: set it to name the route; it takes precedence over the route that the middleware finds.
         registry: where the request is recorded.
-        status: HTTP status of the answer, once that has begun.
+        status: HTTP status of the answer, once the answer has begun.
         left: whether the client left before the last byte.
         ended: whether the request has been recorded.
     """
@@ -54,22 +54,22 @@ class RequestRecording:
         return self._recorder.registry
 
     def answering(self, status: int | None, template: Template) -> None:
-        """Note the status, and the route while the framework still knows it: Flask forgets it before the body."""
+        """Store the status, and the route while the framework still knows it: Flask forgets it before the body."""
         self.status = status
         self._found = template()
 
     def answered(self) -> None:
-        """End the request whose last byte has been sent."""
+        """End the request: its last byte has been sent."""
         self._end(ERROR if self.status is None or self.status >= 500 else OK)
 
     def failed(self, error: BaseException | None, template: Template) -> None:
-        """End the request that an exception ended, or whose application left its answer incomplete."""
+        """End the request: an exception ended it, or the application left its answer incomplete."""
         if self._found is None and not self.ended:
             self._found = template()
         self._end(ERROR if error is None or isinstance(error, Exception) else CANCELLED)
 
     def closed(self, error: BaseException | None) -> None:
-        """End the request whose body the server has closed: with an error, before all of it was sent."""
+        """End the request: the server has closed its body, with an `error` if before the last byte."""
         if error is None:
             self.answered()
         else:
@@ -85,7 +85,7 @@ class RequestRecording:
 
 
 class RequestRecorder:
-    """Where one middleware records its requests, and which it leaves out.
+    """Records the requests of one middleware, except those that it leaves out.
 
     Raises:
         TypeError: `route` cannot be called, or `exclude` is a string instead of several.
@@ -110,9 +110,9 @@ class RequestRecorder:
         self.registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.in_flight.now)
 
     def begin(self, where: MutableMapping[str, Any], path: str) -> RequestRecording | None:
-        """Return the recording of a request that arrived.
+        """Return the recording of a request that arrived; None if the request is not to be recorded.
 
-        None where it is left out: its path is excluded, or a middleware around this one records it already.
+        That is so if its path is excluded, or if a middleware around this one records it already.
         """
         if path in self._excluded or path.startswith(self._below):
             return None
@@ -123,7 +123,7 @@ class RequestRecorder:
         return recording
 
     def template(self, where: Any, built_in: Callable[[], str | None]) -> str:
-        """Return the route's template, from the service's own function if it knows it, else from the framework."""
+        """Return the route's template, from the service's own function or else from the framework."""
         try:
             found = (self._route(where) if self._route is not None else None) or built_in()
             if found is None or isinstance(found, str):
@@ -134,7 +134,7 @@ class RequestRecorder:
         return UNMATCHED
 
     def record(self, route: str, outcome: str, seconds: float) -> None:
-        """Record a duration; a route's other outcomes begin at zero with its first request."""
+        """Record a duration; declare the other outcomes of a route with its first request."""
         if route not in self._declared and len(self._declared) < self.registry.max_label_sets:
             self._declared.add(route)
             self.registry.declare(catalog.REQUEST_DURATION, route=route)
