@@ -88,7 +88,7 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        scope.not_ready("loading", 0.0)
+        scope.set_not_ready("loading", 0.0)
         app = Api(self._memory, self._traffic).app()
         server = _Server(
             uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
@@ -117,7 +117,7 @@ class Lifecycle:
         if self._stop.is_set():
             return
         self._traffic.closed = ""
-        scope.ready()
+        scope.set_ready()
         host, port = self._listener.getsockname()[:2]
         announce(f"http://{host}:{port}")
         jobs: tuple[tuple[float, Callable[[], object]], ...] = (
@@ -132,7 +132,7 @@ class Lifecycle:
     def _loaded(self, share: float) -> None:
         if self._stop.is_set():
             raise _Stopped
-        scope.not_ready("loading", share)
+        scope.set_not_ready("loading", share)
 
     async def _every(self, seconds: float, job: Callable[[], object]) -> None:
         while not self._stop.is_set():
@@ -148,7 +148,7 @@ class Lifecycle:
         """Lets no new request in, and those in flight end, and the jobs."""
         started, ended = monotonic(), 0.0
         self._traffic.closed = "the service is shutting down"
-        scope.not_ready("shutting down")
+        scope.set_not_ready("shutting down")
         scope.gauge(m.SERVICE_SHUTDOWN_DURATION).set_function(lambda: (ended or monotonic()) - started)
         scope.gauge(m.SERVICE_SHUTDOWN_IN_FLIGHT, phase="start").set(self._traffic.in_flight)
         try:

@@ -32,14 +32,14 @@ def health() -> Health:
     return _health
 
 
-def ready() -> None:
+def set_ready() -> None:
     """Say that the service takes requests: `/ready` answers 200, unless a registered check fails."""
-    _health.ready()
+    _health.set_ready()
 
 
-def not_ready(reason: str, progress: float | None = None) -> None:
+def set_not_ready(reason: str, progress: float | None = None) -> None:
     """Say that the service takes no requests: `/ready` answers 503 with the reason and the progress, 0 to 1."""
-    _health.not_ready(reason, progress)
+    _health.set_not_ready(reason, progress)
 
 
 def serve(
@@ -205,10 +205,10 @@ def _app(registry: Registry | None, debug_locks: bool) -> App:
 __all__ = [
     "asgi_app",
     "health",
-    "not_ready",
     "otlp",
     "prometheus_collector",
-    "ready",
     "serve",
+    "set_not_ready",
+    "set_ready",
     "wsgi_app",
 ]

@@ -32,10 +32,10 @@ class Health:
         >>> health = Health(clock=iter([100.0, 112.5]).__next__)
         >>> health.health_document()
         {'status': 'ok', 'uptime_seconds': 12.5}
-        >>> health.not_ready("replaying the log", progress=0.4)
+        >>> health.set_not_ready("replaying the log", progress=0.4)
         >>> health.ready_document()
         (503, {'status': 'unavailable', 'reason': 'replaying the log', 'progress': 0.4})
-        >>> health.ready()
+        >>> health.set_ready()
         >>> health.ready_document()
         (200, {'status': 'ready'})
     """
@@ -47,11 +47,11 @@ class Health:
         self._checks: dict[str, Check] = {}
         _all.add(self)
 
-    def ready(self) -> None:
+    def set_ready(self) -> None:
         """Say that the service takes requests; registered checks still have to pass."""
         self._state = _READY
 
-    def not_ready(self, reason: str, progress: float | None = None) -> None:
+    def set_not_ready(self, reason: str, progress: float | None = None) -> None:
         """Say that the service takes no requests, why, and how far it has come (0 to 1)."""
         self._state = Readiness(False, str(reason), progress)
 

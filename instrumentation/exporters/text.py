@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..recording.pauses import with_pauses
 from ..recording.snapshot import HistogramPoint, Snapshot
-from ..recording.yielding import breathing
 from .lines import family_lines
 
 TEXT_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -19,7 +19,7 @@ OPENMETRICS_CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset
 CHUNK_CHARACTERS = 64 * 1024
 """About how much text one chunk holds: enough to be worth a write, little enough to compress or send in a blink."""
 
-_PIECES_A_BREATH = 128
+_PIECES_BETWEEN_PAUSES = 128
 
 
 def render_text(snapshot: Snapshot) -> Iterator[bytes]:
@@ -48,7 +48,7 @@ def _pieces(snapshot: Snapshot, *, openmetrics: bool) -> Iterator[str]:
 def _chunks(pieces: Iterator[str]) -> Iterator[bytes]:
     held: list[str] = []
     size = 0
-    for piece in breathing(pieces, _PIECES_A_BREATH):
+    for piece in with_pauses(pieces, _PIECES_BETWEEN_PAUSES):
         held.append(piece)
         size += len(piece)
         if size >= CHUNK_CHARACTERS:

@@ -1,1 +1,1 @@
-"""The recording core: series, the journals that they are recorded in, and the registry that holds them."""
+"""The recording core: series, their journals, and the registry that holds them."""

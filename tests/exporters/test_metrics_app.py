@@ -87,7 +87,7 @@ def test_health_and_readiness_have_their_exact_shapes() -> None:
     app = App(two_families, health)
     assert json.loads(body(get(app, "/health"))) == {"status": "ok", "uptime_seconds": 2.5}
     assert (get(app, "/ready").status, body(get(app, "/ready"))) == (200, '{"status": "ready"}')
-    health.not_ready("replaying the log", 0.5)
+    health.set_not_ready("replaying the log", 0.5)
     response = get(app, "/ready")
     assert response.status == 503
     assert json.loads(body(response)) == {"status": "unavailable", "reason": "replaying the log", "progress": 0.5}
@@ -127,7 +127,7 @@ def test_an_exception_in_rendering_is_a_500_and_never_half_a_scrape() -> None:
 
 def test_a_document_that_cannot_be_made_is_a_500_too(caplog: pytest.LogCaptureFixture) -> None:
     health = Health()
-    health.not_ready("replaying the log", progress=object())  # type: ignore[arg-type]  # the point
+    health.set_not_ready("replaying the log", progress=object())  # type: ignore[arg-type]  # the point
     response = get(App(two_families, health, debug_locks=lambda: 1 / 0), "/ready")  # type: ignore[arg-type,return-value]
     assert (response.status, body(response)) == (500, "Failed: TypeError. The service's log says more.\n")
     response = get(App(two_families, health, debug_locks=lambda: 1 / 0), "/debug/locks")  # type: ignore[arg-type,return-value]

@@ -12,7 +12,7 @@ def test_health_says_ok_and_for_how_long() -> None:
     assert health.health_document() == {"status": "ok", "uptime_seconds": 7.5}
 
 
-def test_a_forked_child_has_an_uptime_of_its_own() -> None:
+def test_a_forked_child_has_its_own_uptime() -> None:
     now = [100.0]
     health = Health(clock=lambda: now[0])
     now[0] = 160.0
@@ -30,19 +30,19 @@ def test_a_new_service_is_ready() -> None:
 
 def test_a_service_that_is_not_ready_says_why_and_how_far_it_is() -> None:
     health = Health()
-    health.not_ready("replaying the log", progress=0.25)
+    health.set_not_ready("replaying the log", progress=0.25)
     expected = {"status": "unavailable", "reason": "replaying the log", "progress": 0.25}
     assert health.ready_document() == (503, expected)
-    health.not_ready("draining")
+    health.set_not_ready("draining")
     assert health.ready_document() == (503, {"status": "unavailable", "reason": "draining"})
-    health.ready()
+    health.set_ready()
     assert health.ready_document() == (200, {"status": "ready"})
 
 
 def test_a_reason_that_is_no_text_is_shown_as_text() -> None:
     health = Health()
     health.add_check("turso", lambda: "no connection")
-    health.not_ready(TimeoutError("the log is gone"))  # type: ignore[arg-type]  # the point
+    health.set_not_ready(TimeoutError("the log is gone"))  # type: ignore[arg-type]  # the point
     assert health.ready_document()[1]["reason"] == "the log is gone; turso: no connection"
 
 
@@ -63,7 +63,7 @@ def test_every_failing_check_is_named_with_its_reason() -> None:
 def test_the_stated_reason_stands_before_those_of_the_checks() -> None:
     health = Health()
     health.add_check("turso", lambda: "no connection")
-    health.not_ready("starting", 0.5)
+    health.set_not_ready("starting", 0.5)
     expected = {"status": "unavailable", "reason": "starting; turso: no connection", "progress": 0.5}
     assert health.ready_document() == (503, expected)
 

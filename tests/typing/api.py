@@ -58,7 +58,7 @@ class Store:
         return cls()
 
     @staticmethod
-    @scope.cache_lookup("redb", hit=bool)
+    @scope.cache_lookup("redb", is_hit=bool)
     def static(key: str) -> dict[str, int]:
         return {key: 1}
 
@@ -162,8 +162,8 @@ def exporters(registry: scope.Registry) -> None:
     )
     assert_type(pusher.flush(timeout=2), bool)
     application: Any = scope.asgi_app()
-    scope.not_ready("replaying the log", progress=0.4)
-    scope.ready()
+    scope.set_not_ready("replaying the log", progress=0.4)
+    scope.set_ready()
     del application
 
 
