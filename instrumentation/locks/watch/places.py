@@ -24,14 +24,16 @@ class Place(NamedTuple):
 
 
 def in_locks(frame: FrameType) -> bool:
-    """Return whether a frame is of this package or of `threading`, and not of the code that locks."""
+    """Return whether a frame runs code of this package or of `threading` rather than the code that uses the lock."""
     file = frame.f_code.co_filename
-    if file not in _files and file.startswith(_OWN_FOLDER):
+    if file not in _files and file.startswith(_OWN_FOLDERS):
         _files.add(file)  # looking it up is quicker than comparing the beginning each time
     return file in _files
 
 
-_OWN_FOLDER = os.path.dirname(__file__) + os.sep  # noqa: PTH120  # compared with a code object's file name, a string
+# Strings, because they are compared with the file names of code objects.
+_INSTRUMENTATION = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
+_OWN_FOLDERS = tuple(os.path.join(_INSTRUMENTATION, folder, "") for folder in ("locks", "testing"))  # noqa: PTH118
 _files: set[str] = {threading.Condition.wait.__code__.co_filename, contextlib.ExitStack.close.__code__.co_filename}
 
 
