@@ -11,8 +11,8 @@
 The pytest fixture `metrics` has both, and clears the default registry around the test.
 """
 
-from mnemoscope.instrumentation.testing.changes import Change, moved
-from mnemoscope.instrumentation.testing.fixture import Metrics
-from mnemoscope.instrumentation.testing.reading import value
+from mnemoscope.instrumentation.testing.moved import Change, moved
+from mnemoscope.instrumentation.testing.metrics_fixture import Metrics
+from mnemoscope.instrumentation.testing.value import value
 
 __all__ = ["Change", "Metrics", "moved", "value"]

@@ -10,9 +10,10 @@ Each is used as the one of `threading` that it stands for. A further kind of loc
 
 from __future__ import annotations
 
+from .condition import Condition
 from .lock import Lock
 from .rlock import RLock
-from .semaphores import BoundedSemaphore, Condition, Semaphore
+from .semaphores import BoundedSemaphore, Semaphore
 from .settings import apply_environment, configure_locks, debug_locks
 from .watch.order import Edge, Inversion
 from .watch.watchdog import Incident

@@ -5,13 +5,13 @@ from __future__ import annotations
 from threading import get_ident
 from time import perf_counter
 
-from .watch.held import Hold
-from .watch.waits import once
+from .signal_safe import signal_safe
+from .watch.holders import Hold
 
 _Start = tuple[float, Hold | None]
 
 
-class Holds:
+class HoldTimes:
     """The holds under way, by thread. A hold taken again by its thread runs from the outermost to the last release.
 
     Any thread may end a hold of any other at any moment, without a lock between them: each step is one that no other
@@ -71,14 +71,14 @@ class Holds:
                 thread = min(begun)[1]
                 starts = self._starts.get(thread, [])
             try:
-                for started, hold in once(starts.pop):
+                for started, hold in signal_safe(starts.pop):
                     break
             except IndexError:
                 continue  # that hold has just been ended by another thread
             if hold is not None:
-                held, hold.held = hold.held, None  # before any call, which an exception could come with
-                if held is not None:
-                    held.drop(hold)
+                holder, hold.holder = hold.holder, None  # before any call, which an exception could come with
+                if holder is not None:
+                    holder.drop(hold)
             if not starts:
                 self._drop(thread)
             elif whole:

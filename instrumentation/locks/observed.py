@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 from ..default import default_registry
 from ..recording.registry import Registry
-from .holds import Holds
-from .meter import EXCLUSIVE, meter_of, take
-from .watch.held import tracker
-from .watch.owners import Owner
+from .acquire import acquire_and_record
+from .hold_times import HoldTimes
+from .meter import EXCLUSIVE, meter_of
+from .signal_safe import signal_safe
+from .watch.holders import tracker
 from .watch.places import creation_site
-from .watch.waits import Waiting, once
+from .watch.thread_or_task import ThreadOrTask
+from .watch.waits import Wait
 
 _PLAIN = (type(Lock()), type(RLock()))
 
@@ -42,7 +44,7 @@ class ObservedLock:
         self.registry = registry
         self._lock = lock
         self._meter = meter_of(registry, name, mode)
-        self._holds = Holds()
+        self._holds = HoldTimes()
         self._signature = _signature(lock)
         self._blocking = next((known for known in ("blocking", "block") if known in self._signature.parameters), None)
         self._tries: Any = partial(lock.acquire, **{self._blocking: False}) if self._blocking is not None else None
@@ -53,7 +55,7 @@ class ObservedLock:
         """Call the wrapped lock's with the same arguments, and return what that does: False if it was not taken."""
         call = partial(self._lock.acquire, *args, **kwargs)
         attempt = self._attempt if self._tries is not None else None
-        wait: Callable[[Waiting], Any] | None = partial(_ignoring, call)
+        wait: Callable[[Wait], Any] | None = partial(_ignoring, call)
         timed = False
         timeout: Any = -1
         if args or kwargs:
@@ -67,13 +69,13 @@ class ObservedLock:
         if attempt is not None and wait is not None and isinstance(self._lock, _PLAIN) and timeout is not None:
             wait = partial(_endable, self._lock.acquire, timeout)
         holds = self._holds
-        return take(
+        return acquire_and_record(
             self,
             self._meter,
-            attempt=attempt,
-            wait=wait,
-            release=partial(self._give_back, holds.depth()),
-            began=self._began,
+            try_acquire=attempt,
+            wait_to_acquire=wait,
+            undo=partial(self._give_back, holds.depth()),
+            acquired=self._acquired,
             timed=timed,
             ordered=tracker.local is not None and not self._is_taken_again(),
         )
@@ -88,13 +90,13 @@ class ObservedLock:
     def _attempt(self) -> Any:
         answer: Any = False
         try:
-            for answer in once(self._tries):
+            for answer in signal_safe(self._tries):
                 break
         except TimeoutError:
             pass  # how some libraries say that it is taken
         return answer
 
-    def _began(self) -> None:
+    def _acquired(self) -> None:
         self._holds.begin(tracker.hold(self) if tracker.local is not None and not self._holds.depth() else None)
         if not self._is_pool and self._holds.several():
             self._is_pool = len(self._holds.threads()) > 1
@@ -105,7 +107,7 @@ class ObservedLock:
 
     def release(self, *args: Any, **kwargs: Any) -> Any:
         """Call the wrapped lock's, and return or raise what that does."""
-        releases = self._releases if not (args or kwargs) else once(partial(self._lock.release, *args, **kwargs))
+        releases = self._releases if not (args or kwargs) else signal_safe(partial(self._lock.release, *args, **kwargs))
         holds, depth = self._holds, 0
         try:
             depth = holds.depth()
@@ -118,12 +120,12 @@ class ObservedLock:
                 holds.undo(depth - 1)
                 raise
         if ended is not None:
-            self._meter.held(ended)
+            self._meter.record_hold(ended)
         return answer
 
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        """Return what holds it; nothing for a pool, any of whose holders may give back. See `waits.Subject`."""
-        return () if self._is_pool else [Owner(thread) for thread in self._holds.threads()]
+    def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
+        """Return what holds it; nothing for a pool, any of whose holders may give back. See `waits.WatchedLock`."""
+        return () if self._is_pool else [ThreadOrTask(thread) for thread in self._holds.threads()]
 
     def _is_taken_again(self) -> bool:
         return self._holds.depth() > 0 and hasattr(self._lock, "_is_owned")
@@ -183,11 +185,11 @@ def _unknown(*args: object, **kwargs: object) -> None: ...
 _PLAIN_SIGNATURE, _UNKNOWN_SIGNATURE = inspect.signature(_plain), inspect.signature(_unknown)
 
 
-def _endable(acquire: Callable[[bool, float], bool], timeout: float, waiting: Waiting) -> bool:
+def _endable(acquire: Callable[[bool, float], bool], timeout: float, waiting: Wait) -> bool:
     return waiting.acquire(acquire, timeout)
 
 
 def _ignoring(call: Callable[[], Any], _waiting: object) -> Any:
-    for answer in once(call):
+    for answer in signal_safe(call):
         break
     return answer

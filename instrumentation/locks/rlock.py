@@ -14,11 +14,12 @@ from typing import Any
 
 from ..default import default_registry
 from ..recording.registry import Registry
-from .meter import EXCLUSIVE, check_arguments, meter_of, take
+from .acquire import acquire_and_record, check_arguments
+from .meter import EXCLUSIVE, meter_of
 from .poison import Poisonable
-from .watch.held import Hold, tracker
-from .watch.owners import Owner
+from .watch.holders import Hold, tracker
 from .watch.places import creation_site
+from .watch.thread_or_task import ThreadOrTask
 
 
 class RLock(Poisonable):
@@ -82,17 +83,17 @@ class RLock(Poisonable):
             for _ in self._tries:
                 break
             return True
-        return take(
+        return acquire_and_record(
             self,
             self._meter,
-            attempt=partial(acquire, False),
-            wait=(lambda waiting: waiting.acquire(acquire, timeout)) if may_wait else None,
-            release=self._give_back,
-            began=self._began,
+            try_acquire=partial(acquire, False),
+            wait_to_acquire=(lambda wait: wait.acquire(acquire, timeout)) if may_wait else None,
+            undo=self._give_back,
+            acquired=self._acquired,
             timed=timeout >= 0,
         )
 
-    def _began(self) -> None:
+    def _acquired(self) -> None:
         self._at_once = False  # that has been recorded
         self._owner = get_ident()
         if self._hold is not None:
@@ -120,8 +121,8 @@ class RLock(Poisonable):
         if hold is not None:
             hold.end()
         if at_once:
-            self._meter.took()
-        self._meter.held(perf_counter() - since)
+            self._meter.record_no_wait()
+        self._meter.record_hold(perf_counter() - since)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -132,9 +133,9 @@ class RLock(Poisonable):
         finally:
             self.release()
 
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        """Return its holder; see `waits.Subject`."""
-        return (Owner(self._owner),)
+    def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
+        """Return its holder; see `waits.WatchedLock`."""
+        return (ThreadOrTask(self._owner),)
 
     def locked(self) -> bool:
         """Return whether it is held."""
@@ -168,7 +169,7 @@ class RLock(Poisonable):
             if inner._is_owned():
                 self._give_back()
             inner._acquire_restore(state)
-            self._began()
+            self._acquired()
             raise
 
     def _at_fork_reinit(self) -> None:

@@ -19,12 +19,13 @@ from types import TracebackType
 
 from ..default import default_registry
 from ..recording.registry import Registry
-from .meter import READ, WRITE, check_arguments, meter_of, take
+from .acquire import acquire_and_record, check_arguments
+from .meter import READ, WRITE, meter_of
 from .poison import Poisonable
-from .watch.held import Hold, tracker
-from .watch.owners import Owner
+from .watch.holders import Hold, tracker
 from .watch.places import creation_site
-from .watch.waits import Waiting
+from .watch.thread_or_task import ThreadOrTask
+from .watch.waits import Wait
 
 _forks = [0]
 if hasattr(os, "register_at_fork"):
@@ -94,7 +95,7 @@ class RWLock(Poisonable):
         self._begin()
 
     def _begin(self) -> None:
-        # Held for a few instructions at a time. Re-entrant, for handlers and finalisers that come in the middle.
+        # Holder for a few instructions at a time. Re-entrant, for handlers and finalisers that come in the middle.
         self._mutex = PlainRLock()
         self._writer: _Turn | None = None
         self._inside: set[_Turn] = set()
@@ -150,15 +151,15 @@ class RWLock(Poisonable):
         """Release one writing. Raises RuntimeError if the calling thread does not write."""
         self._release(WRITE)
 
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        """Return what holds it in a way that excludes `mode`, or is in line before; see `waits.Subject`."""
+    def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
+        """Return what holds it in a way that excludes `mode`, or is in line before; see `waits.WatchedLock`."""
         writer = self._writer
         if writer is not None:
-            return [Owner(writer.thread)]
-        holders = [Owner(turn.thread) for turn in list(self._inside)]
+            return [ThreadOrTask(writer.thread)]
+        holders = [ThreadOrTask(turn.thread) for turn in list(self._inside)]
         if mode == WRITE:
             return holders
-        return [Owner(turn.thread) for turn in list(self._lines[WRITE])[:1]] or holders
+        return [ThreadOrTask(turn.thread) for turn in list(self._lines[WRITE])[:1]] or holders
 
     # One thread's own turns -----------------------------------------------------------------------
 
@@ -182,18 +183,18 @@ class RWLock(Poisonable):
         if mode == WRITE and reads is not None:
             raise RuntimeError("cannot write while reading: release the read lock first")
         turn = _Turn(mode, me)
-        return take(
+        return acquire_and_record(
             self,
             self._meters[mode],
-            attempt=partial(self._try, turn),
-            wait=partial(self._wait, turn, timeout) if may_wait else None,
-            release=partial(self._leave, turn),
-            began=partial(self._began, turn),
+            try_acquire=partial(self._try, turn),
+            wait_to_acquire=partial(self._wait, turn, timeout) if may_wait else None,
+            undo=partial(self._leave, turn),
+            acquired=partial(self._acquired, turn),
             timed=timeout >= 0,
             ordered=writes is None,
         )
 
-    def _began(self, turn: _Turn) -> None:
+    def _acquired(self, turn: _Turn) -> None:
         if turn.mode == READ:
             self._reading[turn.thread] = turn
         turn.hold = hold = tracker.hold(self)
@@ -213,7 +214,7 @@ class RWLock(Poisonable):
             raise RuntimeError(f"cannot release un-acquired {mode} lock")
         turn = released[0]
         if turn.depth == 0:
-            self._meters[mode].held(perf_counter() - turn.since)
+            self._meters[mode].record_hold(perf_counter() - turn.since)
 
     def _release_once(self, mode: str, released: list[_Turn]) -> None:
         turn = (self._reads if mode == READ else self._writes)(get_ident())
@@ -249,7 +250,7 @@ class RWLock(Poisonable):
             return True
         return False
 
-    def _wait(self, turn: _Turn, timeout: float, waiting: Waiting) -> bool:
+    def _wait(self, turn: _Turn, timeout: float, waiting: Wait) -> bool:
         try:
             with self._mutex:
                 self._lines[turn.mode].append(turn)

@@ -10,10 +10,10 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
-from . import meter
+from . import use_counts
 from .watch import order as lock_order
 from .watch import waits
-from .watch.held import place, tracker
+from .watch.holders import place, tracker
 from .watch.watchdog import MAX_LISTED, watchdog
 
 ORDER_VARIABLE = "MNEMOSCOPE_LOCK_ORDER"
@@ -107,17 +107,17 @@ def debug_locks() -> dict[str, Any]:
             for inversion in list(lock_order.inversions)
         ],
         "held": [
-            {"lock": hold.subject.name, "by": str(held), "at": str(place(hold))}
-            for held in tracker.book
-            for hold in held.valid()
+            {"lock": hold.lock.name, "by": str(holder), "at": str(place(hold))}
+            for holder in tracker.holders
+            for hold in holder.holds()
         ],
         "waiting": [
             {
-                "lock": wait.subject.name,
+                "lock": wait.lock.name,
                 "mode": wait.meter.mode,
-                "by": str(wait.owner),
+                "by": str(wait.waiter),
                 "seconds": now - wait.since,
-                "blocked_by": [str(owner) for owner in islice(wait.subject.blockers(wait.meter.mode), MAX_LISTED)],
+                "blocked_by": [str(owner) for owner in islice(wait.lock.blockers(wait.meter.mode), MAX_LISTED)],
             }
             for wait in sorted(waits.under_way(), key=lambda wait: wait.since)
         ],
@@ -151,7 +151,7 @@ def _after_fork_in_child() -> None:
     global _sampler
     _sampler = None  # its thread is the parent's, and may have held the lock of its event
     waits.forget()
-    meter.forget()
+    use_counts.forget()
     watchdog.forget()
     _switch(_order)
 

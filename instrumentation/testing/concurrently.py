@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Self, TypeVar
 
 from ..locks.watch import waits
-from ..locks.watch.owners import Owner, stack_of
+from ..locks.watch.thread_or_task import ThreadOrTask, stack_of
 
 T = TypeVar("T")
 _GRACE = 0.5  # seconds that an event loop gets to notice the time limit by itself
@@ -68,7 +68,7 @@ class Concurrently:
             thread.join(max(0.0, deadline - time.monotonic()))
         late = [thread for thread in threads if thread.is_alive()]
         if late:
-            raise runs.late({thread.name: stack_of(Owner(thread.ident or 0)) for thread in late})
+            raise runs.late({thread.name: stack_of(ThreadOrTask(thread.ident or 0)) for thread in late})
         return runs.in_order()
 
     async def tasks(
@@ -106,7 +106,7 @@ class Concurrently:
                 _, late = await asyncio.wait(tasks, timeout=within)
                 error = guard.error
                 if late and error is None:
-                    error = runs.late({t.get_name(): stack_of(Owner(here, t)) for t in tasks if t in late})
+                    error = runs.late({t.get_name(): stack_of(ThreadOrTask(here, t)) for t in tasks if t in late})
             finally:
                 for task in tasks:
                     task.cancel()
@@ -171,16 +171,16 @@ class _BlockedLoop:
     def _watch(self) -> None:
         after = self._after
         while not self._over.wait(after):
-            self.error = self.error or self._runs.late({"the event loop": stack_of(Owner(self._loop_thread))})
+            self.error = self.error or self._runs.late({"the event loop": stack_of(ThreadOrTask(self._loop_thread))})
             for wait in waits.under_way():
-                if wait.owner == Owner(self._loop_thread):
-                    wait.end(TookTooLong(f"the wait for {wait.subject.name!r} blocked the event loop beyond the limit"))
+                if wait.waiter == ThreadOrTask(self._loop_thread):
+                    wait.end(TookTooLong(f"the wait for {wait.lock.name!r} blocked the event loop beyond the limit"))
             after = waits.SLICE  # the next operation may block it again
 
 
-def held_by(wait: waits.Waiting) -> str:
+def held_by(wait: waits.Wait) -> str:
     """Return what has to release the lock before the wait can end."""
-    owners = map(str, wait.subject.blockers(wait.meter.mode))
+    owners = map(str, wait.lock.blockers(wait.meter.mode))
     return ", ".join(dict.fromkeys(owners)) or "nothing that is known"
 
 
@@ -188,8 +188,8 @@ def waits_now() -> str:
     """Return which waits there are, for which lock, and what holds it; one line for all that wait for the same."""
     waiting: dict[tuple[str, str, str], list[str]] = {}
     for wait in waits.under_way():
-        lock = (wait.subject.name, wait.meter.mode, held_by(wait))
-        waiting.setdefault(lock, []).append(str(wait.owner))
+        lock = (wait.lock.name, wait.meter.mode, held_by(wait))
+        waiting.setdefault(lock, []).append(str(wait.waiter))
     lines = [
         f"{_few(names)} {'wait' if len(names) > 1 else 'waits'} for {lock!r} ({mode}), held by {holders}"
         for (lock, mode, holders), names in waiting.items()

@@ -21,8 +21,8 @@ import pytest
 
 from ..locks.lock import Lock
 from ..locks.watch import order, waits
-from ..locks.watch.held import AnyHold, Held, place, tracker
-from ..locks.watch.owners import Owner
+from ..locks.watch.holders import AnyHold, Holder, place, tracker
+from ..locks.watch.thread_or_task import ThreadOrTask
 from ..locks.watch.watchdog import DEADLOCK, DEFAULT_LIMIT, STALL, Incident, watchdog
 from .concurrently import held_by
 
@@ -33,7 +33,7 @@ _UNWINDING = 3.0
 
 _PYTEST = (*(f"{os.sep}{package}{os.sep}" for package in ("_pytest", "pytest", "pluggy")), "<frozen runpy>")
 
-Holds = dict[object, tuple[Held, AnyHold]]
+Holds = dict[object, tuple[Holder, AnyHold]]
 """What is held and in which list. A `Lock` is its own hold, so the key has the moment when it was taken, too."""
 
 
@@ -72,20 +72,20 @@ class LockChecks:
         if not self._check:
             return
         late = [wait for wait in waits.under_way() if wait.error is None and self._is_to_end(wait)]
-        own = [wait for wait in late if wait.owner.thread == self._thread]
+        own = [wait for wait in late if wait.waiter.thread == self._thread]
         if own:
             self._ended_own = time.monotonic()
         elif time.monotonic() - self._ended_own < _UNWINDING:
             return
         for wait in own or late:
-            text = f"the wait for {wait.subject.name!r} ({wait.meter.mode}), held by {held_by(wait)}, took too long"
+            text = f"the wait for {wait.lock.name!r} ({wait.meter.mode}), held by {held_by(wait)}, took too long"
             wait.end(pytest.fail.Exception(f"{text} and was ended", pytrace=True))
 
-    def _is_to_end(self, wait: waits.Waiting) -> bool:
+    def _is_to_end(self, wait: waits.Wait) -> bool:
         if wait.reported == DEADLOCK:
             return True
         # A wait of an earlier test for what nothing holds may be how a thread idles: for a semaphore, used as a signal.
-        explained = wait.since >= self._began or any(wait.subject.blockers(wait.meter.mode))
+        explained = wait.since >= self._began or any(wait.lock.blockers(wait.meter.mode))
         return bool(wait.reported) and explained and time.perf_counter() - wait.since >= self._stall
 
     # Each test ------------------------------------------------------------------------------------
@@ -140,15 +140,15 @@ class LockChecks:
         watchdog.look_for_deadlocks()
         self._end_waits()
         found = [_without_pytest(str(finding)) for finding in (*_taken(order.inversions), *_taken(self._incidents))]
-        for held, hold in lost().values():
-            found.append(f"lost release: {hold.subject.name!r} is still held by {held}, taken at {place(hold)}")
-            held.drop(hold)  # or the tests after this one seem to hold it
+        for holder, hold in lost().values():
+            found.append(f"lost release: {hold.lock.name!r} is still held by {holder}, taken at {place(hold)}")
+            holder.drop(hold)  # or the tests after this one seem to hold it
         return found
 
 
 def holds() -> Holds:
     """Return what is held now."""
-    return {_identity(hold): (held, hold) for held in tracker.book for hold in held.valid()}
+    return {_identity(hold): (holder, hold) for holder in tracker.holders for hold in holder.holds()}
 
 
 def _identity(hold: AnyHold) -> object:
@@ -161,13 +161,15 @@ def _new(before: Holds) -> Holds:
 
 def _of_the_body(new: Holds) -> Holds:
     """Return those that nothing is left to release: of the thread that ran the body, and of what has ended."""
-    return {key: (held, hold) for key, (held, hold) in new.items() if held.thread == get_ident() or held.has_ended()}
+    return {
+        key: (holder, hold) for key, (holder, hold) in new.items() if holder.thread == get_ident() or holder.has_ended()
+    }
 
 
 def _kept(new: Callable[[], Holds]) -> Holds:
     """Return those that stay for a while; threads in the background may be about to release."""
     deadline = time.monotonic() + _PATIENCE
-    stuck = [wait.owner for wait in waits.under_way() if wait.reported]  # reported for that already
+    stuck = [wait.waiter for wait in waits.under_way() if wait.reported]  # reported for that already
     kept = {key: hold for key, hold in new().items() if not any(_is_of(hold[0], owner) for owner in stuck)}
     while kept and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -176,8 +178,8 @@ def _kept(new: Callable[[], Holds]) -> Holds:
     return kept
 
 
-def _is_of(held: Held, owner: Owner) -> bool:
-    return held.thread == owner.thread if owner.task is None else held.is_of(owner.task)
+def _is_of(holder: Holder, owner: ThreadOrTask) -> bool:
+    return holder.thread == owner.thread if owner.task is None else holder.is_of(owner.task)
 
 
 def _taken(findings: list[Any]) -> list[Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..default import configure, default_registry
-from .changes import moved
-from .reading import value
+from .moved import moved
+from .value import value
 
 
 class Metrics:

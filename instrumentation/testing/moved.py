@@ -9,7 +9,7 @@ from typing import Self, overload
 
 from ..catalog import Kind, Metric
 from ..recording.registry import Registry
-from .reading import Points, Selection, Total, number
+from .value import Points, Selection, Total, number
 
 _ROUNDING = 1e-12
 """How much of a total adding up floats may have cost."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .fixture import Metrics
+    from .metrics_fixture import Metrics
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def metrics() -> Iterator[Metrics]:
     The default registry is cleared before and after the test, and strict during it: what a service would refuse and
     count raises a RecordingError.
     """
-    from .fixture import recording
+    from .metrics_fixture import recording
 
     with recording() as found:
         yield found

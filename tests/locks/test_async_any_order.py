@@ -65,7 +65,7 @@ def recorded(registry: Registry, mode: str) -> Numbers:
         points = [p for family in registry.snapshot().families if family.metric is metric for p in family.points]
         (point,) = [p for p in points if p.labels[metric.label_names.index("mode")] == mode]
         counts.append(point.observations if isinstance(point, HistogramPoint) else point.value)
-    waiting = sum(wait.subject.registry is registry and wait.meter.mode == mode for wait in under_way())
+    waiting = sum(wait.lock.registry is registry and wait.meter.mode == mode for wait in under_way())
     return *counts, waiting
 
 
@@ -150,7 +150,7 @@ def both(ours: Callable[[Registry], Any], theirs: Callable[[], Any], script: Scr
     taken, released, *waiting = recorded(inner.registry, "exclusive")
     assert waiting == [0, 0]
     assert inner._asking == 0
-    assert len(inner._uses.holds) == taken - released
+    assert len(inner._holds.current) == taken - released
 
 
 @searched

@@ -17,7 +17,7 @@ import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.meter import READ, WRITE
 from mnemoscope.instrumentation.locks.watch import order
-from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -60,8 +60,8 @@ def made(kind: str, registry: Registry) -> tuple[Any, Any]:
 
 
 def holds(lock: Any) -> list[Any]:
-    uses = [lock._reads, lock._writes] if isinstance(lock, scope.AsyncRWLock) else [lock._uses]
-    return [use for its in uses for use in its.holds]
+    all_holds = [lock._reads, lock._writes] if isinstance(lock, scope.AsyncRWLock) else [lock._holds]
+    return [hold for its in all_holds for hold in its.current]
 
 
 def waiters(registry: Registry) -> float:
@@ -72,8 +72,8 @@ def waiters(registry: Registry) -> float:
 def idle(lock: Any, registry: Registry) -> bool:
     """Return whether nothing is left of all uses."""
     in_line = lock._line if isinstance(lock, scope.AsyncRWLock) else lock._asking or lock._waiters
-    book = [hold for held in tracker.book for hold in held.valid()]
-    return not (lock.locked() or holds(lock) or in_line or waiters(registry) or book)
+    tracked = [hold for holder in tracker.holders for hold in holder.holds()]
+    return not (lock.locked() or holds(lock) or in_line or waiters(registry) or tracked)
 
 
 # Waits that are closed ------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ def test_tasks_go_on_after_any_interrupt(kind: str, registry: Registry) -> None:
                     await asyncio.sleep(0)
                 if lock.locked():  # the exception came as a release was about to begin
                     assert len(holds(lock)) == 1
-                    assert not holds(lock)[0].owner()
+                    assert not holds(lock)[0].holder()
                     release_of(lock)()
             await asyncio.wait(tasks)
             if lock.locked():

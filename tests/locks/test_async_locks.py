@@ -12,7 +12,7 @@ import pytest
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.watch import order
-from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
@@ -55,7 +55,7 @@ def tracked() -> Iterator[None]:
 
 def held_now() -> list[str]:
     """Return the names of the locks that the order of locks takes for held."""
-    return [hold.subject.name for held in tracker.book for hold in held.valid()]
+    return [hold.lock.name for holder in tracker.holders for hold in holder.holds()]
 
 
 # Not loaded before it is used -----------------------------------------------------------------------
@@ -298,8 +298,8 @@ async def test_a_wait_names_the_task_that_waits_and_the_one_that_holds(registry:
         await one_round()
 
         (wait,) = under_way()
-        assert wait.subject is lock
-        assert wait.owner.key is waiter
+        assert wait.lock is lock
+        assert wait.waiter.key is waiter
         assert [owner.key for owner in lock.blockers("exclusive")] == [holder]
     await waiter
     lock.release()

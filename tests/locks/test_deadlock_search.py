@@ -16,8 +16,8 @@ from thread_samples import read, running
 
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.watch import watchdog as module
-from mnemoscope.instrumentation.locks.watch.owners import Owner
-from mnemoscope.instrumentation.locks.watch.waits import Waiting
+from mnemoscope.instrumentation.locks.watch.thread_or_task import ThreadOrTask
+from mnemoscope.instrumentation.locks.watch.waits import Wait
 from mnemoscope.instrumentation.locks.watch.watchdog import DEADLOCK, MAX_LISTED, STALL, Incident, Watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -27,12 +27,12 @@ class FakeLock:
 
     name = "fake"
 
-    def __init__(self, *holders: Owner, registry: Registry | None = None) -> None:
+    def __init__(self, *holders: ThreadOrTask, registry: Registry | None = None) -> None:
         self.registry = registry or Registry()
         self.holders = list(holders)
         self.asked = 0
 
-    def blockers(self, mode: str) -> list[Owner]:
+    def blockers(self, mode: str) -> list[ThreadOrTask]:
         self.asked += 1
         return self.holders
 
@@ -53,26 +53,26 @@ class FakeTask:
 METER: Any = SimpleNamespace(mode="exclusive")
 
 
-def wait(owner: Owner, lock: FakeLock, *, timed: bool = False) -> Waiting:
-    return Waiting(METER, lock, owner, timed=timed)
+def wait(owner: ThreadOrTask, lock: FakeLock, *, timed: bool = False) -> Wait:
+    return Wait(METER, lock, owner, timed=timed)
 
 
 class Watched:
     """A watchdog that finds what it is given in place of the waits of this process, at each look the next."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now: list[Waiting] = []
-        self.next: list[list[Waiting]] = []
+        self.now: list[Wait] = []
+        self.next: list[list[Wait]] = []
         self.watchdog = Watchdog(limit=1e-9)
         monkeypatch.setattr(module, "under_way", self._under_way)
         monkeypatch.setattr(module, "_CONFIRMATION", 0)
         monkeypatch.setattr(self.watchdog, "_wake", lambda: None)
 
-    def _under_way(self) -> list[Waiting]:
+    def _under_way(self) -> list[Wait]:
         now, self.now = self.now, self.next.pop(0) if self.next else self.now
         return list(now)
 
-    def look(self, *waits: Waiting) -> list[Incident]:
+    def look(self, *waits: Wait) -> list[Incident]:
         self.now = list(waits)
         return self.watchdog.look()
 
@@ -85,15 +85,15 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 # The oracle -----------------------------------------------------------------------------------------
 
 
-def blocks(waiting: Waiting, other: Waiting) -> bool:
+def blocks(waiting: Wait, other: Wait) -> bool:
     """Return whether `waiting` cannot end before `other` does."""
     return not waiting.timed and any(
-        other.owner.key == owner.key or (owner.task is not None and other.owner.key == owner.thread)
-        for owner in waiting.subject.blockers("exclusive")
+        other.waiter.key == owner.key or (owner.task is not None and other.waiter.key == owner.thread)
+        for owner in waiting.lock.blockers("exclusive")
     )
 
 
-def knots(waits: list[Waiting]) -> set[frozenset[int]]:
+def knots(waits: list[Wait]) -> set[frozenset[int]]:
     """Return the waits that lie on a cycle, with those that they share one with."""
     reach = {(a, b) for a, one in enumerate(waits) for b, other in enumerate(waits) if blocks(one, other)}
     for middle in range(len(waits)):
@@ -106,12 +106,12 @@ def knots(waits: list[Waiting]) -> set[frozenset[int]]:
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> list[Waiting]:
+def situations(draw: st.DrawFn) -> list[Wait]:
     """Threads and tasks that hold locks, alone or with others, and wait for at most one each."""
     threads = draw(st.integers(1, 6))
     tasks: list[Any] = [FakeTask(number) for number in range(draw(st.integers(0, 5)))]
-    owners = [Owner(number) for number in range(threads)]
-    owners += [Owner(draw(st.integers(0, threads - 1)), task) for task in tasks]
+    owners = [ThreadOrTask(number) for number in range(threads)]
+    owners += [ThreadOrTask(draw(st.integers(0, threads - 1)), task) for task in tasks]
     some = st.lists(st.sampled_from(owners), max_size=3, unique=True)
     locks = [FakeLock(*draw(some)) for _ in range(draw(st.integers(1, 6)))]
     asking = draw(st.lists(st.sampled_from(owners), unique=True))
@@ -122,7 +122,7 @@ def situations(draw: st.DrawFn) -> list[Waiting]:
 @given(waits=situations(), data=st.data())
 @settings(max_examples=600, deadline=None)
 def test_exactly_the_waits_on_a_cycle_are_deadlocked_and_each_cycle_is_found_once(
-    waits: list[Waiting], data: st.DataObject
+    waits: list[Wait], data: st.DataObject
 ) -> None:
     before = data.draw(st.sets(st.sampled_from(range(len(waits))) if waits else st.nothing()), label="at first")
     with pytest.MonkeyPatch.context() as patch:
@@ -143,7 +143,7 @@ def test_exactly_the_waits_on_a_cycle_are_deadlocked_and_each_cycle_is_found_onc
     assert deadlocks_counted(waits) >= len(known) + len(new)
 
 
-def deadlocked(waits: list[Waiting]) -> set[int]:
+def deadlocked(waits: list[Wait]) -> set[int]:
     return {number for number, each in enumerate(waits) if each.reported == DEADLOCK}
 
 
@@ -151,15 +151,15 @@ def kinds(found: list[Incident], kind: str) -> int:
     return sum(incident.kind == kind for incident in found)
 
 
-def deadlocks_counted(waits: list[Waiting]) -> float:
+def deadlocks_counted(waits: list[Wait]) -> float:
     """Return the sum over all registries; a deadlock is counted in each that has a part in it."""
-    registries = {id(each.subject.registry): each.subject.registry for each in waits}
+    registries = {id(each.lock.registry): each.lock.registry for each in waits}
     return sum(read(registry, catalog.LOCK_DEADLOCKS) for registry in registries.values())
 
 
 @given(waits=situations(), data=st.data())
 @settings(max_examples=200, deadline=None)
-def test_a_deadlock_is_found_as_soon_as_one_of_its_waits_is_late(waits: list[Waiting], data: st.DataObject) -> None:
+def test_a_deadlock_is_found_as_soon_as_one_of_its_waits_is_late(waits: list[Wait], data: st.DataObject) -> None:
     late = data.draw(st.sets(st.sampled_from(range(len(waits))) if waits else st.nothing()), label="late")
     with pytest.MonkeyPatch.context() as patch:
         watched = Watched(patch)
@@ -174,7 +174,7 @@ def test_a_deadlock_is_found_as_soon_as_one_of_its_waits_is_late(waits: list[Wai
 # By hand --------------------------------------------------------------------------------------------
 
 
-def ring(*owners: Owner, registry: Registry | None = None) -> list[Waiting]:
+def ring(*owners: ThreadOrTask, registry: Registry | None = None) -> list[Wait]:
     """Return waits of each for a lock that the next one holds."""
     registry = registry or Registry()
     return [wait(owner, FakeLock(owners[n - 1], registry=registry)) for n, owner in enumerate(owners)]
@@ -182,14 +182,16 @@ def ring(*owners: Owner, registry: Registry | None = None) -> list[Waiting]:
 
 def test_two_deadlocks_at_once_are_two(watched: Watched) -> None:
     registry = Registry()
-    waits = ring(Owner(1), Owner(2), registry=registry) + ring(Owner(3), Owner(4), Owner(5), registry=registry)
+    waits = ring(ThreadOrTask(1), ThreadOrTask(2), registry=registry) + ring(
+        ThreadOrTask(3), ThreadOrTask(4), ThreadOrTask(5), registry=registry
+    )
     found = watched.look(*waits)
     assert sorted((incident.kind, len(incident.waits)) for incident in found) == [(DEADLOCK, 2), (DEADLOCK, 3)]
     assert read(registry, catalog.LOCK_DEADLOCKS) == 2
 
 
 def test_what_passes_for_a_deadlock_once_is_neither_a_deadlock_nor_a_stall_yet(watched: Watched) -> None:
-    waits = ring(Owner(1), Owner(2))
+    waits = ring(ThreadOrTask(1), ThreadOrTask(2))
     # `look` asks for the late ones, then the search twice, and `look` for those that still wait.
     watched.next = [waits, waits[:1], waits[:1], waits[:1]]
     assert watched.look(*waits) == []
@@ -198,7 +200,7 @@ def test_what_passes_for_a_deadlock_once_is_neither_a_deadlock_nor_a_stall_yet(w
 
 
 def test_a_deadlock_with_which_another_wait_seemed_to_be_tied_is_found_all_the_same(watched: Watched) -> None:
-    first, second, passing = Owner(1), Owner(2), Owner(3)
+    first, second, passing = ThreadOrTask(1), ThreadOrTask(2), ThreadOrTask(3)
     lock = FakeLock(first, passing)
     waits = [wait(first, FakeLock(second)), wait(second, lock), wait(passing, FakeLock(second))]
     watched.next = [waits, waits[:2], waits[:2], waits[:2]]
@@ -208,7 +210,7 @@ def test_a_deadlock_with_which_another_wait_seemed_to_be_tied_is_found_all_the_s
 
 
 def test_a_deadlock_that_was_ended_and_closes_again_elsewhere_is_another_one(watched: Watched) -> None:
-    writer, one, other = Owner(1), Owner(2), Owner(3)
+    writer, one, other = ThreadOrTask(1), ThreadOrTask(2), ThreadOrTask(3)
     index, lock = FakeLock(one, other), FakeLock(writer)
     writes, reads = wait(writer, index), wait(one, lock)
     assert kinds(watched.look(writes, reads), DEADLOCK) == 1
@@ -217,7 +219,7 @@ def test_a_deadlock_that_was_ended_and_closes_again_elsewhere_is_another_one(wat
 
 
 def test_a_deadlock_that_closes_when_a_wait_ends_is_found_though_all_were_stalls(watched: Watched) -> None:
-    reader, patient, writer = Owner(1), Owner(2), Owner(3)
+    reader, patient, writer = ThreadOrTask(1), ThreadOrTask(2), ThreadOrTask(3)
     index = FakeLock(patient)
     waits = [wait(reader, index), wait(patient, FakeLock(), timed=True), wait(writer, FakeLock(reader))]
     assert kinds(watched.look(*waits), DEADLOCK) == 0
@@ -227,10 +229,10 @@ def test_a_deadlock_that_closes_when_a_wait_ends_is_found_though_all_were_stalls
 
 
 def test_two_cycles_that_have_no_edge_in_common_are_a_passing_state(watched: Watched) -> None:
-    first, second, third = Owner(1), Owner(2), Owner(3)
+    first, second, third = ThreadOrTask(1), ThreadOrTask(2), ThreadOrTask(3)
     passed_on = FakeLock(first)
     waits = [wait(first, FakeLock(second)), wait(second, passed_on), wait(third, FakeLock(first))]
-    asked: list[list[Owner]] = [[first], [third]]
+    asked: list[list[ThreadOrTask]] = [[first], [third]]
     passed_on.blockers = lambda _mode: asked.pop(0) if asked else [third]  # type: ignore[method-assign]
     assert kinds(watched.look(*waits), DEADLOCK) == 0
     assert [each.reported for each in waits[:2]] == ["", ""]
@@ -251,7 +253,7 @@ class SlowLock(FakeLock):
 
 
 def test_threads_that_look_at_once_find_a_deadlock_once(watched: Watched) -> None:
-    one, other = Owner(1), Owner(2)
+    one, other = ThreadOrTask(1), ThreadOrTask(2)
     watched.now = [wait(one, SlowLock(other)), wait(other, SlowLock(one))]
     found: list[Incident] = []
     with running(*[lambda: found.extend(watched.watchdog.look_for_deadlocks())] * 4):
@@ -261,8 +263,8 @@ def test_threads_that_look_at_once_find_a_deadlock_once(watched: Watched) -> Non
 
 async def test_a_task_stands_still_while_its_thread_waits(watched: Watched) -> None:
     task = asyncio.current_task()
-    holder, other = Owner(1, task), Owner(2)
-    waits = [wait(other, FakeLock(holder)), wait(Owner(1), FakeLock(other))]
+    holder, other = ThreadOrTask(1, task), ThreadOrTask(2)
+    waits = [wait(other, FakeLock(holder)), wait(ThreadOrTask(1), FakeLock(other))]
     assert kinds(watched.look(*waits), DEADLOCK) == 1
 
 
@@ -296,30 +298,30 @@ def steps() -> Callable[[Callable[[], object]], int]:
     return counted
 
 
-def behind_one_lock(number: int) -> list[Waiting]:
-    lock = FakeLock(Owner(0))
-    return [wait(Owner(n), lock) for n in range(1, number + 1)]
+def behind_one_lock(number: int) -> list[Wait]:
+    lock = FakeLock(ThreadOrTask(0))
+    return [wait(ThreadOrTask(n), lock) for n in range(1, number + 1)]
 
 
-def writers_behind_readers(number: int) -> list[Waiting]:
-    lock = FakeLock(*(Owner(n) for n in range(number)))
-    return [wait(Owner(number + n), lock) for n in range(number)]
+def writers_behind_readers(number: int) -> list[Wait]:
+    lock = FakeLock(*(ThreadOrTask(n) for n in range(number)))
+    return [wait(ThreadOrTask(number + n), lock) for n in range(number)]
 
 
-def one_ring(number: int) -> list[Waiting]:
-    return ring(*(Owner(n) for n in range(number)))
+def one_ring(number: int) -> list[Wait]:
+    return ring(*(ThreadOrTask(n) for n in range(number)))
 
 
-def many_pairs(number: int) -> list[Waiting]:
+def many_pairs(number: int) -> list[Wait]:
     registry = Registry()
-    pairs = [ring(Owner(2 * n), Owner(2 * n + 1), registry=registry) for n in range(number // 2)]
+    pairs = [ring(ThreadOrTask(2 * n), ThreadOrTask(2 * n + 1), registry=registry) for n in range(number // 2)]
     return [each for pair in pairs for each in pair]
 
 
-def writers_that_wait_for_readers_that_wait(number: int) -> list[Waiting]:
+def writers_that_wait_for_readers_that_wait(number: int) -> list[Wait]:
     """Return as many edges as locks allow: all readers hold for all writers, and one writer keeps all readers."""
-    readers = [Owner(n) for n in range(number // 2)]
-    writers = [Owner(number + n) for n in range(number // 2)]
+    readers = [ThreadOrTask(n) for n in range(number // 2)]
+    writers = [ThreadOrTask(number + n) for n in range(number // 2)]
     index, kept = FakeLock(*readers), FakeLock(writers[0])
     return [wait(owner, index) for owner in writers] + [wait(owner, kept) for owner in readers]
 
@@ -329,12 +331,12 @@ SHAPES = [behind_one_lock, writers_behind_readers, one_ring, many_pairs, writers
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_look_takes_work_in_proportion_to_the_waits(
-    shape: Callable[[int], list[Waiting]], watched: Watched, steps: Callable[[Callable[[], object]], int]
+    shape: Callable[[int], list[Wait]], watched: Watched, steps: Callable[[Callable[[], object]], int]
 ) -> None:
     work: dict[int, int] = {}
     for number in (500, 5000):
         waits = shape(number)
-        asked = {id(each.subject): each.subject for each in waits}
+        asked = {id(each.lock): each.lock for each in waits}
         work[number] = steps(lambda waits=waits: watched.look(*waits))  # type: ignore[misc]
         # Twice for a search and its confirmation, once for what is reported already, and for what is described.
         assert all(lock.asked <= 3 + MAX_LISTED for lock in asked.values())  # type: ignore[attr-defined]
@@ -345,7 +347,7 @@ def test_a_look_takes_work_in_proportion_to_the_waits(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_node_is_followed_a_few_times(
-    shape: Callable[[int], list[Waiting]], watched: Watched, monkeypatch: pytest.MonkeyPatch
+    shape: Callable[[int], list[Wait]], watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     followed = 0
     following = module._Graph.following
@@ -365,9 +367,9 @@ def test_each_node_is_followed_a_few_times(
 def test_a_look_at_waits_that_are_all_reported_does_nothing_more(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits = behind_one_lock(5000) + ring(Owner(10_000), Owner(10_001))
+    waits = behind_one_lock(5000) + ring(ThreadOrTask(10_000), ThreadOrTask(10_001))
     watched.look(*waits)
-    asked = [each.subject.asked for each in waits]  # type: ignore[attr-defined]
+    asked = [each.lock.asked for each in waits]  # type: ignore[attr-defined]
 
     def no_more(*_: object) -> None:
         raise AssertionError("nothing has changed")
@@ -375,14 +377,14 @@ def test_a_look_at_waits_that_are_all_reported_does_nothing_more(
     monkeypatch.setattr(module, "_Graph", no_more)
     monkeypatch.setattr(module, "_described", no_more)
     assert watched.look(*waits) == []
-    assert asked == [each.subject.asked for each in waits]  # type: ignore[attr-defined]
+    assert asked == [each.lock.asked for each in waits]  # type: ignore[attr-defined]
 
 
 def test_at_most_so_many_waits_and_holders_are_described(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    described: list[Owner] = []
+    described: list[ThreadOrTask] = []
     stack_of = module.stack_of
 
-    def counted(owner: Owner, frames: Any = None) -> tuple[str, ...]:
+    def counted(owner: ThreadOrTask, frames: Any = None) -> tuple[str, ...]:
         described.append(owner)
         return stack_of(owner, frames)
 

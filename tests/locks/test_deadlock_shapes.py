@@ -171,7 +171,7 @@ def test_a_condition_that_wakes_into_a_deadlock_is_found_once() -> None:
         assert {wait.lock for wait in incident.waits} == {"queue", "episodes"}
         # As with `threading`, `wait` comes back with its lock whatever is raised; so it is the other that ends.
         for wait in waits.under_way():
-            if wait.subject.name == "episodes":
+            if wait.lock.name == "episodes":
                 wait.end(Enough())
 
 

@@ -339,7 +339,7 @@ async def test_operations_end_with_the_test_that_is_cancelled(at_once: Concurren
 # The end of a wait by itself --------------------------------------------------------------------------
 
 
-async def ending(lock: scope.AsyncLock, reached: asyncio.Event) -> tuple[asyncio.Task[None], waits.Waiting]:
+async def ending(lock: scope.AsyncLock, reached: asyncio.Event) -> tuple[asyncio.Task[None], waits.Wait]:
     """A task that waits for a lock, and its wait."""
 
     async def take() -> None:

@@ -422,7 +422,7 @@ def test_loses(worker):
 def test_stalls():
     b.acquire()
     threading.Thread(target=b.acquire, daemon=True).start()
-    until(lambda: [wait for wait in waits.under_way() if wait.subject is b and wait.reported])
+    until(lambda: [wait for wait in waits.under_way() if wait.lock is b and wait.reported])
 
 def test_itself():
     b.acquire()

@@ -73,7 +73,7 @@ def interrupted(registry: Registry, waits: int, found: Callable[[], object]) -> 
             found()
         finally:
             for wait in under_way():
-                if wait.owner.thread == main:
+                if wait.waiter.thread == main:
                     wait.end(Enough())
 
     make_endable(True)

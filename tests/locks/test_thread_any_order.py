@@ -14,7 +14,7 @@ from thread_samples import PATIENCE, read
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -126,7 +126,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def nothing_is_left_of_waits(self) -> None:
         if hasattr(self, "registry"):
-            assert not [wait for wait in under_way() if wait.subject.registry is self.registry]
+            assert not [wait for wait in under_way() if wait.lock.registry is self.registry]
             assert read(self.registry, catalog.LOCK_WAITERS) == 0
 
     def teardown(self) -> None:

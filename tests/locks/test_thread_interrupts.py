@@ -24,7 +24,7 @@ from thread_samples import PATIENCE, read, running, until
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -146,7 +146,7 @@ def test_a_handler_may_raise_at_any_moment_but_on_entry_of_a_release(
 
     nested(block, kind.levels)
     assert not kind.held(lock)
-    assert not list(tracker.book), "nothing seems to be held"
+    assert not list(tracker.holders), "nothing seems to be held"
     assert not under_way()
     if name != "threading":
         assert read(registry, catalog.LOCK_WAITERS) == 0
@@ -188,7 +188,7 @@ def test_a_wait_may_be_interrupted_at_any_moment(name: str, order: str, alarm: l
     assert not under_way()
     assert read(registry, catalog.LOCK_WAITERS) == 0
     nested(block, kind.levels)
-    assert not list(tracker.book)
+    assert not list(tracker.holders)
 
 
 STEPS = 4000

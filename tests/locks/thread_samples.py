@@ -51,7 +51,7 @@ def waiting(registry: Registry, number: int = 1) -> None:
 
 def blocked(thread: int) -> bool:
     """Return whether a thread is in the blocking call of a wait for a lock, and no longer on its way into it."""
-    waits_now = any(wait.owner.thread == thread for wait in waits.under_way())
+    waits_now = any(wait.waiter.thread == thread for wait in waits.under_way())
     return waits_now and sys._current_frames()[thread].f_code.co_name in ("acquire", "_ignoring")
 
 

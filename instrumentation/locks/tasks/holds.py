@@ -1,4 +1,4 @@
-"""What holds a lock of tasks, since when, and how often it was taken: what every such lock notes at each use."""
+"""The holds of a lock for tasks: which task holds it, and since when."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from ..meter import Meter, meter_of
-from ..watch.held import Hold, tracker
-from ..watch.owners import Owner, task_finders
+from ..watch.holders import Hold, tracker
 from ..watch.places import pass_over
-from ..watch.waits import Subject
+from ..watch.thread_or_task import ThreadOrTask, task_finders
+from ..watch.waits import WatchedLock
 
 
 def running_task() -> asyncio.Task[Any] | None:
-    """Return the task that runs in this thread, if one does."""
+    """Return the task that runs in this thread, or None if none does."""
     loop = asyncio._get_running_loop()
     return None if loop is None else current_task(loop)
 
@@ -26,88 +26,88 @@ task_finders[:] = [running_task]
 pass_over(asyncio.locks.__file__)  # `async with lock` and `Condition.wait` acquire from there
 
 
-def myself() -> Owner:
-    """Return what asks for a lock here: the running task, or this thread in a callback."""
-    return Owner(get_ident(), running_task())
+def caller_identity() -> ThreadOrTask:
+    """Return the running task, or this thread in a callback."""
+    return ThreadOrTask(get_ident(), running_task())
 
 
-class Use:
-    """One use of a lock, by a task, or by a thread in a callback. It does not keep the task, which may end first.
+class TaskHold:
+    """One hold of a lock by a task, or by a thread in a callback. It does not keep the task, which may end first.
 
     Attributes:
-        since: when its hold began; 0 before.
-        hold: what the order of locks notes of it.
+        since: when the hold began; 0 before that.
+        tracked: the same hold as tracked for the order of locks.
     """
 
-    __slots__ = ("_task", "_thread", "hold", "since")
+    __slots__ = ("_task", "_thread", "since", "tracked")
 
     def __init__(self) -> None:
-        self._thread, task = myself()
+        self._thread, task = caller_identity()
         self._task = None if task is None else weakref.ref(task)
         self.since = 0.0
-        self.hold: Hold | None = None
+        self.tracked: Hold | None = None
 
-    def owner(self) -> Owner | None:
-        """Return what uses it; None if that was a task that has ended."""
+    def holder(self) -> ThreadOrTask | None:
+        """Return the thread or task that holds; None if it was a task that has ended."""
         if self._task is None:
-            return Owner(self._thread)
+            return ThreadOrTask(self._thread)
         task = self._task()
-        return None if task is None or task.done() else Owner(self._thread, task)
+        return None if task is None or task.done() else ThreadOrTask(self._thread, task)
 
 
-AnyUse = TypeVar("AnyUse", bound=Use)
+AnyTaskHold = TypeVar("AnyTaskHold", bound=TaskHold)
 
 
-class Uses(Generic[AnyUse]):
-    """The uses of one lock in one mode.
+class TaskHolds(Generic[AnyTaskHold]):
+    """The holds of one lock in one mode.
 
-    Only the thread of the lock's event loop changes them; others may read at any time.
+    Only the thread of the lock's event loop changes them. Other threads may read at any time.
 
     Attributes:
-        meter: where they are recorded.
-        holds: those that have the lock, oldest first; changed in single steps, between which no signal is handled.
+        meter: records the holds.
+        current: the holds that have the lock, oldest first. Each change is one step, within which no signal is handled.
     """
 
-    __slots__ = ("_ordered", "holds", "meter")
+    __slots__ = ("_ordered", "current", "meter")
 
-    def __init__(self, lock: Subject, mode: str, *, ordered: bool = True) -> None:
+    def __init__(self, lock: WatchedLock, mode: str, *, ordered: bool = True) -> None:
         self._ordered = ordered
         self.meter: Meter = meter_of(lock.registry, lock.name, mode)
-        self.holds: dict[AnyUse, None] = {}
+        self.current: dict[AnyTaskHold, None] = {}
 
-    def began(self, lock: Subject, use: AnyUse, *, waited: bool) -> None:
-        """Note that what runs here holds it now; a wait has recorded itself."""
-        self.holds[use] = None
+    def begin(self, lock: WatchedLock, hold: AnyTaskHold, *, waited: bool) -> None:
+        """Note that the caller holds the lock now. A wait for it has recorded itself."""
+        self.current[hold] = None
         if self._ordered:
-            use.hold = hold = tracker.hold(lock, running_task())
-            if hold is not None:
-                hold.begin()
+            hold.tracked = tracked = tracker.hold(lock, running_task())
+            if tracked is not None:
+                tracked.begin()
         if not waited:
-            self.meter.took()
-        use.since = perf_counter()
+            self.meter.record_no_wait()
+        hold.since = perf_counter()
 
-    def mine(self) -> AnyUse | None:
-        """Return a hold of what runs here, the oldest."""
-        me = myself()
-        for use in self.holds.copy():
-            if use.since and use.owner() == me:
-                return use
+    def end(self, hold: AnyTaskHold) -> None:
+        """Record that a hold has ended. After an interruption, it may be called again."""
+        self.current.pop(hold, None)
+        if hold.tracked is not None:
+            hold.tracked.end()
+        since, hold.since = hold.since, 0.0
+        if since:
+            self.meter.record_hold(perf_counter() - since)
+
+    def of_caller(self) -> AnyTaskHold | None:
+        """Return the caller's oldest hold."""
+        me = caller_identity()
+        for hold in self.current.copy():
+            if hold.since and hold.holder() == me:
+                return hold
         return None
 
-    def ended(self, use: AnyUse) -> None:
-        """Record that a hold has ended; what was interrupted may be repeated."""
-        self.holds.pop(use, None)
-        if use.hold is not None:
-            use.hold.end()
-        since, use.since = use.since, 0.0
-        if since:
-            self.meter.held(perf_counter() - since)
+    def held_by_caller(self) -> bool:
+        """Return whether the caller holds the lock, or a task that ended, which may have taken it for the caller."""
+        me = caller_identity()
+        return any(hold.since and hold.holder() in (me, None) for hold in self.current.copy())
 
-    def by_me(self) -> bool:
-        """Return whether what runs here holds it, or a task that has ended, which may have taken it for this one."""
-        me = myself()
-        return any(use.since and use.owner() in (me, None) for use in self.holds.copy())
-
-    def owners(self) -> list[Owner]:
-        """Return what holds it and has not ended."""
-        return [owner for use in self.holds.copy() if use.since and (owner := use.owner()) is not None]
+    def holders(self) -> list[ThreadOrTask]:
+        """Return the threads and tasks that hold the lock and have not ended."""
+        return [holder for hold in self.current.copy() if hold.since and (holder := hold.holder()) is not None]

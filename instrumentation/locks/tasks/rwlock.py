@@ -17,14 +17,14 @@ from ...recording.registry import Registry
 from ..meter import READ, WRITE
 from ..poison import Poisonable
 from ..watch import order
-from ..watch.held import tracker
-from ..watch.owners import Owner
+from ..watch.holders import tracker
 from ..watch.places import creation_site
-from ..watch.waits import Waiting
-from .uses import Use, Uses, myself, running_task
+from ..watch.thread_or_task import ThreadOrTask
+from ..watch.waits import Wait
+from .holds import TaskHold, TaskHolds, caller_identity, running_task
 
 
-class _Turn(Use):
+class _Turn(TaskHold):
     """A place in line, and then a hold; where it has to wait, the future is done when it is let in."""
 
     __slots__ = ("granted", "mode")
@@ -99,13 +99,13 @@ class AsyncRWLock(Poisonable):
         self.registry = registry or default_registry()
         self._can_be_poisoned(poison)
         self._line: deque[_Turn] = deque()
-        self._reads: Uses[_Turn] = Uses(self, READ)
-        self._writes: Uses[_Turn] = Uses(self, WRITE)
+        self._reads: TaskHolds[_Turn] = TaskHolds(self, READ)
+        self._writes: TaskHolds[_Turn] = TaskHolds(self, WRITE)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
         state = "unlocked"
-        if self._writes.holds:
+        if self._writes.current:
             state = "write-locked"
         elif self.readers:
             state = f"read-locked, readers:{self.readers}"
@@ -126,12 +126,12 @@ class AsyncRWLock(Poisonable):
 
     def held(self) -> str | None:
         """Return how it is held now: `"read"`, `"write"` or not at all."""
-        return WRITE if self._writes.holds else READ if self._reads.holds else None
+        return WRITE if self._writes.current else READ if self._reads.current else None
 
     @property
     def readers(self) -> int:
         """How many holds for reading there are now."""
-        return len(self._reads.holds)
+        return len(self._reads.current)
 
     async def acquire_read(self) -> Literal[True]:
         """Wait until no writer holds it or is in line before, and hold it for reading.
@@ -161,53 +161,53 @@ class AsyncRWLock(Poisonable):
         """
         self._release(WRITE)
 
-    def blockers(self, mode: str) -> list[Owner]:
-        """Return what holds it in a way that excludes `mode`, and writers in line; see `waits.Subject`."""
-        writers = self._writes.owners()
+    def blockers(self, mode: str) -> list[ThreadOrTask]:
+        """Return what holds it in a way that excludes `mode`, and writers in line; see `waits.WatchedLock`."""
+        writers = self._writes.holders()
         if mode == WRITE:
-            return writers + self._reads.owners()
+            return writers + self._reads.holders()
         # A reader waits for the writer inside, else for the first one in line, which is before it.
-        in_line = (turn.owner() for turn in self._line.copy() if turn.mode == WRITE)
-        return writers or [owner for owner in in_line if owner is not None][:1]
+        in_line = (turn.holder() for turn in self._line.copy() if turn.mode == WRITE)
+        return writers or [holder for holder in in_line if holder is not None][:1]
 
     # Inside ---------------------------------------------------------------------------------------
 
     def _is_held_by(self, thread: int) -> bool:
-        return self._writes.by_me()
+        return self._writes.held_by_caller()
 
-    def _uses(self, mode: str) -> Uses[_Turn]:
+    def _holds(self, mode: str) -> TaskHolds[_Turn]:
         return self._writes if mode == WRITE else self._reads
 
     async def _acquire(self, mode: str) -> Literal[True]:
         if tracker.local is not None:
             order.taking(self, running_task())
-        uses, turn = self._uses(mode), _Turn(mode)
+        holds, turn = self._holds(mode), _Turn(mode)
         try:
             self._line.append(turn)
             self._admit()
-            waited = turn not in uses.holds
+            waited = turn not in holds.current
             if waited:
-                with Waiting(uses.meter, self, myself()) as waiting:
+                with Wait(holds.meter, self, caller_identity()) as wait:
                     turn.granted = self._bound_loop().create_future()
-                    if turn not in uses.holds:
+                    if turn not in holds.current:
                         await turn.granted
-                    waiting.taken = True
-            uses.began(self, turn, waited=waited)
+                    wait.taken = True
+            holds.begin(self, turn, waited=waited)
             return True
         except BaseException:
             self._leave(turn)
             raise
 
     def _release(self, mode: str) -> None:
-        uses = self._writes if mode == WRITE else self._reads
-        for turn in uses.holds:  # no call, in which a signal handler could raise
+        holds = self._writes if mode == WRITE else self._reads
+        for turn in holds.current:  # no call, in which a signal handler could raise
             if turn.since:
                 break
         else:
             raise RuntimeError(f"RWLock is not acquired for {'writing' if mode == WRITE else 'reading'}.")
         try:
-            if len(uses.holds) > 1:
-                turn = uses.mine() or turn
+            if len(holds.current) > 1:
+                turn = holds.of_caller() or turn
         finally:
             self._leave(turn)
 
@@ -220,7 +220,7 @@ class AsyncRWLock(Poisonable):
             raise
 
     def _remove(self, turn: _Turn) -> None:
-        self._uses(turn.mode).ended(turn)
+        self._holds(turn.mode).end(turn)
         if turn in self._line:
             self._line.remove(turn)
         self._admit()
@@ -232,13 +232,13 @@ class AsyncRWLock(Poisonable):
             if not turn.is_gone():
                 if not self._is_free(turn):
                     return
-                self._uses(turn.mode).holds[turn] = None
+                self._holds(turn.mode).current[turn] = None
                 turn.let_in()
             if self._line and self._line[0] is turn:
                 del self._line[0]
 
     def _is_free(self, turn: _Turn) -> bool:
-        reads, writes = self._reads.holds, self._writes.holds
+        reads, writes = self._reads.current, self._writes.current
         return turn in reads or turn in writes or not (writes or (reads and turn.mode == WRITE))
 
     def _bound_loop(self) -> asyncio.AbstractEventLoop:

@@ -18,10 +18,10 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import catalog
-from .held import AnyHold, place, tracker
-from .owners import current_task, described
+from .holders import AnyHold, place, tracker
 from .places import call_stack
-from .waits import Subject
+from .thread_or_task import current_task, described
+from .waits import WatchedLock
 from .watchdog import watchdog
 
 if TYPE_CHECKING:
@@ -90,13 +90,13 @@ def allow_nesting(names: Iterable[str]) -> None:
     _nestable.update(names)
 
 
-def taking(subject: Subject, task: Task[Any] | None = None) -> None:
-    """Record that this thread, or the task, may now wait for `subject`, with what it holds meanwhile."""
-    name = subject.name
+def taking(lock: WatchedLock, task: Task[Any] | None = None) -> None:
+    """Record that this thread, or the task, may now wait for `lock`, with what it holds meanwhile."""
+    name = lock.name
     for hold in _holding(task):
-        after = edges.get(hold.subject.name)
+        after = edges.get(hold.lock.name)
         if after is None or name not in after:
-            _add(hold, subject, task)
+            _add(hold, lock, task)
 
 
 def forget() -> None:
@@ -112,17 +112,17 @@ def _holding(task: Task[Any] | None) -> list[AnyHold]:
 
     A thread that waits keeps all that it holds, whichever task took it; a task that waits, what it took itself.
     """
-    local, book = tracker.local, tracker.book
-    mine = local.held.valid() if local is not None else []
+    local, holders = tracker.local, tracker.holders
+    mine = local.holder.holds() if local is not None else []
     if task is not None:
         mine = [hold for hold in mine if hold.task is task]
     running = task if task is not None else current_task()
-    return mine if running is None else mine + book.held_by(running)
+    return mine if running is None else mine + holders.held_by(running)
 
 
-def _add(hold: AnyHold, subject: Subject, task: Task[Any] | None) -> None:
-    first, second = hold.subject.name, subject.name
-    if first == second and first in _nestable and hold.subject is not subject:
+def _add(hold: AnyHold, lock: WatchedLock, task: Task[Any] | None) -> None:
+    first, second = hold.lock.name, lock.name
+    if first == second and first in _nestable and hold.lock is not lock:
         return
     if len(_added) >= MAX_EDGES:
         return
@@ -134,7 +134,7 @@ def _add(hold: AnyHold, subject: Subject, task: Task[Any] | None) -> None:
     cycle = (edge, *_path(second, first))
     classes = frozenset(e.first for e in cycle)
     if cycle[-1].second == first and _reported.setdefault(classes, edge) is edge:
-        _report(Inversion(cycle), subject)
+        _report(Inversion(cycle), lock)
 
 
 def _path(start: str, goal: str) -> tuple[Edge, ...]:
@@ -157,9 +157,9 @@ def _path(start: str, goal: str) -> tuple[Edge, ...]:
     return ()
 
 
-def _report(inversion: Inversion, subject: Subject) -> None:
+def _report(inversion: Inversion, lock: WatchedLock) -> None:
     if len(inversions) < MAX_INVERSIONS:
         inversions.append(inversion)
     closing = inversion.edges[0]
-    subject.registry.counter(catalog.LOCK_ORDER_INVERSIONS, first=closing.first, second=closing.second).inc()
+    lock.registry.counter(catalog.LOCK_ORDER_INVERSIONS, first=closing.first, second=closing.second).inc()
     watchdog.log_soon(str(inversion))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from itertools import starmap
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 
-from .owners import Owner
+from ..signal_safe import signal_safe
+from .thread_or_task import ThreadOrTask
 
 if TYPE_CHECKING:
     from ...recording.registry import Registry
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 SLICE = 0.05
 """Seconds: how often a wait that another thread may end looks whether it has been."""
 
-T = TypeVar("T")
-_ONCE: tuple[tuple[()], ...] = ((),)
 
-
-class Subject(Protocol):
+class WatchedLock(Protocol):
     """A lock, as the watchdog and the order of locks see it."""
 
     @property
@@ -34,7 +31,7 @@ class Subject(Protocol):
     def registry(self) -> Registry:
         """Where what happens to it is counted."""
 
-    def blockers(self, mode: str) -> Iterable[Owner]:
+    def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
         """Return what has to release it before a wait in `mode` can end; nothing where that cannot be said.
 
         Called by another thread while the lock is in use: it must not wait, and may be a little out of date.
@@ -48,26 +45,17 @@ class WaitMeter(Protocol):
     def mode(self) -> str:
         """How the lock is taken: `exclusive`, `read` or `write`."""
 
-    def wait_began(self, wait: Waiting) -> None:
+    def wait_began(self, wait: Wait) -> None:
         """Count the wait as in flight."""
 
-    def wait_ended(self, wait: Waiting, seconds: float, *, gave_up: bool) -> None:
+    def wait_ended(self, wait: Wait, seconds: float, *, gave_up: bool) -> None:
         """Record how long the wait took."""
 
-    def forget_wait(self, wait: Waiting) -> None:
+    def forget_wait(self, wait: Wait) -> None:
         """Count the wait as in flight no more; it may have ended already."""
 
 
-def once(call: Callable[[], T]) -> Iterator[T]:
-    """Return an iterator that calls `call` once.
-
-    `for taken in once(lock.acquire): break` leaves no moment between taking the lock and knowing it, in which a signal
-    handler could raise: the interpreter looks for signals after a call, but not in the head of a `for`.
-    """
-    return starmap(call, _ONCE)
-
-
-class Waiting:
+class Wait:
     """One wait, from the moment a lock was found taken; leaving the block ends it.
 
     Attributes:
@@ -82,21 +70,21 @@ class Waiting:
         "__weakref__",
         "contended",
         "error",
+        "lock",
         "meter",
-        "owner",
         "reported",
         "since",
-        "subject",
         "taken",
         "timed",
+        "waiter",
     )
 
     def __init__(
-        self, meter: WaitMeter, subject: Subject, owner: Owner, *, timed: bool = False, contended: bool = True
+        self, meter: WaitMeter, lock: WatchedLock, waiter: ThreadOrTask, *, timed: bool = False, contended: bool = True
     ) -> None:
         self.meter = meter
-        self.subject = subject
-        self.owner = owner
+        self.lock = lock
+        self.waiter = waiter
         self.timed = timed
         self.contended = contended
         self.taken = False
@@ -130,7 +118,7 @@ class Waiting:
         """
         taken = False
         if not _endable:
-            for taken in once(partial(acquire, True, timeout)):
+            for taken in signal_safe(partial(acquire, True, timeout)):
                 break
             return taken
         limit = float("inf") if timeout < 0 else monotonic() + timeout
@@ -138,7 +126,7 @@ class Waiting:
             if self.error is not None:
                 raise self.error
             left = max(0.0, limit - monotonic())
-            for taken in once(partial(acquire, True, min(SLICE, left))):
+            for taken in signal_safe(partial(acquire, True, min(SLICE, left))):
                 break
             if left == 0:
                 break
@@ -152,16 +140,16 @@ class Waiting:
         if self.error is not None:
             return
         self.error = error
-        if self.owner.task is not None:
+        if self.waiter.task is not None:
             with suppress(RuntimeError):  # its loop is closed
-                self.owner.task.get_loop().call_soon_threadsafe(self._cancel)
+                self.waiter.task.get_loop().call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
-        if self.owner.task is not None and weakref.ref(self) in _waits:
-            self.owner.task.cancel(str(self.error))
+        if self.waiter.task is not None and weakref.ref(self) in _waits:
+            self.waiter.task.cancel(str(self.error))
 
 
-_waits: set[weakref.ref[Waiting]] = set()
+_waits: set[weakref.ref[Wait]] = set()
 _endable: list[bool] = []
 
 
@@ -173,7 +161,7 @@ def make_endable(on: bool) -> None:
         del _endable[-1:]
 
 
-def under_way() -> list[Waiting]:
+def under_way() -> list[Wait]:
     """Return every wait under way."""
     return [wait for reference in _waits.copy() if (wait := reference()) is not None]
 

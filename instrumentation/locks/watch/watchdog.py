@@ -20,8 +20,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from ... import catalog
-from .owners import Owner, stack_of
-from .waits import Waiting, under_way
+from .thread_or_task import ThreadOrTask, stack_of
+from .waits import Wait, under_way
 
 DEADLOCK, STALL = "deadlock", "stall"
 DEFAULT_LIMIT = 30.0
@@ -34,7 +34,7 @@ _LONGEST_PAUSE = 1.0
 _CONFIRMATION = 0.01  # seconds after which a deadlock must still be the same; a passing state is not
 
 
-class Wait(NamedTuple):
+class ReportedWait(NamedTuple):
     """One wait of an incident.
 
     Attributes:
@@ -58,7 +58,7 @@ class Incident(NamedTuple):
     """What the watchdog found once: a cycle of waits (`deadlock`), or waits behind one lock that last (`stall`)."""
 
     kind: str
-    waits: tuple[Wait, ...]
+    waits: tuple[ReportedWait, ...]
     at: float
 
     def __str__(self) -> str:
@@ -158,11 +158,11 @@ class Watchdog:
                 return []
             self._late = set(late)
             found, unsure = _deadlocks(late)
-            by_lock: dict[int, list[Waiting]] = {}
+            by_lock: dict[int, list[Wait]] = {}
             still = {id(wait) for wait in under_way()} - unsure
             for node, wait in late.items():
                 if wait.reported != DEADLOCK and node in still:
-                    by_lock.setdefault(id(wait.subject), []).append(wait)
+                    by_lock.setdefault(id(wait.lock), []).append(wait)
             found.extend(incident for waits in by_lock.values() if (incident := _stall(waits)))
         return self._report(found)
 
@@ -211,22 +211,22 @@ class _Graph:
         earlier: leave out what did not wait for each other in this graph too.
     """
 
-    def __init__(self, waits: Iterable[Waiting], earlier: _Graph | None = None) -> None:
+    def __init__(self, waits: Iterable[Wait], earlier: _Graph | None = None) -> None:
         self.waits = {id(wait): wait for wait in waits}
         """By `id`, which is their node."""
         self._next: dict[Hashable, set[Hashable]] = {}
         by_owner: dict[object, list[Hashable]] = {}
         for node, wait in self.waits.items():
-            by_owner.setdefault(wait.owner.key, []).append(node)
+            by_owner.setdefault(wait.waiter.key, []).append(node)
         for node, wait in self.waits.items():
             if wait.timed:
                 continue
-            lock = ("lock", id(wait.subject), wait.meter.mode)
+            lock = ("lock", id(wait.lock), wait.meter.mode)
             self._next[node] = {lock}
             if lock in self._next:
                 continue
             holders = self._next[lock] = set()
-            for owner in wait.subject.blockers(wait.meter.mode):
+            for owner in wait.lock.blockers(wait.meter.mode):
                 holder = ("holder", owner.key, owner.thread)
                 holders.add(holder)
                 if holder not in self._next:
@@ -279,7 +279,7 @@ class _Graph:
                     path.append((following, iter(self.following(following))))
         return done
 
-    def cycle(self, start: int) -> list[Waiting]:
+    def cycle(self, start: int) -> list[Wait]:
         """Return the waits of the shortest way from one back to itself."""
         came: dict[Hashable, Hashable] = {}
         queue: list[Hashable] = [start]
@@ -296,7 +296,7 @@ class _Graph:
         return []
 
 
-def _deadlocks(late: Mapping[int, Waiting]) -> tuple[list[Incident], set[int]]:
+def _deadlocks(late: Mapping[int, Wait]) -> tuple[list[Incident], set[int]]:
     """Return the deadlocks that some of `late` are part of, and that have not been reported; and what is not sure yet.
 
     A passing state can look like a deadlock, so each has to be seen twice.
@@ -311,7 +311,7 @@ def _deadlocks(late: Mapping[int, Waiting]) -> tuple[list[Incident], set[int]]:
     return [_deadlock(graph, knot, late) for knot in sure], set().union(*seen).difference(*sure)
 
 
-def _new_knots(graph: _Graph, late: Mapping[int, Waiting]) -> list[set[int]]:
+def _new_knots(graph: _Graph, late: Mapping[int, Wait]) -> list[set[int]]:
     """Return the knots of late waits, without those that have been reported, even if they have grown since."""
     knots = [knot for knot in graph.knots() if any(node in late for node in knot)]
     if not knots:
@@ -321,9 +321,9 @@ def _new_knots(graph: _Graph, late: Mapping[int, Waiting]) -> list[set[int]]:
     return [knot for knot in knots if knot.isdisjoint(known)]
 
 
-def _deadlock(graph: _Graph, knot: set[int], late: Mapping[int, Waiting]) -> Incident:
+def _deadlock(graph: _Graph, knot: set[int], late: Mapping[int, Wait]) -> Incident:
     waits = [graph.waits[node] for node in knot]
-    for registry in {id(wait.subject.registry): wait.subject.registry for wait in waits}.values():
+    for registry in {id(wait.lock.registry): wait.lock.registry for wait in waits}.values():
         registry.counter(catalog.LOCK_DEADLOCKS).inc()
     for wait in waits:
         wait.reported = DEADLOCK
@@ -331,31 +331,31 @@ def _deadlock(graph: _Graph, knot: set[int], late: Mapping[int, Waiting]) -> Inc
     return Incident(DEADLOCK, _described(graph.cycle(first)), time.time())
 
 
-def _stall(waits: list[Waiting]) -> Incident | None:
+def _stall(waits: list[Wait]) -> Incident | None:
     """Count those of one lock's late waits that are new; return the incident, unless they join one that goes on."""
     new = [wait for wait in waits if not wait.reported]
     goes_on = len(new) < len(waits)
     for wait in new:
         wait.reported = STALL
-        wait.subject.registry.counter(catalog.LOCK_STALLS, lock=wait.subject.name).inc()
+        wait.lock.registry.counter(catalog.LOCK_STALLS, lock=wait.lock.name).inc()
     if goes_on or not new:
         return None
     return Incident(STALL, _described(sorted(waits, key=lambda wait: wait.since)), time.time())
 
 
-def _described(waits: list[Waiting]) -> tuple[Wait, ...]:
+def _described(waits: list[Wait]) -> tuple[ReportedWait, ...]:
     now, frames = perf_counter(), sys._current_frames()
 
-    def holders(wait: Waiting) -> Iterable[Owner]:
-        return islice(wait.subject.blockers(wait.meter.mode), MAX_LISTED)
+    def holders(wait: Wait) -> Iterable[ThreadOrTask]:
+        return islice(wait.lock.blockers(wait.meter.mode), MAX_LISTED)
 
     return tuple(
-        Wait(
-            wait.subject.name,
+        ReportedWait(
+            wait.lock.name,
             wait.meter.mode,
-            str(wait.owner),
+            str(wait.waiter),
             now - wait.since,
-            stack_of(wait.owner, frames),
+            stack_of(wait.waiter, frames),
             tuple((str(owner), stack_of(owner, frames)) for owner in holders(wait)),
         )
         for wait in waits[:MAX_LISTED]
