@@ -69,6 +69,29 @@ def acquire_and_record(
     return answer
 
 
+def acquire_primitive(
+    lock: WatchedLock,
+    meter: Meter,
+    acquire: Callable[[bool, float], bool],
+    blocking: bool,
+    timeout: float,
+    *,
+    undo: Callable[[], object],
+    acquired: Callable[[], object],
+) -> bool:
+    """Call `acquire`, which is that of a lock of `threading`, with these arguments; see `acquire_and_record`."""
+    may_wait = check_arguments(blocking, timeout)
+    return acquire_and_record(
+        lock,
+        meter,
+        try_acquire=partial(acquire, False),
+        wait_to_acquire=(lambda wait: wait.acquire(acquire, timeout)) if may_wait else None,
+        undo=undo,
+        acquired=acquired,
+        timed=timeout >= 0,
+    )
+
+
 def check_arguments(blocking: bool, timeout: float) -> bool:
     """Return whether these arguments of `acquire` allow a wait.
 

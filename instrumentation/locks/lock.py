@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import repeat
 from sys import _getframe
 from threading import get_ident
@@ -12,13 +11,12 @@ from time import perf_counter
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..default import default_registry
 from ..recording.registry import Registry
-from .acquire import acquire_and_record, check_arguments
+from .acquire import acquire_primitive
 from .meter import EXCLUSIVE, QUICK, meter_of
 from .poison import Poisonable
 from .watch.holders import Holder, tracker
-from .watch.places import caller, creation_site
+from .watch.places import caller
 from .watch.thread_or_task import ThreadOrTask, current_task, task_finders
 
 if TYPE_CHECKING:
@@ -33,7 +31,10 @@ class Lock(Poisonable):
         poison: mark it as poisoned when a `with` block is left by an exception; see `poisoned` and `recover`.
         registry: where it records; the default registry if not given.
 
-    A lock is counted as taken without a wait when it is released.
+    An acquisition without a wait is counted when the lock is released.
+
+    A free lock must cost little, so `__enter__` and `__exit__` repeat in place what `_take`, `_acquired` and `_leave`
+    do for all other cases. The lock also serves as its own `watch.holders.Hold`.
     """
 
     __slots__ = (
@@ -53,13 +54,11 @@ class Lock(Poisonable):
     instruction: int
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        self.registry = registry or default_registry()
-        self.name = name or creation_site()
-        self._can_be_poisoned(poison)
+        self._identify(name, registry, poisons=poison)
         self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
         self._counts = self._meter.use_counts(self)
         self._inner = allocate_lock()
-        # As `signal_safe`, kept: `for` takes the lock with no moment for a signal handler before that is known.
+        # Like `signal_safe`, but kept and used for every try.
         self._tries: Iterator[bool] = map(self._inner.acquire, repeat(False))
         # These change only while the lock is held.
         self._since = 0.0
@@ -117,7 +116,7 @@ class Lock(Poisonable):
                 return
             self._leave(lasted, failed=kind is not None)
         except BaseException:
-            self.holder = None  # then it does not count as held any more, even if it stays in the list
+            self.holder = None  # so it does not count as held, even if the holder still lists it
             raise
         finally:
             self._inner.release()
@@ -136,26 +135,18 @@ class Lock(Poisonable):
             holder.drop(self)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; False if it was not free at once (`blocking` false) or within `timeout` seconds."""
+        """Take the lock. Return False if it is not free now (`blocking` false) or within `timeout` seconds."""
         if blocking is True and timeout == -1 and tracker.local is None:
             return Lock.__enter__(self)
         return self._take(blocking, timeout)
 
     def release(self) -> None:
-        """Release it; any thread may. Raises RuntimeError if it is not held."""
+        """Release it; any thread may. Raise RuntimeError if it is not held."""
         Lock.__exit__(self, None, None, None)
 
     def _take(self, blocking: bool, timeout: float) -> bool:
-        may_wait = check_arguments(blocking, timeout)
-        acquire = self._inner.acquire
-        return acquire_and_record(
-            self,
-            self._meter,
-            try_acquire=partial(acquire, False),
-            wait_to_acquire=(lambda wait: wait.acquire(acquire, timeout)) if may_wait else None,
-            undo=self._give_back,
-            acquired=self._acquired,
-            timed=timeout >= 0,
+        return acquire_primitive(
+            self, self._meter, self._inner.acquire, blocking, timeout, undo=self._give_back, acquired=self._acquired
         )
 
     def _acquired(self) -> None:
@@ -176,11 +167,11 @@ class Lock(Poisonable):
 
     @property
     def lock(self) -> Lock:
-        """The lock itself: it is its own hold."""
+        """The lock itself, because it is its own hold."""
         return self
 
     def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
-        """Return its holder; see `waits.WatchedLock`."""
+        """Return its holder; see `WatchedLock.blockers`."""
         return (ThreadOrTask(self._holder()),)
 
     def locked(self) -> bool:
@@ -191,7 +182,7 @@ class Lock(Poisonable):
         return self.locked() and self._holder() == thread
 
     def _holder(self) -> int:
-        """Return the thread that took it last; it means something only while the lock is held."""
+        """Return the thread that took it last. This is valid only while the lock is held."""
         holder = self.holder
         return self._owner if holder is None or holder.thread is None else holder.thread
 

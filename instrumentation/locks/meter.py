@@ -12,21 +12,21 @@ from .watch.watchdog import watchdog
 EXCLUSIVE, READ, WRITE = catalog.LOCK_WAIT_DURATION.label("mode").values
 
 QUICK = catalog.LOCK_HOLD_DURATION.buckets[0]
-"""Seconds: holds up to here all fall into the lowest bucket, so their number and sum say everything."""
+"""Seconds. Holds up to here all fall into the lowest bucket, so their number and sum are enough to record them."""
 
 _CONTENDED = 0.001
-"""Seconds: where a lock cannot be tried first, an acquisition that lasts longer has waited for another."""
+"""Seconds. If a lock cannot be tried first, an acquisition that lasts longer than this counts as contended."""
 
 
 class Meter:
-    """The series of one lock name and mode; make it through `meter_of`."""
+    """The series of one lock name and mode. `meter_of` makes it."""
 
     def __init__(self, registry: Registry, name: str, mode: str) -> None:
         labels = {"lock": name, "mode": mode}
         self.registry = registry
         self.name = name
         self.mode = mode
-        registry.declare(catalog.LOCK_DEADLOCKS, catalog.LOCK_STALLS, lock=name)  # seen at zero from the first lock on
+        registry.declare(catalog.LOCK_DEADLOCKS, catalog.LOCK_STALLS, lock=name)  # exported at zero from now on
         self._waits = registry.histogram(catalog.LOCK_WAIT_DURATION, **labels)
         self._holds = registry.histogram(catalog.LOCK_HOLD_DURATION, **labels)
         self._contended = registry.counter(catalog.LOCK_CONTENDED, **labels)
@@ -34,25 +34,25 @@ class Meter:
         self._waiters = waiters_of(registry, name, mode)
         self._totals = UseTotals()
 
-    # What a lock reports --------------------------------------------------------------------------
+    # What a lock records at each use --------------------------------------------------------------
 
     def record_no_wait(self) -> None:
         """Record that the lock was taken without a wait."""
         self._waits.observe(0.0)
 
     def record_hold(self, seconds: float) -> None:
-        """Record that the lock was released after a hold of so long."""
+        """Record that the lock was released after a hold of `seconds`."""
         self._holds.observe(seconds)
 
     def wait_began(self, wait: Wait) -> None:
-        """Record a waiter."""
+        """Record a new waiter."""
         self._waiters.enter(wait)
         if wait.contended:
             self._contended.inc()
         watchdog.notice()
 
     def wait_ended(self, wait: Wait, seconds: float, *, gave_up: bool) -> None:
-        """Record the end of its wait."""
+        """Record the end of a wait."""
         self._waiters.leave(wait)
         if not wait.contended and seconds >= _CONTENDED:
             wait.contended = True
@@ -63,7 +63,7 @@ class Meter:
             self._timeouts.inc()
 
     def forget_wait(self, wait: Wait) -> None:
-        """Have it no longer among the waiters, if it is."""
+        """Remove it from the waiters if it is still there."""
         self._waiters.leave(wait)
 
     # What a lock counts by itself -----------------------------------------------------------------
@@ -91,7 +91,7 @@ def meter_of(registry: Registry, name: str, mode: str = EXCLUSIVE) -> Meter:
 
 
 def waiters_of(registry: Registry, name: str, mode: str) -> InFlight:
-    """Return the waiters for a lock: now and at peak, both exported from here on."""
+    """Return the waiters for a lock. From now on, their number is exported: the present one and the peak."""
     waiters = registry.in_flight((catalog.LOCK_WAITERS, name, mode))
     registry.gauge(catalog.LOCK_WAITERS, lock=name, mode=mode).set_function(waiters.now)
     registry.gauge(catalog.LOCK_WAITERS_PEAK, lock=name, mode=mode).set_function(waiters.peak)

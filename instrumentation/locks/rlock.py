@@ -5,33 +5,29 @@ from __future__ import annotations
 from _thread import RLock as PlainRLock
 from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import repeat, starmap
 from threading import get_ident
 from time import perf_counter
 from types import TracebackType
 from typing import Any
 
-from ..default import default_registry
 from ..recording.registry import Registry
-from .acquire import acquire_and_record, check_arguments
+from .acquire import acquire_primitive, check_arguments
 from .meter import EXCLUSIVE, meter_of
 from .poison import Poisonable
 from .watch.holders import Hold, tracker
-from .watch.places import creation_site
 from .watch.thread_or_task import ThreadOrTask
 
 
 class RLock(Poisonable):
     """A re-entrant lock with the interface and the errors of `threading.RLock`.
 
-    Only the outermost acquisition can wait, and the hold runs from there to the last release; taking it again is
-    not recorded. Arguments as of `Lock`; with `poison`, leaving the outermost `with` block by an exception counts.
+    Only the outermost acquisition can wait, and the hold lasts from there to the last release. Taking it again is not
+    recorded. Its arguments are those of `Lock`. With `poison`, only the outermost `with` block counts.
     """
 
     __slots__ = (
         "__weakref__",
-        "_at_once",
         "_hold",
         "_inner",
         "_meter",
@@ -39,24 +35,23 @@ class RLock(Poisonable):
         "_releases",
         "_since",
         "_tries",
+        "_unrecorded",
     )
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        self.registry = registry or default_registry()
-        self.name = name or creation_site()
-        self._can_be_poisoned(poison)
+        self._identify(name, registry, poisons=poison)
         self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
         self._inner: Any = PlainRLock()
         self._tries: Iterator[bool] = map(self._inner.acquire, repeat(False))  # see `Lock`
         self._releases: Iterator[None] = starmap(self._inner.release, repeat(()))
-        # These change only while the lock is held. How often it is held is known to the plain lock alone.
-        self._at_once = False
+        # These change only while the lock is held. Only the plain lock counts how often it is held.
+        self._unrecorded = False
         self._since = 0.0
         self._hold: Hold | None = None
         self._owner = 0
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; False if it was not free at once (`blocking` false) or within `timeout` seconds."""
+        """Take the lock. Return False if it is not free now (`blocking` false) or within `timeout` seconds."""
         if blocking is not True or timeout != -1 or tracker.local is not None:
             return self._take(blocking, timeout)
         again, thread = self._inner._is_owned(), get_ident()
@@ -65,7 +60,7 @@ class RLock(Poisonable):
         if not taken:
             return self._take(True, -1)
         if not again:
-            self._at_once = True
+            self._unrecorded = True
             self._owner = thread
             try:
                 self._since = perf_counter()
@@ -77,27 +72,20 @@ class RLock(Poisonable):
     __enter__ = acquire
 
     def _take(self, blocking: bool, timeout: float) -> bool:
-        may_wait = check_arguments(blocking, timeout)
-        acquire = self._inner.acquire
         if self._inner._is_owned():
+            check_arguments(blocking, timeout)
             for _ in self._tries:
                 break
             return True
-        return acquire_and_record(
-            self,
-            self._meter,
-            try_acquire=partial(acquire, False),
-            wait_to_acquire=(lambda wait: wait.acquire(acquire, timeout)) if may_wait else None,
-            undo=self._give_back,
-            acquired=self._acquired,
-            timed=timeout >= 0,
+        return acquire_primitive(
+            self, self._meter, self._inner.acquire, blocking, timeout, undo=self._give_back, acquired=self._acquired
         )
 
     def _acquired(self) -> None:
-        self._at_once = False  # that has been recorded
+        self._unrecorded = False
         self._owner = get_ident()
         if self._hold is not None:
-            self._hold.end()  # if an exception has kept its release from doing so
+            self._hold.end()  # if an exception in its release prevented that
         self._hold = hold = tracker.hold(self)
         if hold is not None:
             hold.begin()
@@ -110,17 +98,17 @@ class RLock(Poisonable):
             hold.end()
 
     def release(self) -> None:
-        """Leave one level of it. Raises RuntimeError if the calling thread does not hold it."""
-        at_once, since, hold = self._at_once, self._since, self._hold
-        for _ in self._releases:  # raises as it does
+        """Leave one level of it. Raise RuntimeError if the calling thread does not hold it."""
+        unrecorded, since, hold = self._unrecorded, self._since, self._hold
+        for _ in self._releases:  # raises as the plain lock does
             break
         if not self._inner._is_owned():
-            self._ended(at_once, since, hold)
+            self._ended(unrecorded, since, hold)
 
-    def _ended(self, at_once: bool, since: float, hold: Hold | None) -> None:
+    def _ended(self, unrecorded: bool, since: float, hold: Hold | None) -> None:
         if hold is not None:
             hold.end()
-        if at_once:
+        if unrecorded:
             self._meter.record_no_wait()
         self._meter.record_hold(perf_counter() - since)
 
@@ -134,7 +122,7 @@ class RLock(Poisonable):
             self.release()
 
     def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
-        """Return its holder; see `waits.WatchedLock`."""
+        """Return its holder; see `WatchedLock.blockers`."""
         return (ThreadOrTask(self._owner),)
 
     def locked(self) -> bool:
@@ -144,7 +132,7 @@ class RLock(Poisonable):
     def _is_held_by(self, thread: int) -> bool:
         return self._is_owned()
 
-    # What `threading.Condition` and `threading` itself ask of a lock ------------------------------
+    # What `threading` and its `Condition` need of a lock ------------------------------------------
 
     def _is_owned(self) -> bool:
         return bool(self._inner._is_owned())
@@ -153,19 +141,19 @@ class RLock(Poisonable):
         return int(self._inner._recursion_count())
 
     def _release_save(self) -> Any:
-        at_once, since, hold = self._at_once, self._since, self._hold
+        unrecorded, since, hold = self._unrecorded, self._since, self._hold
         state = self._inner._release_save()
-        self._ended(at_once, since, hold)
+        self._ended(unrecorded, since, hold)
         return state
 
     def _acquire_restore(self, state: Any) -> None:
         inner = self._inner
         try:
             self._take(True, -1)
-            # In one call: a signal handler runs before it or after it.
+            # In one call, so that a signal handler runs before it or after it.
             deque(starmap(inner.acquire, repeat((), state[0] - 1)), maxlen=0)
         except BaseException:
-            # As with `threading`, `Condition.wait` raises with its lock held, as often as before.
+            # As in `threading`, `Condition.wait` raises with its lock held at the same depth as before.
             if inner._is_owned():
                 self._give_back()
             inner._acquire_restore(state)

@@ -25,18 +25,18 @@ else:
     _Base = object
 
 
-class _Observed(_Base):
-    """A semaphore that records; put before the one that it is."""
+class _RecordedSemaphore(_Base):
+    """Records the waits and holds of the semaphore that follows it among the bases."""
 
     def __init__(self, value: int = 1, name: str | None = None, *, registry: Registry | None = None) -> None:
-        _PlainSemaphore.__init__(self, value)  # `super()`'s may look up `threading.Semaphore`, which can be ours
+        _PlainSemaphore.__init__(self, value)  # `super()` may look up `threading.Semaphore`, which can be this class
         self.registry = registry or default_registry()
         self.name = name or creation_site()
         self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
-        self._holds = HoldTimes()
+        self._hold_times = HoldTimes()
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take a permit; False if there was none at once (`blocking` false) or within `timeout` seconds."""
+        """Take a permit. Return False if none is free now (`blocking` false) or within `timeout` seconds."""
         plain = super().acquire
         if not blocking and timeout is not None:
             return plain(blocking, timeout)  # raises
@@ -44,17 +44,17 @@ class _Observed(_Base):
         def acquire(blocking: bool, seconds: float) -> bool:
             return plain(blocking, None if seconds < 0 else seconds)
 
-        def wait(waiting: Wait) -> bool:
-            return waiting.acquire(acquire, -1 if timeout is None else max(0.0, timeout))
+        def wait_to_acquire(wait: Wait) -> bool:
+            return wait.acquire(acquire, -1 if timeout is None else max(0.0, timeout))
 
         may_wait = blocking and (timeout is None or timeout > 0)
         return acquire_and_record(
             self,
             self._meter,
             try_acquire=partial(plain, False),
-            wait_to_acquire=wait if may_wait else None,
-            undo=partial(self._give_back, self._holds.depth()),
-            acquired=self._holds.begin,
+            wait_to_acquire=wait_to_acquire if may_wait else None,
+            undo=partial(self._give_back, self._hold_times.depth()),
+            acquired=self._hold_times.begin,
             timed=timeout is not None,
             ordered=False,
         )
@@ -63,13 +63,13 @@ class _Observed(_Base):
 
     def _give_back(self, depth: int) -> None:
         super().release()
-        self._holds.undo(depth)
+        self._hold_times.undo(depth)
 
     def release(self, n: int = 1) -> None:
-        """Give back `n` permits; those that were not taken (a semaphore used as a signal) are no end of a hold."""
+        """Release `n` permits. A permit that was never taken (a semaphore used as a signal) ends no hold."""
         super().release(n)
         for _ in range(n):
-            ended = self._holds.end(whole=False)
+            ended = self._hold_times.end(whole=False)
             if ended is None:
                 return
             self._meter.record_hold(ended)
@@ -83,23 +83,23 @@ class _Observed(_Base):
         return super().__repr__().replace(f"{type(self).__module__}.", "mnemoscope.", 1)
 
     def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
-        """Return nothing: any thread may give a permit back, so that a wait for one is never a sure deadlock."""
+        """Return nothing, because any thread may release a permit: a wait for one is never a certain deadlock."""
         return ()
 
 
-class Semaphore(_Observed, threading.Semaphore):
+class Semaphore(_RecordedSemaphore, threading.Semaphore):
     """`threading.Semaphore` that records.
 
     Args:
-        value: how many permits there are at first.
+        value: the number of permits at first.
         name: its class; see `Lock`.
         registry: where it records; the default registry if not given.
 
-    Permits have no owner, so semaphores have no part in the order of locks, and a wait for one can only stall.
+    Permits have no owner, so a semaphore takes no part in the order of locks, and a wait for a permit can only stall.
     """
 
 
-class BoundedSemaphore(_Observed, threading.BoundedSemaphore):
+class BoundedSemaphore(_RecordedSemaphore, threading.BoundedSemaphore):
     """`threading.BoundedSemaphore` that records; see `Semaphore`."""
 
     def __init__(self, value: int = 1, name: str | None = None, *, registry: Registry | None = None) -> None:

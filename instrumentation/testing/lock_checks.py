@@ -22,8 +22,9 @@ import pytest
 from ..locks.lock import Lock
 from ..locks.watch import order, waits
 from ..locks.watch.holders import AnyHold, Holder, place, tracker
+from ..locks.watch.incidents import DEADLOCK, STALL, Incident
 from ..locks.watch.thread_or_task import ThreadOrTask
-from ..locks.watch.watchdog import DEADLOCK, DEFAULT_LIMIT, STALL, Incident, watchdog
+from ..locks.watch.watchdog import DEFAULT_LIMIT, watchdog
 from .concurrently import held_by
 
 _PATIENCE = 0.5  # seconds that threads in the background get to finish what they are at

@@ -10,8 +10,9 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 import mnemoscope as scope
+from mnemoscope.instrumentation.locks.watch.incidents import DEADLOCK, STALL, Incident
 from mnemoscope.instrumentation.locks.watch.waits import under_way
-from mnemoscope.instrumentation.locks.watch.watchdog import DEADLOCK, STALL, Incident, Watchdog
+from mnemoscope.instrumentation.locks.watch.watchdog import Watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
 NO_TIME = 1e-9

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from thread_samples import read, running
 
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.watch import watchdog as module
+from mnemoscope.instrumentation.locks.watch import incidents, wait_graph, waits, watchdog
+from mnemoscope.instrumentation.locks.watch.incidents import DEADLOCK, MAX_LISTED, STALL, Incident
 from mnemoscope.instrumentation.locks.watch.thread_or_task import ThreadOrTask
+from mnemoscope.instrumentation.locks.watch.wait_graph import WaitGraph
 from mnemoscope.instrumentation.locks.watch.waits import Wait
-from mnemoscope.instrumentation.locks.watch.watchdog import DEADLOCK, MAX_LISTED, STALL, Incident, Watchdog
+from mnemoscope.instrumentation.locks.watch.watchdog import Watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
 
@@ -64,8 +66,8 @@ class Watched:
         self.now: list[Wait] = []
         self.next: list[list[Wait]] = []
         self.watchdog = Watchdog(limit=1e-9)
-        monkeypatch.setattr(module, "under_way", self._under_way)
-        monkeypatch.setattr(module, "_CONFIRMATION", 0)
+        monkeypatch.setattr(waits, "under_way", self._under_way)
+        monkeypatch.setattr(incidents, "_CONFIRMATION", 0)
         monkeypatch.setattr(self.watchdog, "_wake", lambda: None)
 
     def _under_way(self) -> list[Wait]:
@@ -273,14 +275,15 @@ async def test_a_task_stands_still_while_its_thread_waits(watched: Watched) -> N
 
 @pytest.fixture
 def steps() -> Callable[[Callable[[], object]], int]:
-    """Counts the bytecodes of the watchdog's module that a call takes."""
+    """Return a function that counts the bytecodes of the search that a call takes."""
+    searching = {module.__file__ for module in (watchdog, incidents, wait_graph)}
 
     def counted(action: Callable[[], object]) -> int:
         number = 0
 
         def trace(frame: FrameType, event: str, _argument: object) -> Any:
             nonlocal number
-            if frame.f_code.co_filename != module.__file__:
+            if frame.f_code.co_filename not in searching:
                 return None
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
             number += event == "opcode"
@@ -350,14 +353,14 @@ def test_each_node_is_followed_a_few_times(
     shape: Callable[[int], list[Wait]], watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     followed = 0
-    following = module._Graph.following
+    following = WaitGraph.following
 
-    def counted(graph: module._Graph, node: object) -> Any:
+    def counted(graph: WaitGraph, node: object) -> Any:
         nonlocal followed
         followed += 1
         return following(graph, node)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module._Graph, "following", counted)
+    monkeypatch.setattr(WaitGraph, "following", counted)
     for number in (500, 5000):
         followed = 0
         watched.look(*shape(number))
@@ -374,21 +377,21 @@ def test_a_look_at_waits_that_are_all_reported_does_nothing_more(
     def no_more(*_: object) -> None:
         raise AssertionError("nothing has changed")
 
-    monkeypatch.setattr(module, "_Graph", no_more)
-    monkeypatch.setattr(module, "_described", no_more)
+    monkeypatch.setattr(incidents, "WaitGraph", no_more)
+    monkeypatch.setattr(incidents, "_describe", no_more)
     assert watched.look(*waits) == []
     assert asked == [each.lock.asked for each in waits]  # type: ignore[attr-defined]
 
 
 def test_at_most_so_many_waits_and_holders_are_described(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     described: list[ThreadOrTask] = []
-    stack_of = module.stack_of
+    stack_of = incidents.stack_of
 
     def counted(owner: ThreadOrTask, frames: Any = None) -> tuple[str, ...]:
         described.append(owner)
         return stack_of(owner, frames)
 
-    monkeypatch.setattr(module, "stack_of", counted)
+    monkeypatch.setattr(incidents, "stack_of", counted)
     for shape in (writers_behind_readers, one_ring):
         described.clear()
         (incident,) = watched.look(*shape(1000))

@@ -14,7 +14,8 @@ from thread_samples import PATIENCE, read, running, until, waiting
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.watch import waits
-from mnemoscope.instrumentation.locks.watch.watchdog import DEADLOCK, Incident, watchdog
+from mnemoscope.instrumentation.locks.watch.incidents import DEADLOCK, Incident
+from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
 

@@ -17,8 +17,9 @@ from thread_samples import PATIENCE, read, running, until, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
+from mnemoscope.instrumentation.locks.watch.incidents import Incident
 from mnemoscope.instrumentation.locks.watch.waits import make_endable, under_way
-from mnemoscope.instrumentation.locks.watch.watchdog import Incident, Watchdog, watchdog
+from mnemoscope.instrumentation.locks.watch.watchdog import Watchdog, watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
 

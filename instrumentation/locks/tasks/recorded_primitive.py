@@ -71,7 +71,7 @@ class RecordedPrimitive(_Primitive):
     def release(self) -> None:
         """Release it, as asyncio's does, including the error when there is nothing to release. Any task may."""
         hold = None
-        for hold in self._holds.current:  # no call, in which a signal handler could raise
+        for hold in self._holds.current:  # without a call, in which a signal handler could raise
             break
         try:
             if len(self._holds.current) > 1:

@@ -1,7 +1,10 @@
-"""A readers-writer lock for tasks: readers together, a writer alone, all in the order of asking.
+"""`AsyncRWLock`: a readers-writer lock for tasks. Readers are together, a writer is alone, and all go in one line.
 
-A wait can end at any point: by cancellation, by `close()` of its coroutine, by an exception of a signal handler, or
-with its event loop. So each change is a series of steps that leave the lock valid, and that may be repeated.
+Each acquisition is a turn. A turn waits in `_line`, and then is among the current holds of `_reads` or `_writes`.
+`_admit` runs after each change and lets in the turns at the head of the line that can go now.
+
+A wait can end at any point: by cancellation, by `close()` of its coroutine, by an exception from a signal handler, or
+with its event loop. So each change is a series of steps, each of which leaves the lock valid and may be repeated.
 """
 
 from __future__ import annotations
@@ -12,20 +15,18 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal
 
-from ...default import default_registry
 from ...recording.registry import Registry
 from ..meter import READ, WRITE
 from ..poison import Poisonable
 from ..watch import order
 from ..watch.holders import tracker
-from ..watch.places import creation_site
 from ..watch.thread_or_task import ThreadOrTask
 from ..watch.waits import Wait
 from .holds import TaskHold, TaskHolds, caller_identity, running_task
 
 
 class _Turn(TaskHold):
-    """A place in line, and then a hold; where it has to wait, the future is done when it is let in."""
+    """A place in line, and then a hold. If it has to wait, its future `granted` is done when it is let in."""
 
     __slots__ = ("granted", "mode")
 
@@ -35,17 +36,18 @@ class _Turn(TaskHold):
         self.granted: asyncio.Future[None] | None = None
 
     def is_gone(self) -> bool:
-        """Return whether it can wait no longer: it has been cancelled, or its event loop closed."""
+        """Return whether its wait has ended: it was cancelled, or its event loop was closed."""
         granted = self.granted
         return granted is not None and (granted.cancelled() or granted.get_loop().is_closed())
 
     def let_in(self) -> None:
+        """End its wait, if it waits."""
         if self.granted is not None and not self.granted.done():
             self.granted.set_result(None)
 
 
 class AsyncSide(AbstractAsyncContextManager[None]):
-    """One side of the lock as a block; it may be kept and used again, by many tasks at once."""
+    """One side of the lock as a context manager. Many tasks may share it and use it again."""
 
     __slots__ = ("_lock", "_mode")
 
@@ -54,11 +56,11 @@ class AsyncSide(AbstractAsyncContextManager[None]):
         self._mode = mode
 
     async def acquire(self) -> Literal[True]:
-        """Wait for it, and return True."""
+        """Wait for this side, take it, and return True."""
         return await self._lock._acquire(self._mode)
 
     def release(self) -> None:
-        """Release it. Raises RuntimeError if this side is not held."""
+        """Release this side. Raise RuntimeError if it is not held."""
         self._lock._release(self._mode)
 
     async def __aenter__(self) -> None:
@@ -75,29 +77,27 @@ class AsyncSide(AbstractAsyncContextManager[None]):
 
 
 class AsyncRWLock(Poisonable):
-    """Any number of tasks hold it for reading, or one for writing.
+    """A lock that any number of tasks can hold for reading, or one task for writing.
 
         concepts = scope.AsyncRWLock("concepts")
 
         async with concepts.read(): ...
         async with concepts.write(): ...
 
-    Each waits for all that asked before, so that neither readers nor writers starve; readers next to each other in
-    line go in together. It is not re-entrant: a task that holds it and asks again waits for itself if a writer is in
-    line. As with asyncio's locks, the first wait binds it to the running event loop; waits whose loop has been closed
-    are dropped when it is next used. For limits of time, see `AsyncLock`.
+    A task waits for all tasks that asked before it, so neither readers nor writers starve. Readers next to each other
+    in line go in together. The lock is not re-entrant: a task that holds it and asks again waits for itself if a writer
+    is in line. As with asyncio's locks, the first wait binds it to the running event loop. If that loop is closed, its
+    waits are dropped at the next use. For time limits, see `AsyncLock`.
 
     Args:
         name: its class, for metrics and for the order of locks; the place where it is made if not given.
         poison: mark it as poisoned when a block that writes is left by an exception, cancellation included; see
             `poisoned` and `recover`.
-        registry: where it records; the default registry if not given. Modes `read` and `write` are apart.
+        registry: where it records; the default registry if not given. `read` and `write` are separate modes.
     """
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        self.name = name or creation_site()
-        self.registry = registry or default_registry()
-        self._can_be_poisoned(poison)
+        self._identify(name, registry, poisons=poison)
         self._line: deque[_Turn] = deque()
         self._reads: TaskHolds[_Turn] = TaskHolds(self, READ)
         self._writes: TaskHolds[_Turn] = TaskHolds(self, WRITE)
@@ -125,16 +125,16 @@ class AsyncRWLock(Poisonable):
         return self.held() is not None
 
     def held(self) -> str | None:
-        """Return how it is held now: `"read"`, `"write"` or not at all."""
+        """Return how it is held now: `"read"`, `"write"` or None."""
         return WRITE if self._writes.current else READ if self._reads.current else None
 
     @property
     def readers(self) -> int:
-        """How many holds for reading there are now."""
+        """The number of holds for reading now."""
         return len(self._reads.current)
 
     async def acquire_read(self) -> Literal[True]:
-        """Wait until no writer holds it or is in line before, and hold it for reading.
+        """Wait until no writer holds it or is in line before the caller, and hold it for reading.
 
         Raises:
             RuntimeError: it is bound to another event loop.
@@ -142,7 +142,7 @@ class AsyncRWLock(Poisonable):
         return await self._acquire(READ)
 
     async def acquire_write(self) -> Literal[True]:
-        """Wait until it is free, and hold it for writing; raises as `acquire_read` does."""
+        """Wait until it is free, and hold it for writing. Raise as `acquire_read` does."""
         return await self._acquire(WRITE)
 
     def release_read(self) -> None:
@@ -162,7 +162,7 @@ class AsyncRWLock(Poisonable):
         self._release(WRITE)
 
     def blockers(self, mode: str) -> list[ThreadOrTask]:
-        """Return what holds it in a way that excludes `mode`, and writers in line; see `waits.WatchedLock`."""
+        """Return the tasks that hold it and exclude `mode`, or the first writer in line; see `WatchedLock.blockers`."""
         writers = self._writes.holders()
         if mode == WRITE:
             return writers + self._reads.holders()
@@ -200,7 +200,7 @@ class AsyncRWLock(Poisonable):
 
     def _release(self, mode: str) -> None:
         holds = self._writes if mode == WRITE else self._reads
-        for turn in holds.current:  # no call, in which a signal handler could raise
+        for turn in holds.current:  # without a call, in which a signal handler could raise
             if turn.since:
                 break
         else:
@@ -212,7 +212,7 @@ class AsyncRWLock(Poisonable):
             self._leave(turn)
 
     def _leave(self, turn: _Turn) -> None:
-        """Take a turn out of the lock or out of the line, and let in what can go now."""
+        """Take a turn out of the lock or out of the line, and let in the turns that can go now."""
         try:
             self._remove(turn)
         except BaseException:
@@ -226,7 +226,7 @@ class AsyncRWLock(Poisonable):
         self._admit()
 
     def _admit(self) -> None:
-        """Let in what is first in line, and those behind that can go in together with it."""
+        """Let in the first turn in line, and the turns behind it that can go in together with it."""
         while self._line:
             turn = self._line[0]
             if not turn.is_gone():

@@ -1,4 +1,8 @@
-"""What each thread and each task holds, while the order of locks is tracked."""
+"""The locks that each thread and each task holds, while the order of locks is tracked.
+
+A `Hold` is one lock that is held. A `Holder` is a thread or task with its holds. `Holders` are all of them, and
+`tracker` is the switch. A lock that is acquired adds a hold to its holder, and removes the hold when it is released.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,14 @@ _SWEPT_FROM = 256
 
 
 class AnyHold(Protocol):
-    """A lock that is held. It notes code and instruction, not the frame, which would keep all that the code works on.
+    """A lock that is held. It keeps code and instruction instead of the frame, which would keep all local variables.
 
     Attributes:
         lock: the lock.
-        code: what took it.
-        instruction: where, in that code.
-        task: what ran there, if that was a task and the lock is one of threads.
-        held: the list that it is in; None once the lock is released.
+        code: the code that took it.
+        instruction: the index of the instruction in that code.
+        task: the task that took it, if the lock is one of threads.
+        holder: the holder that lists it; None once the lock is released.
     """
 
     @property
@@ -45,7 +49,7 @@ class AnyHold(Protocol):
 
 
 class Hold:
-    """One hold of a lock; a `Lock`, which has no more than one at a time, is its own."""
+    """One hold of a lock. A `Lock` has at most one at a time, so the lock itself serves as its hold."""
 
     __slots__ = ("code", "holder", "instruction", "lock", "task")
 
@@ -54,27 +58,27 @@ class Hold:
         self.lock = lock
         self.code = frame.f_code
         self.instruction = frame.f_lasti
-        self.task = current_task() if task is None else None  # what a task holds is in a list of its own
+        self.task = current_task() if task is None else None  # the holder of a task knows its task
         self.holder: Holder | None = holder
 
     def begin(self) -> None:
-        """Add it to what is held; once it is kept where `end` will be called, whatever comes between."""
+        """Add it to its holder. The caller must have stored it first, or an exception could prevent its `end`."""
         if self.holder is not None:
             self.holder.others.append(self)
 
     def end(self) -> None:
-        """Take it from what is held; any thread may."""
+        """Remove it from its holder. Any thread may call this."""
         holder, self.holder = self.holder, None
         if holder is not None:
             holder.drop(self)
 
 
 class Holder:
-    """What one thread or one task holds.
+    """One thread or one task, with the locks that it holds.
 
     Attributes:
-        first: a `Lock` that was taken while nothing else was held: setting it costs less than a list.
-        others: all others, oldest first.
+        first: a `Lock` that was taken while nothing else was held; an attribute costs less than a list.
+        others: all other holds, oldest first.
         thread: `get_ident()` of the thread; None for a task.
     """
 
@@ -89,7 +93,7 @@ class Holder:
         self._name = described(thread, task)
 
     def drop(self, hold: AnyHold) -> None:
-        """Remove a hold, if it is there."""
+        """Remove a hold if it is listed."""
         if self.first is hold:
             self.first = None
         else:
@@ -97,11 +101,11 @@ class Holder:
                 self.others.remove(hold)
         if self._task is not None and not self.others:
             tasks = tracker.holders.tasks
-            if tasks.get(self._key) is self:  # not that of another task at the same address, or of a later book
+            if tasks.get(self._key) is self:  # else it is another task's at the same address, or tracking was restarted
                 tasks.pop(self._key, None)
 
     def holds(self) -> list[AnyHold]:
-        """Return what is held, oldest first; what a signal handler's exception kept from being removed is removed."""
+        """Return the holds, oldest first. Drop those whose removal was interrupted by a signal handler's exception."""
         first = self.first
         holds = self.others[:] if first is None else [first, *self.others]
         for hold in holds[:]:
@@ -111,11 +115,11 @@ class Holder:
         return holds
 
     def is_of(self, task: Task[Any]) -> bool:
-        """Return whether it is this task's; another may have had its address."""
+        """Return whether the holder is this task; a holder of an ended task can be listed under the same address."""
         return self._task is not None and self._task() is task
 
     def has_ended(self) -> bool:
-        """Return whether nothing is left that could release: the thread or the task has ended."""
+        """Return whether the thread or task has ended, so that it cannot release any more."""
         if self._task is not None:
             task = self._task()
             return task is None or task.done()
@@ -127,7 +131,7 @@ class Holder:
 
 
 class Holders:
-    """All that is held, by thread and by task."""
+    """All holders, by thread and by task."""
 
     def __init__(self) -> None:
         self.threads: dict[int, Holder] = {}
@@ -136,20 +140,20 @@ class Holders:
         self._sweep_from = _SWEPT_FROM
 
     def of_new_thread(self, thread: int) -> Holder:
-        """Return the list of a thread that has none; one that has ended may have had the same identity."""
+        """Return a new holder for a thread. A thread that has ended may have had the same identity."""
         holder = Holder(thread)
         self._keep(self.threads.get(thread))
         self.threads[thread] = holder
         if len(self.threads) > self._sweep_from:
             alive = sys._current_frames()
-            for other, its in self.threads.copy().items():
-                if other not in alive and not its.holds():
+            for other, its_holder in self.threads.copy().items():
+                if other not in alive and not its_holder.holds():
                     self.threads.pop(other, None)
             self._sweep_from = max(_SWEPT_FROM, 2 * len(self.threads))
         return holder
 
     def of_task(self, task: Task[Any]) -> Holder:
-        """Return the list of a task; one that has ended may have had the same address."""
+        """Return the holder of a task. A task that has ended may have had the same address."""
         holder = self.tasks.get(id(task))
         if holder is None or not holder.is_of(task):
             self._keep(holder)
@@ -157,7 +161,7 @@ class Holders:
         return holder
 
     def held_by(self, task: Task[Any]) -> list[AnyHold]:
-        """Return what a task holds."""
+        """Return the holds of a task."""
         holder = self.tasks.get(id(task))
         return holder.holds() if holder is not None and holder.is_of(task) else []
 
@@ -166,25 +170,25 @@ class Holders:
             self._ended.append(holder)
 
     def __iter__(self) -> Iterator[Holder]:
-        """Iterate over the lists that hold something."""
+        """Iterate over the holders that hold something."""
         for holder in (*self.threads.copy().values(), *self.tasks.copy().values(), *self._ended.copy()):
             if holder.holds():
                 yield holder
 
 
 class _Local(threading.local):
-    """What the running thread holds."""
+    """The holder of the running thread."""
 
     def __init__(self, holders: Holders) -> None:
         self.holder = holders.of_new_thread(get_ident())
 
 
 class Tracker:
-    """The switch, and what is held since it was switched on.
+    """Switches tracking on and off.
 
     Attributes:
-        local: what the running thread holds; None while order is not tracked.
-        holders: what all hold.
+        local: its `holder` is the running thread's; None while the order of locks is not tracked.
+        holders: all holders since tracking was switched on.
     """
 
     __slots__ = ("holders", "local")
@@ -193,12 +197,12 @@ class Tracker:
         self.switch(on=False)
 
     def switch(self, *, on: bool) -> None:
-        """Begin or end tracking. What was taken before is not known to be held."""
+        """Begin or end tracking. Locks that were taken before count as free."""
         self.holders = holders = Holders()
         self.local = _Local(holders) if on else None
 
     def hold(self, lock: WatchedLock, task: Task[Any] | None = None) -> Hold | None:
-        """Return a hold of this thread, or of the task, to be begun; None while order is not tracked."""
+        """Return a hold of this thread, or of the task, that the caller begins; None while nothing is tracked."""
         local = self.local
         if local is None:
             return None
@@ -206,7 +210,7 @@ class Tracker:
 
 
 tracker = Tracker()
-"""The one of this process."""
+"""The tracker of this process."""
 
 
 def place(hold: AnyHold) -> Place:
