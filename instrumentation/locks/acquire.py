@@ -1,4 +1,4 @@
-"""Acquire a lock through its primitive and record the acquisition: the one way in which every kind of lock is taken."""
+"""Acquire a lock through its primitive, and record the acquisition. All locks for threads are taken in this way."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def acquire_and_record(
         lock: the lock.
         meter: records the acquisition.
         try_acquire: acquires the primitive if it is free; None if that is not possible without a wait.
-        wait_to_acquire: waits for the primitive and acquires it; None if the caller does not want to wait.
+        wait_to_acquire: waits for the primitive and acquires it; None if the caller may not wait.
         undo: releases the primitive; called if an exception comes after the acquisition.
         acquired: called after the acquisition.
         timed: whether `wait_to_acquire` has a time limit.
@@ -45,7 +45,7 @@ def acquire_and_record(
     wait = None
     try:
         if wait_to_acquire is not None and ordered and tracker.local is not None:
-            order.taking(lock)
+            order.add_edges(lock)
         if try_acquire is not None:
             for answer in signal_safe(try_acquire):
                 break
@@ -79,7 +79,7 @@ def acquire_primitive(
     undo: Callable[[], object],
     acquired: Callable[[], object],
 ) -> bool:
-    """Call `acquire`, which is that of a lock of `threading`, with these arguments; see `acquire_and_record`."""
+    """Acquire a lock whose primitive has the `acquire` of `threading.Lock`; see `acquire_and_record`."""
     may_wait = check_arguments(blocking, timeout)
     return acquire_and_record(
         lock,

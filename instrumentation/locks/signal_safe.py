@@ -1,7 +1,8 @@
-"""Call a function such that its result is never lost to a signal handler's exception.
+"""A call whose result is never lost to a signal handler's exception.
 
-The interpreter runs signal handlers after a call, so `taken = lock.acquire()` can raise between the acquisition and the
-assignment: the lock is taken, and no code knows it. In the head of a `for` loop it runs none.
+The interpreter runs signal handlers after a call. So in `taken = lock.acquire()`, a handler can raise between the
+acquisition and the assignment: the lock stays taken, and no code releases it. The interpreter runs no signal handler
+between the steps in the head of a `for` loop, and so a call there is safe.
 """
 
 from __future__ import annotations

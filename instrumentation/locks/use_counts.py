@@ -1,6 +1,6 @@
 """Counts of uses that each lock keeps by itself, added up over all locks of one name at a scrape.
 
-A free lock must cost little, so it does not record each use: it adds to plain numbers of its own. Those are read at the
+A free lock must cost little, so it does not record each use: it adds to its own plain numbers. Those are read at the
 next scrape. They outlive the lock: a weak reference keeps them until they are added to those of earlier locks.
 """
 

@@ -1,4 +1,4 @@
-"""However a use of a lock of tasks ends, the lock goes on, and nothing of what has ended is kept."""
+"""However a use of a lock for tasks ends, the lock stays usable, and nothing that has ended is kept."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def order_tracked(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def made(kind: str, registry: Registry) -> tuple[Any, Any]:
-    """Return a lock, and what takes and releases it."""
+    """Return a lock, and the object that takes and releases it."""
     if kind == "lock":
         lock = scope.AsyncLock("a", registry=registry)
         return lock, lock
@@ -134,7 +134,7 @@ async def test_a_wait_that_is_cancelled_and_has_yet_to_end_keeps_no_other_out(re
 
 
 class Cargo:
-    """What a task works on."""
+    """The data that a task works on."""
 
 
 async def never() -> None:
@@ -244,7 +244,7 @@ def test_waits_whose_loop_was_closed_are_dropped_at_the_next_use(registry: Regis
 
 
 def test_a_lock_of_a_closed_loop_can_be_taken_in_another_and_not_be_waited_for(registry: Registry) -> None:
-    """As asyncio's own locks."""
+    """Compare with asyncio's own locks."""
     lock = scope.AsyncRWLock("a", registry=registry)
 
     async def wait() -> None:
@@ -267,7 +267,7 @@ def test_a_lock_of_a_closed_loop_can_be_taken_in_another_and_not_be_waited_for(r
 
 
 def in_a_loop_that_ends(main: Coroutine[Any, Any, None], how: str) -> None:
-    """Run in a loop that is closed with its tasks cancelled, as by `asyncio.run`, or as they are."""
+    """Run in a loop that is then closed, with its tasks cancelled as by `asyncio.run`, or not."""
     if how == "run":
         asyncio.run(main)
     else:

@@ -1,4 +1,4 @@
-"""Locks of tasks have asyncio's rules (its own tests hold them to those) and say how they are used."""
+"""Locks for tasks follow asyncio's rules, which its own tests check, and record how they are used."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 
 def total(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
-    """Sum of the series with these labels; of a histogram, the number of observations."""
+    """Return the sum of the series with these labels; for a histogram, the number of observations."""
     points = [point for family in registry.snapshot().families if family.metric is metric for point in family.points]
     chosen = [p for p in points if labels.items() <= dict(zip(metric.label_names, p.labels, strict=True)).items()]
     return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in chosen)
 
 
 def histogram(registry: Registry, metric: catalog.Metric) -> HistogramPoint:
-    """The only series of a histogram."""
+    """Return the only series of a histogram."""
     (point,) = [p for f in registry.snapshot().families if f.metric is metric for p in f.points]
     assert isinstance(point, HistogramPoint)
     return point
 
 
 async def one_round() -> None:
-    """Every task that can run does so, once."""
+    """Let every task that can run do so, once."""
     await asyncio.sleep(0)
 
 
@@ -44,7 +44,7 @@ def registry() -> Registry:
 
 @pytest.fixture
 def tracked() -> Iterator[None]:
-    """The order of locks is tracked, on an empty graph."""
+    """Track the order of locks on an empty graph."""
     before = tracker.local is not None
     order.forget()
     tracker.switch(on=True)
@@ -54,7 +54,7 @@ def tracked() -> Iterator[None]:
 
 
 def held_now() -> list[str]:
-    """Return the names of the locks that the order of locks takes for held."""
+    """Return the names of the locks that are tracked as held."""
     return [hold.lock.name for holder in tracker.holders for hold in holder.holds()]
 
 
@@ -62,7 +62,7 @@ def held_now() -> list[str]:
 
 
 def loaded_after(statement: str) -> bool:
-    """Whether a new interpreter has loaded asyncio after this statement."""
+    """Return whether a new interpreter has loaded asyncio after this statement."""
     script = f"{statement}; import sys; print('asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd="/")
     return done.stdout.strip() == "True"

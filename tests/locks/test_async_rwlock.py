@@ -1,4 +1,4 @@
-"""A readers-writer lock for tasks: together, alone, in order, and sound however its users are cancelled."""
+"""A readers-writer lock for tasks: readers together, writers alone, in order, and sound after any cancellation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 
 def total(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
-    """Sum of the series with these labels; of a histogram, the number of observations."""
+    """Return the sum of the series with these labels; for a histogram, the number of observations."""
     points = [point for family in registry.snapshot().families if family.metric is metric for point in family.points]
     chosen = [p for p in points if labels.items() <= dict(zip(metric.label_names, p.labels, strict=True)).items()]
     return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in chosen)
 
 
 async def settle() -> None:
-    """Every task does what it can before it has to wait."""
+    """Let every task run until it has to wait."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -41,7 +41,7 @@ def lock(registry: Registry) -> scope.AsyncRWLock:
 
 
 class Visitors:
-    """Tasks that take the lock and keep it until they are sent away; `inside` says in which order they came in."""
+    """Tasks that take the lock and keep it until they are sent away; `inside` lists them in the order of entry."""
 
     def __init__(self, lock: scope.AsyncRWLock) -> None:
         self._lock = lock
@@ -51,7 +51,7 @@ class Visitors:
         self.came: list[str] = []
 
     async def come(self, *names: str) -> None:
-        """A name begins with r for a reader, with w for a writer."""
+        """Start a task; a name begins with r for a reader, with w for a writer."""
         for name in names:
             self._leave[name] = asyncio.Event()
             self._tasks[name] = asyncio.create_task(self._visit(name), name=name)

@@ -1,4 +1,4 @@
-"""The search for deadlocks: exactly the waits that lie on a cycle, each once, with work in proportion to the waits."""
+"""The search for deadlocks finds exactly the waits on a cycle, each once, with work in proportion to the waits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mnemoscope.instrumentation.recording.registry import Registry
 
 
 class FakeLock:
-    """A lock of which only the holders are real."""
+    """A lock that has only holders."""
 
     name = "fake"
 
@@ -40,7 +40,7 @@ class FakeLock:
 
 
 class FakeTask:
-    """Of a task, its name is shown, and its stack if it has one."""
+    """A task that has only a name and, if it is given, a stack."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -60,7 +60,7 @@ def wait(owner: ThreadOrTask, lock: FakeLock, *, timed: bool = False) -> Wait:
 
 
 class Watched:
-    """A watchdog that finds what it is given in place of the waits of this process, at each look the next."""
+    """A watchdog that looks at given waits instead of the waits of this process, at each look at the next."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now: list[Wait] = []
@@ -96,7 +96,7 @@ def blocks(waiting: Wait, other: Wait) -> bool:
 
 
 def knots(waits: list[Wait]) -> set[frozenset[int]]:
-    """Return the waits that lie on a cycle, with those that they share one with."""
+    """Return the groups of waits that lie on common cycles."""
     reach = {(a, b) for a, one in enumerate(waits) for b, other in enumerate(waits) if blocks(one, other)}
     for middle in range(len(waits)):
         reach |= {(a, b) for a in range(len(waits)) for b in range(len(waits)) if {(a, middle), (middle, b)} <= reach}
@@ -109,7 +109,7 @@ def knots(waits: list[Wait]) -> set[frozenset[int]]:
 
 @st.composite
 def situations(draw: st.DrawFn) -> list[Wait]:
-    """Threads and tasks that hold locks, alone or with others, and wait for at most one each."""
+    """Return threads and tasks that hold locks, alone or with others, and wait for at most one each."""
     threads = draw(st.integers(1, 6))
     tasks: list[Any] = [FakeTask(number) for number in range(draw(st.integers(0, 5)))]
     owners = [ThreadOrTask(number) for number in range(threads)]
@@ -154,7 +154,7 @@ def kinds(found: list[Incident], kind: str) -> int:
 
 
 def deadlocks_counted(waits: list[Wait]) -> float:
-    """Return the sum over all registries; a deadlock is counted in each that has a part in it."""
+    """Return the sum over all registries. A deadlock is counted in each registry that takes part."""
     registries = {id(each.lock.registry): each.lock.registry for each in waits}
     return sum(read(registry, catalog.LOCK_DEADLOCKS) for registry in registries.values())
 
@@ -177,7 +177,7 @@ def test_a_deadlock_is_found_as_soon_as_one_of_its_waits_is_late(waits: list[Wai
 
 
 def ring(*owners: ThreadOrTask, registry: Registry | None = None) -> list[Wait]:
-    """Return waits of each for a lock that the next one holds."""
+    """Return waits, each for a lock that the next waiter holds."""
     registry = registry or Registry()
     return [wait(owner, FakeLock(owners[n - 1], registry=registry)) for n, owner in enumerate(owners)]
 
@@ -242,7 +242,7 @@ def test_two_cycles_that_have_no_edge_in_common_are_a_passing_state(watched: Wat
 
 
 class SlowLock(FakeLock):
-    """What counts its deadlock takes its time, and lets other threads run."""
+    """A lock whose counter is slow, so that other threads run meanwhile."""
 
     @property
     def registry(self) -> Registry:
@@ -322,7 +322,7 @@ def many_pairs(number: int) -> list[Wait]:
 
 
 def writers_that_wait_for_readers_that_wait(number: int) -> list[Wait]:
-    """Return as many edges as locks allow: all readers hold for all writers, and one writer keeps all readers."""
+    """Return as many edges as locks allow: all readers block all writers, and one writer blocks all readers."""
     readers = [ThreadOrTask(n) for n in range(number // 2)]
     writers = [ThreadOrTask(number + n) for n in range(number // 2)]
     index, kept = FakeLock(*readers), FakeLock(writers[0])

@@ -1,4 +1,4 @@
-"""HoldTimes that other threads end: each once, and none lost, whatever comes between."""
+"""Holds that other threads end: each once, and none lost, at any interleaving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is held is known while it is tracked, and nothing of it is kept afterwards."""
+"""Holds are known while they are tracked, and nothing of them is kept afterwards."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_switching_while_locks_are_held_keeps_nothing(kind: str, switches: list[
     registry = Registry()
 
     class Marker:
-        """What the frame that takes the lock works on."""
+        """A local variable of the frame that takes the lock."""
 
     def use() -> tuple[weakref.ref[Any], weakref.ref[Any]]:
         marker, first, second = Marker(), lock_of(kind, registry), lock_of(kind, registry)

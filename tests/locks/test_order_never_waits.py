@@ -1,6 +1,6 @@
-"""The checker of lock order and the watchdog hang nothing: not in finalisers, signal handlers, forks, or at exit.
+"""The checker of lock order and the watchdog never hang: not in finalisers, signal handlers, forks, or at exit.
 
-Each runs in a process of its own, which is killed and fails the test if it does not end.
+Each test runs in its own process, which is killed if it does not end, and fails the test.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ fresh = Fresh()
 
 
 def run(script: str) -> str:
-    """Run it in a process of its own, and return what it printed."""
+    """Run a script in its own process, and return what it printed."""
     program = textwrap.dedent(BEGINNING) + textwrap.dedent(script)
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-W", "ignore::DeprecationWarning", "-c", program],

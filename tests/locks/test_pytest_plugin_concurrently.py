@@ -1,4 +1,4 @@
-"""The fixture `concurrently` runs operations at once, and says what waits for what when they do not end in time."""
+"""The fixture `concurrently` runs operations at the same time, and lists the waits if they do not end in time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytest_plugins = ("pytester",)
 
 
 class Clock:
-    """In place of the module `time`: it stands still, and once something is so the time is up."""
+    """Replaces the module `time`: it stands still, and the time is up once a condition holds."""
 
     def __init__(self, once: Callable[[], bool]) -> None:
         self._once = once
@@ -37,12 +37,12 @@ class Clock:
 
 @pytest.fixture
 def time_is_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], None]:
-    """Lets the time limit of operations in threads be reached when a condition holds, and not before."""
+    """Return a function that lets the time limit of threads pass when a condition holds."""
     return lambda once: monkeypatch.setattr(module, "time", Clock(once))
 
 
 def operations() -> list[threading.Thread]:
-    """The operations that have not ended."""
+    """Return the operations that have not ended."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("operation ")]
 
 
@@ -186,7 +186,7 @@ async def test_the_first_error_of_a_task_is_raised(at_once: Concurrently) -> Non
 
 
 class Guard(module._BlockedLoop):
-    """A guard whose time is up when something is so, and then each time that it looks."""
+    """A guard whose time is up when a condition holds, and then at each look."""
 
     def __init__(self, after: float, runs: module._Runs[object], up: Callable[[], bool]) -> None:
         super().__init__(after, runs)
@@ -205,7 +205,7 @@ class Guard(module._BlockedLoop):
 
 @pytest.fixture
 def limit_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], None]:
-    """Let the time limit of operations in tasks pass when a condition holds, and not before."""
+    """Return a function that lets the time limit of tasks pass when a condition holds."""
     return lambda up: monkeypatch.setattr(module, "_BlockedLoop", lambda after, runs: Guard(after, runs, up))
 
 
@@ -340,7 +340,7 @@ async def test_operations_end_with_the_test_that_is_cancelled(at_once: Concurren
 
 
 async def ending(lock: scope.AsyncLock, reached: asyncio.Event) -> tuple[asyncio.Task[None], waits.Wait]:
-    """A task that waits for a lock, and its wait."""
+    """Return a task that waits for a lock, and its wait."""
 
     async def take() -> None:
         async with lock:

@@ -1,4 +1,4 @@
-"""The watchdog distinguishes deadlocks from stalls, says what waits for what, and reports each once."""
+"""The watchdog distinguishes deadlocks from stalls, lists waits and holders, and reports each once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Enough(Exception):
 
 @pytest.fixture(autouse=True)
 def patient() -> Iterator[None]:
-    """A watchdog to which no wait is long before the test says so; as it was before, afterwards."""
+    """Give the watchdog a limit that no wait reaches before the test changes it, and restore it afterwards."""
     before = watchdog.limit
     watchdog.incidents.clear()
     scope.configure_locks(stall_seconds=3600)
@@ -39,13 +39,13 @@ def patient() -> Iterator[None]:
 
 
 def lose_patience() -> None:
-    """From now on every wait under way is too long."""
+    """Set a limit that every wait under way exceeds."""
     scope.configure_locks(stall_seconds=0.001)
 
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Waits until the watchdog has looked three more times."""
+    """Wait until the watchdog has looked three more times."""
     looked: list[None] = []
     look = watchdog.look
 
@@ -64,7 +64,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 @contextmanager
 def interrupted(registry: Registry, waits: int, found: Callable[[], object]) -> Iterator[None]:
-    """Let the main thread deadlock in the block: once so many wait, patience is lost, and after `found` it goes on."""
+    """Let the main thread deadlock in the block, and end its wait after the watchdog has found it."""
     main = threading.get_ident()
 
     def end() -> None:
@@ -86,7 +86,7 @@ def interrupted(registry: Registry, waits: int, found: Callable[[], object]) -> 
 
 
 def cross(first: Any, second: Any, meeting: threading.Barrier) -> None:
-    """Take one, meet, and ask for the other."""
+    """Take one lock, meet the other thread, and wait for the other lock."""
     with first:
         meeting.wait()
         with second:

@@ -1,4 +1,4 @@
-"""Writes that are put off are applied once, in order, by whoever gets the lock next."""
+"""Deferred writes are applied once, in order, by the thread that takes the lock next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mnemoscope.instrumentation.recording.registry import Registry
 
 
 def held_elsewhere(lock: Any, action: Callable[[], object]) -> None:
-    """Do it in this thread while another one holds the lock."""
+    """Run it in this thread while another thread holds the lock."""
 
     held, done = threading.Event(), threading.Event()
 
@@ -125,7 +125,7 @@ def test_no_write_is_lost_or_doubled_among_many_threads() -> None:
 
 
 class LetsGoSlowly:
-    """A lock whose holder is overtaken between its last look at what was put off and its release."""
+    """A lock whose holder is overtaken between its last look at the deferred writes and its release."""
 
     def __init__(self, lock: scope.Lock) -> None:
         self._lock = lock

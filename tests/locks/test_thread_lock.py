@@ -1,4 +1,4 @@
-"""`Lock` and `RLock` are the standard ones, and tell what happens to them."""
+"""`Lock` and `RLock` behave like the standard locks, and record how they are used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`RWLock` serves readers together and writers alone, starves neither, and tells by mode."""
+"""`RWLock` lets readers in together and writers alone, starves neither, and records each mode."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_writer_that_waits_goes_before_readers_that_come_after_it() -> None:
     lock.acquire_read()
     with running(write):
         waiting(registry, 1)
-        assert lock.acquire_read(), "who reads may read again, even now"
+        assert lock.acquire_read(), "a thread that reads may read again, even now"
         lock.release_read()
         with running(read_):
             waiting(registry, 2)

@@ -1,4 +1,4 @@
-"""Semaphores and conditions are the standard ones, on locks that tell."""
+"""Semaphores and conditions behave like the standard ones, and record how they are used."""
 
 from __future__ import annotations
 

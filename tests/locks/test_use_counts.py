@@ -1,4 +1,4 @@
-"""The uses of locks that are gone are counted exactly, in constant work each, whatever interrupts that."""
+"""The uses of locks that are gone are counted exactly, in constant work each, at any interruption."""
 
 from __future__ import annotations
 

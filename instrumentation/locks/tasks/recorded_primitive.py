@@ -47,7 +47,7 @@ class RecordedPrimitive(_Primitive):
     async def acquire(self) -> Literal[True]:
         """Wait until it is free, take it, and return True, as asyncio's does."""
         if tracker.local is not None and self._ordered:
-            order.taking(self, running_task())
+            order.add_edges(self, running_task())
         # It may be free for a moment, and yet promised to a task that asked before.
         waited = self._asking > 0 or self.locked()
         hold, taken = TaskHold(), False

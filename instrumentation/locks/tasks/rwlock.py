@@ -85,9 +85,9 @@ class AsyncRWLock(Poisonable):
         async with concepts.write(): ...
 
     A task waits for all tasks that asked before it, so neither readers nor writers starve. Readers next to each other
-    in line go in together. The lock is not re-entrant: a task that holds it and asks again waits for itself if a writer
-    is in line. As with asyncio's locks, the first wait binds it to the running event loop. If that loop is closed, its
-    waits are dropped at the next use. For time limits, see `AsyncLock`.
+    in line go in together. The lock is not re-entrant: a task that holds it and acquires it again waits for itself if
+    a writer is in line. As with asyncio's locks, the first wait binds it to the running event loop. If that loop is
+    closed, its waits are dropped at the next use. For time limits, see `AsyncLock`.
 
     Args:
         name: its class, for metrics and for the order of locks; the place where it is made if not given.
@@ -180,7 +180,7 @@ class AsyncRWLock(Poisonable):
 
     async def _acquire(self, mode: str) -> Literal[True]:
         if tracker.local is not None:
-            order.taking(self, running_task())
+            order.add_edges(self, running_task())
         holds, turn = self._holds(mode), _Turn(mode)
         try:
             self._line.append(turn)

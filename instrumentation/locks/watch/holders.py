@@ -58,7 +58,7 @@ class Hold:
         self.lock = lock
         self.code = frame.f_code
         self.instruction = frame.f_lasti
-        self.task = current_task() if task is None else None  # the holder of a task knows its task
+        self.task = current_task() if task is None else None  # a holder that is a task has it already
         self.holder: Holder | None = holder
 
     def begin(self) -> None:

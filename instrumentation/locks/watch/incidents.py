@@ -23,7 +23,7 @@ DEADLOCK, STALL = "deadlock", "stall"
 MAX_LISTED = 20
 """How many waits, and how many holders of one lock, an incident lists. In a stall, thousands of tasks may wait."""
 _CONFIRMATION = 0.01
-"""Seconds after which a deadlock must still be there. A state that passes is none."""
+"""Seconds after which a deadlock must still be there, because a passing state can look like one."""
 
 
 class ReportedWait(NamedTuple):

@@ -90,8 +90,8 @@ def allow_nesting(names: Iterable[str]) -> None:
     _nestable.update(names)
 
 
-def taking(lock: WatchedLock, task: Task[Any] | None = None) -> None:
-    """Record that this thread, or the task, may now wait for `lock` while it keeps what it holds."""
+def add_edges(lock: WatchedLock, task: Task[Any] | None = None) -> None:
+    """Add the edges to `lock`, for which this thread or the task may now wait, from the locks that it holds."""
     name = lock.name
     for hold in _holding(task):
         after = edges.get(hold.lock.name)
