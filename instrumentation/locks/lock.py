@@ -33,8 +33,8 @@ class Lock(Poisonable):
 
     An acquisition without a wait is counted when the lock is released.
 
-    A free lock must cost little, so `__enter__` and `__exit__` repeat in place what `_take`, `_acquired` and `_leave`
-    do for all other cases. The lock also serves as its own `watch.holders.Hold`.
+    A free lock must cost little. So `__enter__` and `__exit__` do in place, for the usual case, what `_take`,
+    `_acquired` and `_end_hold` do for all others. The lock also serves as its own `watch.holders.Hold`.
     """
 
     __slots__ = (
@@ -114,7 +114,7 @@ class Lock(Poisonable):
                         self.task = None
                         holder.drop(self)
                 return
-            self._leave(lasted, failed=kind is not None)
+            self._end_hold(lasted, failed=kind is not None)
         except BaseException:
             self.holder = None  # so it does not count as held, even if the holder still lists it
             raise
@@ -123,13 +123,13 @@ class Lock(Poisonable):
         if lasted > QUICK:
             self._meter.record_hold(lasted)
 
-    def _leave(self, lasted: float, *, failed: bool) -> None:
+    def _end_hold(self, lasted: float, *, failed: bool) -> None:
         if lasted <= QUICK:
             self._counts.quick += 1.0
             self._counts.seconds += lasted
         else:
             self._counts.longer += self._inner.locked()  # else it is not held, and the release will fail
-        self._left(failed=failed)
+        self._poison_if(failed=failed)
         holder, self.holder, self.task = self.holder, None, None
         if holder is not None:
             holder.drop(self)

@@ -38,7 +38,7 @@ class Poisonable:
         if poisons:
             self.registry.counter(catalog.LOCK_POISONED, lock=self.name)
 
-    def _left(self, *, failed: bool) -> None:
+    def _poison_if(self, *, failed: bool) -> None:
         """Poison it if a block is left by an exception."""
         if failed and self.poisons:
             self.poisoned = True

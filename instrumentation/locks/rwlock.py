@@ -368,6 +368,6 @@ class RWLockSide:
     ) -> None:
         try:
             if kind is not None and self._mode == WRITE:
-                self._lock._left(failed=True)
+                self._lock._poison_if(failed=True)
         finally:
             self._lock._release(self._mode)

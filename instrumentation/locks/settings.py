@@ -13,7 +13,7 @@ from typing import Any
 from . import use_counts
 from .watch import order as lock_order
 from .watch import waits
-from .watch.holders import place, tracker
+from .watch.holders import place_of, tracker
 from .watch.incidents import MAX_LISTED
 from .watch.watchdog import watchdog
 
@@ -110,7 +110,7 @@ def debug_locks() -> dict[str, Any]:
             for inversion in list(lock_order.inversions)
         ],
         "held": [
-            {"lock": hold.lock.name, "by": str(holder), "at": str(place(hold))}
+            {"lock": hold.lock.name, "by": str(holder), "at": str(place_of(hold))}
             for holder in tracker.holders
             for hold in holder.holds()
         ],
@@ -120,7 +120,7 @@ def debug_locks() -> dict[str, Any]:
                 "mode": wait.meter.mode,
                 "by": str(wait.waiter),
                 "seconds": now - wait.since,
-                "blocked_by": [str(owner) for owner in islice(wait.lock.blockers(wait.meter.mode), MAX_LISTED)],
+                "blocked_by": [str(blocker) for blocker in islice(wait.lock.blockers(wait.meter.mode), MAX_LISTED)],
             }
             for wait in sorted(waits.under_way(), key=lambda wait: wait.since)
         ],

@@ -21,7 +21,7 @@ import pytest
 
 from ..locks.lock import Lock
 from ..locks.watch import order, waits
-from ..locks.watch.holders import AnyHold, Holder, place, tracker
+from ..locks.watch.holders import AnyHold, Holder, place_of, tracker
 from ..locks.watch.incidents import DEADLOCK, STALL, Incident
 from ..locks.watch.thread_or_task import ThreadOrTask
 from ..locks.watch.watchdog import DEFAULT_LIMIT, watchdog
@@ -152,7 +152,7 @@ class LockChecks:
         self._end_waits()
         found = [_without_pytest(str(finding)) for finding in (*_taken(order.inversions), *_taken(self._incidents))]
         for holder, hold in lost().values():
-            found.append(f"lost release: {hold.lock.name!r} is still held by {holder}, taken at {place(hold)}")
+            found.append(f"lost release: {hold.lock.name!r} is still held by {holder}, taken at {place_of(hold)}")
             holder.drop(hold)  # so that it is not found again in the next test
         return found
 
@@ -181,7 +181,7 @@ def _kept(new: Callable[[], Held]) -> Held:
     """Return the holds that stay for a while, because threads in the background may be about to release theirs."""
     deadline = time.monotonic() + _PATIENCE
     stuck = [wait.waiter for wait in waits.under_way() if wait.reported]  # these have failed the test already
-    kept = {key: hold for key, hold in new().items() if not any(_is_of(hold[0], which) for which in stuck)}
+    kept = {key: hold for key, hold in new().items() if not any(_is_same(hold[0], which) for which in stuck)}
     while kept and time.monotonic() < deadline:
         time.sleep(0.01)
         now = new()
@@ -189,8 +189,8 @@ def _kept(new: Callable[[], Held]) -> Held:
     return kept
 
 
-def _is_of(holder: Holder, which: ThreadOrTask) -> bool:
-    return holder.thread == which.thread if which.task is None else holder.is_of(which.task)
+def _is_same(holder: Holder, which: ThreadOrTask) -> bool:
+    return holder.thread == which.thread if which.task is None else holder.is_task(which.task)
 
 
 def _taken(findings: list[Any]) -> list[Any]:

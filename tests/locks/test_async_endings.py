@@ -289,7 +289,7 @@ async def taken_by_a_task_that_ended(kind: str, registry: Registry) -> AsyncIter
     block.release()
 
 
-async def test_a_task_that_has_ended_is_in_no_way(taken_by_a_task_that_ended: Any) -> None:
+async def test_a_task_that_has_ended_blocks_nothing(taken_by_a_task_that_ended: Any) -> None:
     assert taken_by_a_task_that_ended.locked()
     assert taken_by_a_task_that_ended.blockers(WRITE) == []
 

@@ -75,7 +75,7 @@ def test_importing_the_package_does_not_load_asyncio() -> None:
 @pytest.mark.parametrize(
     "name", ["AsyncLock", "AsyncCondition", "AsyncSemaphore", "AsyncBoundedSemaphore", "AsyncRWLock"]
 )
-def test_a_lock_of_tasks_is_there_when_asked_for(name: str) -> None:
+def test_a_lock_for_tasks_is_imported_on_first_use(name: str) -> None:
     assert loaded_after(f"from mnemoscope import {name}")
     assert getattr(scope, name).__name__ == name
 
@@ -177,7 +177,7 @@ async def test_a_wait_that_is_cancelled_is_no_wait_and_leaves_no_waiter(registry
     assert total(registry, catalog.LOCK_HOLD_DURATION) == 1
 
 
-async def test_each_permit_of_a_semaphore_is_a_hold_of_its_own(registry: Registry) -> None:
+async def test_each_permit_of_a_semaphore_is_a_separate_hold(registry: Registry) -> None:
     permits = scope.AsyncSemaphore(2, name="completions", registry=registry)
     async with permits, permits:
         waiting = asyncio.create_task(permits.acquire())
@@ -244,7 +244,7 @@ async def refused(lock: scope.AsyncLock) -> None:
         lock.recover()
 
 
-async def test_a_lock_is_not_poisoned_unless_it_is_asked_to_be(registry: Registry) -> None:
+async def test_a_lock_is_poisoned_only_if_it_is_made_with_poison(registry: Registry) -> None:
     lock = scope.AsyncLock("concepts", registry=registry)
 
     async def fail() -> None:
@@ -300,7 +300,7 @@ async def test_a_wait_names_the_task_that_waits_and_the_one_that_holds(registry:
         (wait,) = under_way()
         assert wait.lock is lock
         assert wait.waiter.key is waiter
-        assert [owner.key for owner in lock.blockers("exclusive")] == [holder]
+        assert [blocker.key for blocker in lock.blockers("exclusive")] == [holder]
     await waiter
     lock.release()
 
@@ -326,7 +326,7 @@ async def test_two_orders_in_two_tasks_are_an_inversion(registry: Registry) -> N
 
 
 @pytest.mark.usefixtures("tracked")
-async def test_what_another_task_holds_is_no_order(registry: Registry) -> None:
+async def test_what_another_task_holds_adds_no_edge(registry: Registry) -> None:
     a, b = (scope.AsyncLock(name, registry=registry) for name in ("async-a", "async-b"))
     async with a:
 

@@ -157,7 +157,7 @@ async def test_it_stays_sound_under_random_cancellation(lock: scope.AsyncRWLock,
     lock.release_write()
 
 
-async def test_it_says_whether_it_is_held_and_by_how_many(lock: scope.AsyncRWLock) -> None:
+async def test_it_shows_how_it_is_held_and_by_how_many(lock: scope.AsyncRWLock) -> None:
     assert (lock.locked(), repr(lock).endswith("[unlocked]>")) == (False, True)
     assert (lock.held(), lock.readers) == (None, 0)
     async with lock.read(), lock.read():
@@ -241,12 +241,12 @@ async def test_it_names_what_keeps_a_reader_or_a_writer_out(lock: scope.AsyncRWL
     await lock.acquire_read()
     writer = asyncio.create_task(write())
     await settle()
-    assert [owner.key for owner in lock.blockers(WRITE)] == [me]
-    assert [owner.key for owner in lock.blockers(READ)] == [writer], "a reader would stand behind it"
+    assert [blocker.key for blocker in lock.blockers(WRITE)] == [me]
+    assert [blocker.key for blocker in lock.blockers(READ)] == [writer], "a reader would stand behind it"
     lock.release_read()
     assert lock.blockers(WRITE) == [], "the writer is let in, and has yet to run"
     await settle()
-    assert [owner.key for owner in lock.blockers(READ)] == [writer]
+    assert [blocker.key for blocker in lock.blockers(READ)] == [writer]
     leave.set()
     await writer
 
@@ -259,7 +259,7 @@ async def test_a_reader_that_leaves_takes_its_own_hold_and_not_the_oldest(lock: 
             pass
 
     await asyncio.create_task(read())
-    assert [owner.key for owner in lock.blockers(WRITE)] == [asyncio.current_task()]
+    assert [blocker.key for blocker in lock.blockers(WRITE)] == [asyncio.current_task()]
     lock.release_read()
     assert lock.blockers(WRITE) == []
 

@@ -1,6 +1,6 @@
 """CPython's own tests of asyncio's locks, run against our locks in a copy of the test module.
 
-The tests come with the interpreter, so each version of Python holds ours to its own asyncio.
+The tests come with the interpreter, so each version of Python compares our locks with its own asyncio.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ class FakeTask:
 METER: Any = SimpleNamespace(mode="exclusive")
 
 
-def wait(owner: ThreadOrTask, lock: FakeLock, *, timed: bool = False) -> Wait:
-    return Wait(METER, lock, owner, timed=timed)
+def wait(waiter: ThreadOrTask, lock: FakeLock, *, timed: bool = False) -> Wait:
+    return Wait(METER, lock, waiter, timed=timed)
 
 
 class Watched:
@@ -90,12 +90,12 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 def blocks(waiting: Wait, other: Wait) -> bool:
     """Return whether `waiting` cannot end before `other` does."""
     return not waiting.timed and any(
-        other.waiter.key == owner.key or (owner.task is not None and other.waiter.key == owner.thread)
-        for owner in waiting.lock.blockers("exclusive")
+        other.waiter.key == blocker.key or (blocker.task is not None and other.waiter.key == blocker.thread)
+        for blocker in waiting.lock.blockers("exclusive")
     )
 
 
-def knots(waits: list[Wait]) -> set[frozenset[int]]:
+def cyclic_groups(waits: list[Wait]) -> set[frozenset[int]]:
     """Return the groups of waits that lie on common cycles."""
     reach = {(a, b) for a, one in enumerate(waits) for b, other in enumerate(waits) if blocks(one, other)}
     for middle in range(len(waits)):
@@ -112,13 +112,13 @@ def situations(draw: st.DrawFn) -> list[Wait]:
     """Return threads and tasks that hold locks, alone or with others, and wait for at most one each."""
     threads = draw(st.integers(1, 6))
     tasks: list[Any] = [FakeTask(number) for number in range(draw(st.integers(0, 5)))]
-    owners = [ThreadOrTask(number) for number in range(threads)]
-    owners += [ThreadOrTask(draw(st.integers(0, threads - 1)), task) for task in tasks]
-    some = st.lists(st.sampled_from(owners), max_size=3, unique=True)
+    actors = [ThreadOrTask(number) for number in range(threads)]
+    actors += [ThreadOrTask(draw(st.integers(0, threads - 1)), task) for task in tasks]
+    some = st.lists(st.sampled_from(actors), max_size=3, unique=True)
     locks = [FakeLock(*draw(some)) for _ in range(draw(st.integers(1, 6)))]
-    asking = draw(st.lists(st.sampled_from(owners), unique=True))
+    asking = draw(st.lists(st.sampled_from(actors), unique=True))
     # One wait in six ends by itself.
-    return [wait(owner, draw(st.sampled_from(locks)), timed=draw(st.integers(0, 5)) == 0) for owner in asking]
+    return [wait(waiter, draw(st.sampled_from(locks)), timed=draw(st.integers(0, 5)) == 0) for waiter in asking]
 
 
 @given(waits=situations(), data=st.data())
@@ -131,12 +131,12 @@ def test_exactly_the_waits_on_a_cycle_are_deadlocked_and_each_cycle_is_found_onc
         watched = Watched(patch)
         at_first = [waits[number] for number in sorted(before)]
         found = watched.look(*at_first)
-        assert deadlocked(at_first) == set().union(*knots(at_first))
-        assert kinds(found, DEADLOCK) == len(knots(at_first))
+        assert deadlocked(at_first) == set().union(*cyclic_groups(at_first))
+        assert kinds(found, DEADLOCK) == len(cyclic_groups(at_first))
 
         # The others have come meanwhile: a deadlock that has grown is the same.
-        known = [{sorted(before)[number] for number in knot} for knot in knots(at_first)]
-        new = [knot for knot in knots(waits) if not any(old & knot for old in known)]
+        known = [{sorted(before)[number] for number in group} for group in cyclic_groups(at_first)]
+        new = [group for group in cyclic_groups(waits) if not any(old & group for old in known)]
         found = watched.look(*waits)
         assert deadlocked(waits) == set().union(*known, *new)
         assert kinds(found, DEADLOCK) == len(new)
@@ -169,17 +169,17 @@ def test_a_deadlock_is_found_as_soon_as_one_of_its_waits_is_late(waits: list[Wai
         for number in late:
             waits[number].since -= 2e6
         watched.look(*waits)
-    assert deadlocked(waits) == set().union(*(knot for knot in knots(waits) if knot & late))
+    assert deadlocked(waits) == set().union(*(group for group in cyclic_groups(waits) if group & late))
     assert {number for number, each in enumerate(waits) if each.reported == STALL} == late - deadlocked(waits)
 
 
 # By hand --------------------------------------------------------------------------------------------
 
 
-def ring(*owners: ThreadOrTask, registry: Registry | None = None) -> list[Wait]:
+def ring(*actors: ThreadOrTask, registry: Registry | None = None) -> list[Wait]:
     """Return waits, each for a lock that the next waiter holds."""
     registry = registry or Registry()
-    return [wait(owner, FakeLock(owners[n - 1], registry=registry)) for n, owner in enumerate(owners)]
+    return [wait(waiter, FakeLock(actors[n - 1], registry=registry)) for n, waiter in enumerate(actors)]
 
 
 def test_two_deadlocks_at_once_are_two(watched: Watched) -> None:
@@ -326,7 +326,7 @@ def writers_that_wait_for_readers_that_wait(number: int) -> list[Wait]:
     readers = [ThreadOrTask(n) for n in range(number // 2)]
     writers = [ThreadOrTask(number + n) for n in range(number // 2)]
     index, kept = FakeLock(*readers), FakeLock(writers[0])
-    return [wait(owner, index) for owner in writers] + [wait(owner, kept) for owner in readers]
+    return [wait(waiter, index) for waiter in writers] + [wait(waiter, kept) for waiter in readers]
 
 
 SHAPES = [behind_one_lock, writers_behind_readers, one_ring, many_pairs, writers_that_wait_for_readers_that_wait]
@@ -387,9 +387,9 @@ def test_at_most_so_many_waits_and_holders_are_described(watched: Watched, monke
     described: list[ThreadOrTask] = []
     stack_of = incidents.stack_of
 
-    def counted(owner: ThreadOrTask, frames: Any = None) -> tuple[str, ...]:
-        described.append(owner)
-        return stack_of(owner, frames)
+    def counted(waiter: ThreadOrTask, frames: Any = None) -> tuple[str, ...]:
+        described.append(waiter)
+        return stack_of(waiter, frames)
 
     monkeypatch.setattr(incidents, "stack_of", counted)
     for shape in (writers_behind_readers, one_ring):

@@ -217,7 +217,7 @@ def test_threads_are_described_by_name_without_waiting_for_the_lock_of_threading
     def plain(*, dummy: bool) -> None:
         if dummy:
             threading.current_thread().name = "Dummy of a test"
-        found.append(thread_or_task.described(threading.get_ident()))
+        found.append(thread_or_task.name_of(threading.get_ident()))
         done.set()
 
     with threading._active_limbo_lock:  # type: ignore[attr-defined]
@@ -229,11 +229,9 @@ def test_threads_are_described_by_name_without_waiting_for_the_lock_of_threading
     assert done.wait(PATIENCE)
     assert found[0].removeprefix("thread ").isdigit()
     assert found[1] == "thread Dummy of a test"
-    assert thread_or_task.described(threading.get_ident()) == f"thread {threading.current_thread().name}"
-    named = threading.Thread(
-        target=lambda: found.append(thread_or_task.described(threading.get_ident())), name="by name"
-    )
+    assert thread_or_task.name_of(threading.get_ident()) == f"thread {threading.current_thread().name}"
+    named = threading.Thread(target=lambda: found.append(thread_or_task.name_of(threading.get_ident())), name="by name")
     named.start()
     named.join(PATIENCE)
     assert found[2] == "thread by name"
-    assert thread_or_task.described(-1) == "thread -1"
+    assert thread_or_task.name_of(-1) == "thread -1"

@@ -15,7 +15,7 @@ from thread_samples import read, running, until
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.watch import order
-from mnemoscope.instrumentation.locks.watch.holders import place, tracker
+from mnemoscope.instrumentation.locks.watch.holders import place_of, tracker
 from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -36,7 +36,7 @@ def take(*taken: Any) -> None:
 
 def held() -> list[tuple[str, str, str]]:
     """Return what is held, by which thread, and where it was taken."""
-    return [(hold.lock.name, str(holder), str(place(hold))) for holder in tracker.holders for hold in holder.holds()]
+    return [(hold.lock.name, str(holder), str(place_of(hold))) for holder in tracker.holders for hold in holder.holds()]
 
 
 def classes() -> list[tuple[str, ...]]:

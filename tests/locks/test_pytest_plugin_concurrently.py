@@ -75,7 +75,7 @@ def test_no_thread_begins_before_all_are_there(at_once: Concurrently) -> None:
     assert max(at_once.threads(operation, 50, within=PATIENCE)) == 50, "the first one saw them all"
 
 
-def test_threads_that_deadlock_are_told_with_what_they_wait_for_and_who_holds_it(
+def test_threads_that_deadlock_are_reported_with_their_waits_and_the_holders(
     at_once: Concurrently, registry: Registry, time_is_up: Callable[[Callable[[], bool]], None]
 ) -> None:
     a, b = scope.Lock("first-lock", registry=registry), scope.Lock("second-lock", registry=registry)
@@ -149,7 +149,7 @@ async def test_tasks_give_every_result_in_order_and_run_at_the_same_time(at_once
     assert await at_once.tasks(operation, 100, within=PATIENCE) == list(range(100))
 
 
-async def test_tasks_that_deadlock_are_told_cancelled_and_leave_nothing_locked(
+async def test_tasks_that_deadlock_are_reported_cancelled_and_leave_nothing_locked(
     at_once: Concurrently, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = scope.AsyncLock("first-lock", registry=registry), scope.AsyncLock("second-lock", registry=registry)

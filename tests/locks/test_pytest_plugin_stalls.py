@@ -63,7 +63,7 @@ def test_twice():
     result.assert_outcomes(failed=1, passed=2)
 
 
-def test_a_deadlock_that_a_test_leaves_behind_is_its_own_and_no_later_one_s(check: Check) -> None:
+def test_a_deadlock_that_a_test_leaves_behind_fails_that_test_alone(check: Check) -> None:
     result = check("""
 def test_leaves_two():
     crosswise(in_thread)
@@ -108,7 +108,7 @@ def test_background():
     result.stdout.fnmatch_lines(["*stall*", "FAILED *::test_background*"])
 
 
-def test_a_wait_that_outlasts_the_test_it_began_in_is_no_later_test_s(check: Check) -> None:
+def test_a_wait_that_outlasts_its_test_fails_no_later_test(check: Check) -> None:
     result = check(
         """
 @pytest.fixture(scope="module")

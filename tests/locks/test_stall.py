@@ -248,7 +248,7 @@ def test_short_waits_are_no_incident() -> None:
     assert read(registry, catalog.LOCK_STALLS) == 0
 
 
-def test_what_is_known_is_served_only_where_that_is_switched_on() -> None:
+def test_debug_locks_is_served_only_where_that_is_switched_on() -> None:
     registry = Registry()
     lock = scope.Lock("episodes", registry=registry)
     with lock, running(lambda: lock.acquire() and lock.release()) as threads:

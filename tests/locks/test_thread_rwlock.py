@@ -205,7 +205,7 @@ def test_a_writer_that_fails_poisons_it_and_a_reader_does_not() -> None:
     assert read(registry, catalog.LOCK_POISONED) == 1
 
 
-def test_nobody_reads_what_is_half_written() -> None:
+def test_no_thread_reads_what_is_half_written() -> None:
     _, lock = make()
     pair = [0, 0]
     torn: list[tuple[int, int]] = []
@@ -230,7 +230,7 @@ def test_nobody_reads_what_is_half_written() -> None:
     assert not lock.locked()
 
 
-def test_it_says_who_is_where() -> None:
+def test_it_shows_readers_and_waiters() -> None:
     registry, lock = make()
     assert "unlocked" in repr(lock)
     lock.acquire_read()

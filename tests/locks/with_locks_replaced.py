@@ -2,8 +2,8 @@
 
     python with_locks_replaced.py ours|theirs REPORT PYTEST_ARGUMENT...
 
-It is a process of its own, because the locks are replaced before anything that makes one is imported. `theirs` runs
-the same tests in the same way with the standard library's locks: their outcomes are what ours must give.
+It runs as a separate process, because the locks must be replaced before anything that makes a lock is imported.
+`theirs` runs the same tests with the standard locks. Both must have the same outcomes.
 """
 
 from __future__ import annotations

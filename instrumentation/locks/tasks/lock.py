@@ -34,7 +34,7 @@ class AsyncLock(RecordedPrimitive, asyncio.Lock, Poisonable):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self._left(failed=kind is not None)
+            self._poison_if(failed=kind is not None)
         finally:
             self.release()
 

@@ -71,7 +71,7 @@ class AsyncSide(AbstractAsyncContextManager[None]):
     ) -> None:
         try:
             if self._mode == WRITE:
-                self._lock._left(failed=kind is not None)
+                self._lock._poison_if(failed=kind is not None)
         finally:
             self.release()
 

@@ -16,7 +16,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .places import Place, caller
-from .thread_or_task import current_task, described
+from .thread_or_task import current_task, name_of
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -90,7 +90,7 @@ class Holder:
         self.thread = thread
         self._key = id(task)
         self._task = weakref.ref(task) if task is not None else None
-        self._name = described(thread, task)
+        self._name = name_of(thread, task)
 
     def drop(self, hold: AnyHold) -> None:
         """Remove a hold if it is listed."""
@@ -114,7 +114,7 @@ class Holder:
                 holds.remove(hold)
         return holds
 
-    def is_of(self, task: Task[Any]) -> bool:
+    def is_task(self, task: Task[Any]) -> bool:
         """Return whether the holder is this task; a holder of an ended task can be listed under the same address."""
         return self._task is not None and self._task() is task
 
@@ -127,7 +127,7 @@ class Holder:
 
     def __str__(self) -> str:
         task = self._task() if self._task is not None else None
-        return self._name if self.has_ended() else described(self.thread, task)
+        return self._name if self.has_ended() else name_of(self.thread, task)
 
 
 class Holders:
@@ -155,7 +155,7 @@ class Holders:
     def of_task(self, task: Task[Any]) -> Holder:
         """Return the holder of a task. A task that has ended may have had the same address."""
         holder = self.tasks.get(id(task))
-        if holder is None or not holder.is_of(task):
+        if holder is None or not holder.is_task(task):
             self._keep(holder)
             holder = self.tasks[id(task)] = Holder(None, task)
         return holder
@@ -163,7 +163,7 @@ class Holders:
     def held_by(self, task: Task[Any]) -> list[AnyHold]:
         """Return the holds of a task."""
         holder = self.tasks.get(id(task))
-        return holder.holds() if holder is not None and holder.is_of(task) else []
+        return holder.holds() if holder is not None and holder.is_task(task) else []
 
     def _keep(self, holder: Holder | None) -> None:
         if holder is not None and holder.holds():
@@ -213,6 +213,6 @@ tracker = Tracker()
 """The tracker of this process."""
 
 
-def place(hold: AnyHold) -> Place:
+def place_of(hold: AnyHold) -> Place:
     """Return where a lock was taken."""
     return Place(hold.code, hold.instruction)

@@ -18,9 +18,9 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import catalog
-from .holders import AnyHold, place, tracker
+from .holders import AnyHold, place_of, tracker
 from .places import call_stack
-from .thread_or_task import current_task, described
+from .thread_or_task import current_task, name_of
 from .waits import WatchedLock
 from .watchdog import watchdog
 
@@ -126,8 +126,8 @@ def _add(hold: AnyHold, lock: WatchedLock, task: Task[Any] | None) -> None:
         return
     if len(_added) >= MAX_EDGES:
         return
-    by = described(get_ident(), task)
-    edge = Edge(first, second, str(place(hold)), call_stack(sys._getframe(2)), by)
+    by = name_of(get_ident(), task)
+    edge = Edge(first, second, str(place_of(hold)), call_stack(sys._getframe(2)), by)
     if edges.setdefault(first, {}).setdefault(second, edge) is not edge:  # another thread has just added it
         return
     _added.append(None)

@@ -31,7 +31,7 @@ class ThreadOrTask(NamedTuple):
         return self.thread if self.task is None else self.task
 
     def __str__(self) -> str:
-        return described(self.thread, self.task)
+        return name_of(self.thread, self.task)
 
 
 task_finders: list[Callable[[], Task[Any] | None]] = []
@@ -43,7 +43,7 @@ def current_task() -> Task[Any] | None:
     return task_finders[0]() if task_finders else None
 
 
-def described(thread: int | None, task: Task[Any] | None = None) -> str:
+def name_of(thread: int | None, task: Task[Any] | None = None) -> str:
     """Return the name of a thread, or of a task and the thread that runs it."""
     # `threading.enumerate` takes a lock, and this runs while any lock may be held. (The stubs lack `_active`.)
     found = threading._active.get(thread) if thread is not None else None  # type: ignore[attr-defined]
