@@ -167,10 +167,12 @@ class RWLock(Poisonable):
     # One thread's own turns -----------------------------------------------------------------------
 
     def _reads(self, thread: int) -> _Turn | None:
+        """Return the turn of a thread that reads."""
         turn = self._reading.get(thread)
         return turn if turn in self._inside else None
 
     def _writes(self, thread: int) -> _Turn | None:
+        """Return the turn of a thread that writes."""
         turn = self._writer
         return turn if turn is not None and turn.thread == thread else None
 
@@ -220,6 +222,7 @@ class RWLock(Poisonable):
             self._meters[mode].record_hold(perf_counter() - turn.since)
 
     def _release_once(self, mode: str, released: list[_Turn]) -> None:
+        """Leave one level of the calling thread's turn, and put that turn into `released`."""
         turn = (self._reads if mode == READ else self._writes)(get_ident())
         if turn is None:
             return
@@ -233,6 +236,7 @@ class RWLock(Poisonable):
     # (an assignment or a single call) have no other call between them.
 
     def _try(self, turn: _Turn) -> bool:
+        """Let a turn in if it can go now."""
         try:
             with self._mutex:
                 return self._try_to_read(turn) if turn.mode == READ else self._try_to_write(turn)
@@ -254,6 +258,7 @@ class RWLock(Poisonable):
         return False
 
     def _wait(self, turn: _Turn, timeout: float, wait: Wait) -> bool:
+        """Put a turn in line and wait at its gate. Take it out of the line if it is not let in within `timeout`."""
         try:
             with self._mutex:
                 self._lines[turn.mode].append(turn)
