@@ -135,11 +135,11 @@ if TYPE_CHECKING:
     from .locks.observed import ObservedLock as ObservedLock
     from .locks.observed import observe_lock as observe_lock
     from .locks.rwlock import RWLock as RWLock
-    from .locks.tasks.primitives import AsyncBoundedSemaphore as AsyncBoundedSemaphore
-    from .locks.tasks.primitives import AsyncCondition as AsyncCondition
-    from .locks.tasks.primitives import AsyncLock as AsyncLock
-    from .locks.tasks.primitives import AsyncSemaphore as AsyncSemaphore
+    from .locks.tasks.condition import AsyncCondition as AsyncCondition
+    from .locks.tasks.lock import AsyncLock as AsyncLock
     from .locks.tasks.rwlock import AsyncRWLock as AsyncRWLock
+    from .locks.tasks.semaphores import AsyncBoundedSemaphore as AsyncBoundedSemaphore
+    from .locks.tasks.semaphores import AsyncSemaphore as AsyncSemaphore
     from .middleware.asgi import ASGIMiddleware as ASGIMiddleware
     from .middleware.request_recording import RequestRecording as RequestRecording
     from .middleware.wsgi import WSGIMiddleware as WSGIMiddleware
@@ -147,11 +147,11 @@ if TYPE_CHECKING:
 else:  # hidden from type checkers, for which a module with `__getattr__` has every name
     _LATE = {
         "ASGIMiddleware": ".middleware.asgi",
-        "AsyncBoundedSemaphore": ".locks.tasks.primitives",
-        "AsyncCondition": ".locks.tasks.primitives",
-        "AsyncLock": ".locks.tasks.primitives",
+        "AsyncBoundedSemaphore": ".locks.tasks.semaphores",
+        "AsyncCondition": ".locks.tasks.condition",
+        "AsyncLock": ".locks.tasks.lock",
         "AsyncRWLock": ".locks.tasks.rwlock",
-        "AsyncSemaphore": ".locks.tasks.primitives",
+        "AsyncSemaphore": ".locks.tasks.semaphores",
         "DeferredWrites": ".locks.deferred",
         "ObservedLock": ".locks.observed",
         "OtlpPusher": ".exporters.otlp",

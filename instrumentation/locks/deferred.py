@@ -1,4 +1,4 @@
-"""Writes that are deferred while a lock is busy, and applied by the thread that takes it next."""
+"""Writes that are deferred while a lock is busy, and applied by the thread that takes the lock next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Write = Callable[[], object]
 
 
 class DeferrableLock(Protocol):
-    """What is asked of the lock: `Lock`, `RLock` and `RWLock.write()` all have it."""
+    """What `DeferredWrites` needs of a lock: `Lock`, `RLock` and `RWLock.write()` all have it."""
 
     @property
     def name(self) -> str: ...
@@ -27,20 +27,21 @@ class DeferrableLock(Protocol):
 
 
 class DeferredWrites(AbstractContextManager["DeferredWrites"]):
-    """Writes under one lock, none of which waits for it.
+    """Writes under one lock that do not wait for it.
 
         writes = scope.DeferredWrites(lock, limit=1000)
         writes.do(index.insert, episode)   # now if the lock is free, later if not
-        with writes:                       # what was deferred is applied first
+        with writes:                       # applies the deferred writes first
             rebuild(index)
 
-    Writes are applied in the order of `do`, each once, and not before the lock is taken: call `flush` where they must
-    be applied, before a shutdown for one. `do` is safe from any thread.
+    Writes are applied in the order of `do`, each once, when the lock is taken next. Call `flush` if they must be
+    applied now, for instance before a shutdown. Any thread may call `do`.
 
     Args:
         lock: the lock; its name is the label of `lock.deferred` and `lock.deferred.depth`.
-        limit: with so many deferred, `do` waits for the lock after all; without a limit it never does.
-        on_error: called with what a write raised that had been deferred, whose caller has gone on; logged if not given.
+        limit: how many writes may be deferred. Beyond that, `do` waits for the lock. Without a limit it never waits.
+        on_error: called with an exception from a deferred write, because its caller has gone on; by default it is
+            logged.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
 
     @property
     def depth(self) -> int:
-        """How many writes are deferred now."""
+        """The number of writes that are deferred now."""
         return len(self._queue)
 
     def do(self, write: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Call `write` under the lock, after what was deferred before; True if that was done, False if it was deferred.
+        """Call `write` under the lock, after the deferred writes. Return False if `write` itself was deferred.
 
         Raises:
-            Exception: what `write` raises, if it was not deferred.
+            Exception: the exception of `write`, if it was not deferred.
         """
         full = self._limit is not None and len(self._queue) >= self._limit
         if self._lock.acquire(full):
@@ -82,7 +83,7 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
         return False
 
     def flush(self, timeout: float = -1) -> bool:
-        """Wait for the lock and apply what was deferred; False if the lock was not free within `timeout` seconds."""
+        """Wait for the lock and apply the deferred writes. Return False if that took more than `timeout` seconds."""
         if not self._lock.acquire(True, timeout):
             return False
         try:
@@ -104,7 +105,7 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self._apply()  # what came meanwhile
+            self._apply()  # the writes that were deferred during the block
         finally:
             self._release()
 
@@ -113,8 +114,8 @@ class DeferredWrites(AbstractContextManager["DeferredWrites"]):
         self._look_again()
 
     def _look_again(self) -> None:
-        # A write may be deferred after the holder's last look and before its release: no other thread would apply it.
-        # The thread that deferred it looks afterwards, and the holder looks after its release: one of them sees it.
+        # A write may be deferred after the holder's last look and before its release. So both threads look again: the
+        # one that deferred it, and the holder after its release. One of them sees the write.
         while self._queue and self._lock.acquire(False):
             try:
                 self._apply()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import repeat
 from sys import _getframe
 from threading import get_ident
@@ -12,13 +11,13 @@ from time import perf_counter
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..default import default_registry
 from ..recording.registry import Registry
-from .meter import EXCLUSIVE, QUICK, check_arguments, meter_of, take
+from .acquire import acquire_primitive
+from .meter import EXCLUSIVE, QUICK, meter_of
 from .poison import Poisonable
-from .watch.held import Held, tracker
-from .watch.owners import Owner, current_task, task_finders
-from .watch.places import caller, creation_site
+from .watch.holders import Holder, tracker
+from .watch.places import caller
+from .watch.thread_or_task import ThreadOrTask, current_task, task_finders
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -32,19 +31,22 @@ class Lock(Poisonable):
         poison: mark it as poisoned when a `with` block is left by an exception; see `poisoned` and `recover`.
         registry: where it records; the default registry if not given.
 
-    A lock is counted as taken without a wait when it is released.
+    An acquisition without a wait is counted when the lock is released.
+
+    A free lock must cost little. So `__enter__` and `__exit__` do in place, for the usual case, what `_take`,
+    `_acquired` and `_end_hold` do for all others. The lock also serves as its own `watch.holders.Hold`.
     """
 
     __slots__ = (
         "__weakref__",
+        "_counts",
         "_inner",
         "_meter",
         "_owner",
         "_since",
         "_tries",
-        "_uses",
         "code",
-        "held",
+        "holder",
         "instruction",
         "task",
     )
@@ -52,18 +54,16 @@ class Lock(Poisonable):
     instruction: int
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        self.registry = registry or default_registry()
-        self.name = name or creation_site()
-        self._can_be_poisoned(poison)
+        self._identify(name, registry, poisons=poison)
         self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
-        self._uses = self._meter.uses_of(self)
+        self._counts = self._meter.use_counts(self)
         self._inner = allocate_lock()
-        # As `once`, kept: `for` takes the lock with no moment for a signal handler before that is known.
+        # Like `signal_safe`, but kept and used for every try.
         self._tries: Iterator[bool] = map(self._inner.acquire, repeat(False))
         # These change only while the lock is held.
         self._since = 0.0
         self._owner = 0
-        self.held: Held | None = None
+        self.holder: Holder | None = None
         self.task: Task[Any] | None = None
 
     def __enter__(self) -> bool:
@@ -76,16 +76,16 @@ class Lock(Poisonable):
                 return self._take(True, -1)
             self._owner = thread
         else:
-            held = local.held
-            if held.first is not None or held.others or task_finders:
+            holder = local.holder
+            if holder.first is not None or holder.others or task_finders:
                 return self._take(True, -1)
             frame = _getframe(1)
             for taken in self._tries:
                 break
             if not taken:
                 return self._take(True, -1)
-            self.held = held
-            held.first = self
+            self.holder = holder
+            holder.first = self
             self.code = frame.f_code
             self.instruction = frame.f_lasti
         try:
@@ -102,85 +102,77 @@ class Lock(Poisonable):
             lasted = perf_counter() - self._since
             self._since = 0.0
             if lasted <= QUICK and kind is None:
-                uses = self._uses
-                uses.quick += 1.0
-                uses.seconds += lasted
-                held = self.held
-                if held is not None:
-                    self.held = None
-                    if held.first is self:
-                        held.first = None
+                counts = self._counts
+                counts.quick += 1.0
+                counts.seconds += lasted
+                holder = self.holder
+                if holder is not None:
+                    self.holder = None
+                    if holder.first is self:
+                        holder.first = None
                     else:
                         self.task = None
-                        held.drop(self)
+                        holder.drop(self)
                 return
-            self._leave(lasted, failed=kind is not None)
+            self._end_hold(lasted, failed=kind is not None)
         except BaseException:
-            self.held = None  # then it does not count as held any more, even if it stays in the list
+            self.holder = None  # so it does not count as held, even if the holder still lists it
             raise
         finally:
             self._inner.release()
         if lasted > QUICK:
-            self._meter.held(lasted)
+            self._meter.record_hold(lasted)
 
-    def _leave(self, lasted: float, *, failed: bool) -> None:
+    def _end_hold(self, lasted: float, *, failed: bool) -> None:
         if lasted <= QUICK:
-            self._uses.quick += 1.0
-            self._uses.seconds += lasted
+            self._counts.quick += 1.0
+            self._counts.seconds += lasted
         else:
-            self._uses.longer += self._inner.locked()  # else it is not held, and the release will fail
-        self._left(failed=failed)
-        held, self.held, self.task = self.held, None, None
-        if held is not None:
-            held.drop(self)
+            self._counts.longer += self._inner.locked()  # else it is not held, and the release will fail
+        self._poison_if(failed=failed)
+        holder, self.holder, self.task = self.holder, None, None
+        if holder is not None:
+            holder.drop(self)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; False if it was not free at once (`blocking` false) or within `timeout` seconds."""
+        """Take the lock. Return False if it is not free now (`blocking` false) or within `timeout` seconds."""
         if blocking is True and timeout == -1 and tracker.local is None:
             return Lock.__enter__(self)
         return self._take(blocking, timeout)
 
     def release(self) -> None:
-        """Release it; any thread may. Raises RuntimeError if it is not held."""
+        """Release it; any thread may. Raise RuntimeError if it is not held."""
         Lock.__exit__(self, None, None, None)
 
     def _take(self, blocking: bool, timeout: float) -> bool:
-        may_wait = check_arguments(blocking, timeout)
-        acquire = self._inner.acquire
-        return take(
-            self,
-            self._meter,
-            attempt=partial(acquire, False),
-            wait=(lambda waiting: waiting.acquire(acquire, timeout)) if may_wait else None,
-            release=self._give_back,
-            began=self._began,
-            timed=timeout >= 0,
+        return acquire_primitive(
+            self, self._meter, self._inner.acquire, blocking, timeout, undo=self._give_back, acquired=self._acquired
         )
 
-    def _began(self) -> None:
+    def _acquired(self) -> None:
         local, thread, now = tracker.local, get_ident(), perf_counter()
         if local is not None:
-            frame, held, task = caller(1), local.held, current_task()
-            self.code, self.instruction, self.task, self.held = frame.f_code, frame.f_lasti, task, held
-            held.others.append(self)
+            frame, holder, task = caller(1), local.holder, current_task()
+            self.code, self.instruction, self.task, self.holder = frame.f_code, frame.f_lasti, task, holder
+            holder.others.append(self)
         self._owner = thread
-        self._uses.waits += 1
+        self._counts.waits += 1
         self._since = now
 
     def _give_back(self) -> None:
-        held, self.held = self.held, None
+        holder, self.holder = self.holder, None
         self._inner.release()
-        if held is not None:
-            held.drop(self)
+        if holder is not None:
+            holder.drop(self)
 
     @property
-    def subject(self) -> Lock:
-        """The lock itself: it is its own hold."""
+    def lock(self) -> Lock:
+        """The lock itself, because it is its own hold."""
         return self
 
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        """Return its holder; see `waits.Subject`."""
-        return (Owner(self._holder()),)
+    def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
+        """Return its holder; see `WatchedLock.blockers`."""
+        return (ThreadOrTask(self._holder()),)
 
     def locked(self) -> bool:
         """Return whether it is held."""
@@ -190,9 +182,9 @@ class Lock(Poisonable):
         return self.locked() and self._holder() == thread
 
     def _holder(self) -> int:
-        """Return the thread that took it last; it means something only while the lock is held."""
-        held = self.held
-        return self._owner if held is None or held.thread is None else held.thread
+        """Return the thread that took it last. This is valid only while the lock is held."""
+        holder = self.holder
+        return self._owner if holder is None or holder.thread is None else holder.thread
 
     def _at_fork_reinit(self) -> None:
         self._inner._at_fork_reinit()  # type: ignore[attr-defined]  # what threading itself calls

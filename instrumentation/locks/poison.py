@@ -1,4 +1,4 @@
-"""Locks that remember that a holder failed while it may have been writing."""
+"""What every lock has: a name, a registry, and a mark that a holder failed while it may have been writing."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from threading import get_ident
 from typing import NoReturn
 
 from .. import catalog
+from ..default import default_registry
 from ..recording.registry import Registry
+from .watch.places import creation_site
 
 
 class Poisonable:
-    """What every lock has.
+    """A lock that can be poisoned.
 
     Attributes:
-        name: its class: the name it was given, else the place where it was made.
+        name: its class: its name, or the place where it was made.
         registry: where it records.
         poisons: whether an exception that leaves a block poisons it.
-        poisoned: whether one did since the last `recover`. What the lock protects may be half-written: the next holder
-            looks, repairs it, and calls `recover`.
+        poisoned: whether an exception did so since the last `recover`. The data that the lock protects may be
+            half-written: the next holder checks it, repairs it, and calls `recover`.
     """
 
     __slots__ = ("name", "poisoned", "poisons", "registry")
@@ -26,18 +28,23 @@ class Poisonable:
     poisons: bool
     poisoned: bool
 
+    def _identify(self, name: str | None, registry: Registry | None, *, poisons: bool) -> None:
+        self.registry = registry or default_registry()
+        self.name = name or creation_site()
+        self._can_be_poisoned(poisons)
+
     def _can_be_poisoned(self, poisons: bool) -> None:
         self.poisons, self.poisoned = poisons, False
         if poisons:
             self.registry.counter(catalog.LOCK_POISONED, lock=self.name)
 
-    def _left(self, *, failed: bool) -> None:
-        """Note that a block is left, `failed` if by an exception."""
+    def _poison_if(self, *, failed: bool) -> None:
+        """Poison it if a block is left by an exception."""
         if failed and self.poisons:
             self.poisoned = True
 
     def recover(self) -> None:
-        """Note that what the lock protects is whole again; counted. Nothing happens if it is not poisoned.
+        """Remove and count the mark, after a repair of the protected data. Do nothing if the lock is not poisoned.
 
         Raises:
             RuntimeError: the calling thread does not hold the lock.
@@ -52,5 +59,5 @@ class Poisonable:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def _is_held_by(self, thread: int) -> bool:
-        """Return whether this thread holds it; each lock has its own answer."""
+        """Return whether this thread holds it."""
         raise NotImplementedError

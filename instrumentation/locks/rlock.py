@@ -5,32 +5,29 @@ from __future__ import annotations
 from _thread import RLock as PlainRLock
 from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import repeat, starmap
 from threading import get_ident
 from time import perf_counter
 from types import TracebackType
 from typing import Any
 
-from ..default import default_registry
 from ..recording.registry import Registry
-from .meter import EXCLUSIVE, check_arguments, meter_of, take
+from .acquire import acquire_primitive, check_arguments
+from .meter import EXCLUSIVE, meter_of
 from .poison import Poisonable
-from .watch.held import Hold, tracker
-from .watch.owners import Owner
-from .watch.places import creation_site
+from .watch.holders import Hold, tracker
+from .watch.thread_or_task import ThreadOrTask
 
 
 class RLock(Poisonable):
     """A re-entrant lock with the interface and the errors of `threading.RLock`.
 
-    Only the outermost acquisition can wait, and the hold runs from there to the last release; taking it again is
-    not recorded. Arguments as of `Lock`; with `poison`, leaving the outermost `with` block by an exception counts.
+    Only the outermost acquisition can wait, and the hold lasts from there to the last release. Taking it again is not
+    recorded. Its arguments are those of `Lock`. With `poison`, only the outermost `with` block counts.
     """
 
     __slots__ = (
         "__weakref__",
-        "_at_once",
         "_hold",
         "_inner",
         "_meter",
@@ -38,24 +35,23 @@ class RLock(Poisonable):
         "_releases",
         "_since",
         "_tries",
+        "_unrecorded",
     )
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        self.registry = registry or default_registry()
-        self.name = name or creation_site()
-        self._can_be_poisoned(poison)
+        self._identify(name, registry, poisons=poison)
         self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
         self._inner: Any = PlainRLock()
         self._tries: Iterator[bool] = map(self._inner.acquire, repeat(False))  # see `Lock`
         self._releases: Iterator[None] = starmap(self._inner.release, repeat(()))
-        # These change only while the lock is held. How often it is held is known to the plain lock alone.
-        self._at_once = False
+        # These change only while the lock is held. Only the plain lock counts how often it is held.
+        self._unrecorded = False
         self._since = 0.0
         self._hold: Hold | None = None
         self._owner = 0
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; False if it was not free at once (`blocking` false) or within `timeout` seconds."""
+        """Take the lock. Return False if it is not free now (`blocking` false) or within `timeout` seconds."""
         if blocking is not True or timeout != -1 or tracker.local is not None:
             return self._take(blocking, timeout)
         again, thread = self._inner._is_owned(), get_ident()
@@ -64,7 +60,7 @@ class RLock(Poisonable):
         if not taken:
             return self._take(True, -1)
         if not again:
-            self._at_once = True
+            self._unrecorded = True
             self._owner = thread
             try:
                 self._since = perf_counter()
@@ -76,27 +72,20 @@ class RLock(Poisonable):
     __enter__ = acquire
 
     def _take(self, blocking: bool, timeout: float) -> bool:
-        may_wait = check_arguments(blocking, timeout)
-        acquire = self._inner.acquire
         if self._inner._is_owned():
+            check_arguments(blocking, timeout)
             for _ in self._tries:
                 break
             return True
-        return take(
-            self,
-            self._meter,
-            attempt=partial(acquire, False),
-            wait=(lambda waiting: waiting.acquire(acquire, timeout)) if may_wait else None,
-            release=self._give_back,
-            began=self._began,
-            timed=timeout >= 0,
+        return acquire_primitive(
+            self, self._meter, self._inner.acquire, blocking, timeout, undo=self._give_back, acquired=self._acquired
         )
 
-    def _began(self) -> None:
-        self._at_once = False  # that has been recorded
+    def _acquired(self) -> None:
+        self._unrecorded = False
         self._owner = get_ident()
         if self._hold is not None:
-            self._hold.end()  # if an exception has kept its release from doing so
+            self._hold.end()  # if an exception in its release prevented that
         self._hold = hold = tracker.hold(self)
         if hold is not None:
             hold.begin()
@@ -109,19 +98,19 @@ class RLock(Poisonable):
             hold.end()
 
     def release(self) -> None:
-        """Leave one level of it. Raises RuntimeError if the calling thread does not hold it."""
-        at_once, since, hold = self._at_once, self._since, self._hold
-        for _ in self._releases:  # raises as it does
+        """Leave one level of it. Raise RuntimeError if the calling thread does not hold it."""
+        unrecorded, since, hold = self._unrecorded, self._since, self._hold
+        for _ in self._releases:  # raises as the plain lock does
             break
         if not self._inner._is_owned():
-            self._ended(at_once, since, hold)
+            self._ended(unrecorded, since, hold)
 
-    def _ended(self, at_once: bool, since: float, hold: Hold | None) -> None:
+    def _ended(self, unrecorded: bool, since: float, hold: Hold | None) -> None:
         if hold is not None:
             hold.end()
-        if at_once:
-            self._meter.took()
-        self._meter.held(perf_counter() - since)
+        if unrecorded:
+            self._meter.record_no_wait()
+        self._meter.record_hold(perf_counter() - since)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -132,9 +121,9 @@ class RLock(Poisonable):
         finally:
             self.release()
 
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        """Return its holder; see `waits.Subject`."""
-        return (Owner(self._owner),)
+    def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
+        """Return its holder; see `WatchedLock.blockers`."""
+        return (ThreadOrTask(self._owner),)
 
     def locked(self) -> bool:
         """Return whether it is held."""
@@ -143,7 +132,7 @@ class RLock(Poisonable):
     def _is_held_by(self, thread: int) -> bool:
         return self._is_owned()
 
-    # What `threading.Condition` and `threading` itself ask of a lock ------------------------------
+    # What `threading` and its `Condition` need of a lock ------------------------------------------
 
     def _is_owned(self) -> bool:
         return bool(self._inner._is_owned())
@@ -152,23 +141,23 @@ class RLock(Poisonable):
         return int(self._inner._recursion_count())
 
     def _release_save(self) -> Any:
-        at_once, since, hold = self._at_once, self._since, self._hold
+        unrecorded, since, hold = self._unrecorded, self._since, self._hold
         state = self._inner._release_save()
-        self._ended(at_once, since, hold)
+        self._ended(unrecorded, since, hold)
         return state
 
     def _acquire_restore(self, state: Any) -> None:
         inner = self._inner
         try:
             self._take(True, -1)
-            # In one call: a signal handler runs before it or after it.
+            # In one call, so that a signal handler runs before it or after it.
             deque(starmap(inner.acquire, repeat((), state[0] - 1)), maxlen=0)
         except BaseException:
-            # As with `threading`, `Condition.wait` raises with its lock held, as often as before.
+            # As in `threading`, `Condition.wait` raises with its lock held at the same depth as before.
             if inner._is_owned():
                 self._give_back()
             inner._acquire_restore(state)
-            self._began()
+            self._acquired()
             raise
 
     def _at_fork_reinit(self) -> None:

@@ -1,4 +1,4 @@
-"""`Condition`, `Semaphore` and `BoundedSemaphore`: those of `threading`, on locks that record."""
+"""`Semaphore` and `BoundedSemaphore`: the semaphores of `threading`, which record how they are used."""
 
 from __future__ import annotations
 
@@ -6,34 +6,16 @@ import threading
 from collections.abc import Iterable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..default import default_registry
 from ..recording.registry import Registry
-from .holds import Holds
-from .meter import EXCLUSIVE, meter_of, take
-from .rlock import RLock
-from .watch.owners import Owner
+from .acquire import acquire_and_record
+from .hold_times import HoldTimes
+from .meter import EXCLUSIVE, meter_of
 from .watch.places import creation_site
-from .watch.waits import Waiting
-
-
-class Condition(threading.Condition):
-    """`threading.Condition` on an `RLock` that records.
-
-    Args:
-        lock: the lock to use; one of this library, or it is not recorded. A new `RLock` if not given.
-        name: its class, where no lock is given; see `Lock`.
-        registry: where it records; the default registry if not given.
-
-    Waiting to be notified is no wait for a lock and is not recorded; taking the lock again afterwards is one.
-    """
-
-    def __init__(self, lock: Any = None, name: str | None = None, *, registry: Registry | None = None) -> None:
-        if lock is None:
-            lock = RLock(name or creation_site(), registry=registry)
-        super().__init__(lock)
-
+from .watch.thread_or_task import ThreadOrTask
+from .watch.waits import Wait
 
 _PlainSemaphore = threading.Semaphore
 
@@ -43,18 +25,18 @@ else:
     _Base = object
 
 
-class _Observed(_Base):
-    """A semaphore that records; put before the one that it is."""
+class _RecordedSemaphore(_Base):
+    """Records the waits and holds of the semaphore that follows it among the bases."""
 
     def __init__(self, value: int = 1, name: str | None = None, *, registry: Registry | None = None) -> None:
-        _PlainSemaphore.__init__(self, value)  # `super()`'s may look up `threading.Semaphore`, which can be ours
+        _PlainSemaphore.__init__(self, value)  # `super()` may look up `threading.Semaphore`, which can be this class
         self.registry = registry or default_registry()
         self.name = name or creation_site()
         self._meter = meter_of(self.registry, self.name, EXCLUSIVE)
-        self._holds = Holds()
+        self._hold_times = HoldTimes()
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take a permit; False if there was none at once (`blocking` false) or within `timeout` seconds."""
+        """Take a permit. Return False if none is free now (`blocking` false) or within `timeout` seconds."""
         plain = super().acquire
         if not blocking and timeout is not None:
             return plain(blocking, timeout)  # raises
@@ -62,17 +44,17 @@ class _Observed(_Base):
         def acquire(blocking: bool, seconds: float) -> bool:
             return plain(blocking, None if seconds < 0 else seconds)
 
-        def wait(waiting: Waiting) -> bool:
-            return waiting.acquire(acquire, -1 if timeout is None else max(0.0, timeout))
+        def wait_to_acquire(wait: Wait) -> bool:
+            return wait.acquire(acquire, -1 if timeout is None else max(0.0, timeout))
 
         may_wait = blocking and (timeout is None or timeout > 0)
-        return take(
+        return acquire_and_record(
             self,
             self._meter,
-            attempt=partial(plain, False),
-            wait=wait if may_wait else None,
-            release=partial(self._give_back, self._holds.depth()),
-            began=self._holds.begin,
+            try_acquire=partial(plain, False),
+            wait_to_acquire=wait_to_acquire if may_wait else None,
+            undo=partial(self._give_back, self._hold_times.depth()),
+            acquired=self._hold_times.begin,
             timed=timeout is not None,
             ordered=False,
         )
@@ -81,16 +63,16 @@ class _Observed(_Base):
 
     def _give_back(self, depth: int) -> None:
         super().release()
-        self._holds.undo(depth)
+        self._hold_times.undo(depth)
 
     def release(self, n: int = 1) -> None:
-        """Give back `n` permits; those that were not taken (a semaphore used as a signal) are no end of a hold."""
+        """Release `n` permits. A permit that was never taken (a semaphore used as a signal) ends no hold."""
         super().release(n)
         for _ in range(n):
-            ended = self._holds.end(whole=False)
+            ended = self._hold_times.end(whole=False)
             if ended is None:
                 return
-            self._meter.held(ended)
+            self._meter.record_hold(ended)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -100,24 +82,24 @@ class _Observed(_Base):
     def __repr__(self) -> str:
         return super().__repr__().replace(f"{type(self).__module__}.", "mnemoscope.", 1)
 
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        """Return nothing: any thread may give a permit back, so that a wait for one is never a sure deadlock."""
+    def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
+        """Return nothing, because any thread may release a permit: a wait for one is never a certain deadlock."""
         return ()
 
 
-class Semaphore(_Observed, threading.Semaphore):
+class Semaphore(_RecordedSemaphore, threading.Semaphore):
     """`threading.Semaphore` that records.
 
     Args:
-        value: how many permits there are at first.
+        value: the number of permits at first.
         name: its class; see `Lock`.
         registry: where it records; the default registry if not given.
 
-    Permits have no owner, so semaphores have no part in the order of locks, and a wait for one can only stall.
+    Permits have no owner, so a semaphore takes no part in the order of locks, and a wait for a permit can only stall.
     """
 
 
-class BoundedSemaphore(_Observed, threading.BoundedSemaphore):
+class BoundedSemaphore(_RecordedSemaphore, threading.BoundedSemaphore):
     """`threading.BoundedSemaphore` that records; see `Semaphore`."""
 
     def __init__(self, value: int = 1, name: str | None = None, *, registry: Registry | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What can be set about locks, and what can be seen of them."""
+"""`configure_locks` and `debug_locks`: settings for all locks of a process, and a view of their present state."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
-from . import meter
+from . import use_counts
 from .watch import order as lock_order
 from .watch import waits
-from .watch.held import place, tracker
-from .watch.watchdog import MAX_LISTED, watchdog
+from .watch.holders import place_of, tracker
+from .watch.incidents import MAX_LISTED
+from .watch.watchdog import watchdog
 
 ORDER_VARIABLE = "MNEMOSCOPE_LOCK_ORDER"
 STALL_VARIABLE = "MNEMOSCOPE_LOCK_STALL_SECONDS"
@@ -25,7 +26,7 @@ _PERIOD = 1.0
 
 
 class _Sampler:
-    """Tracks the order of locks for a short window of each second; each window starts from nothing held."""
+    """Tracks the order of locks for a short window of each second. When a window starts, all locks count as free."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -35,7 +36,7 @@ class _Sampler:
         self.thread.start()
 
     def stop(self) -> None:
-        """End it, after the window under way."""
+        """Stop, at the end of the present window."""
         self._stop.set()
         if self.thread.is_alive() and self.thread is not threading.current_thread():
             self.thread.join()
@@ -54,22 +55,23 @@ _order = "off"
 def configure_locks(
     *, order: str | None = None, stall_seconds: float | None = None, nesting: Iterable[str] = ()
 ) -> None:
-    """Change how locks are watched, for the whole process; what is not given stays.
+    """Change how locks are watched, for the whole process. Settings that are not given stay as they are.
 
     Args:
-        order: `on` tracks the order in which locks are taken, `sample` does for 2 % of the time, in short windows,
-            and `off` does not. `MNEMOSCOPE_LOCK_ORDER` says it at import.
-        stall_seconds: how long a wait may last before the watchdog looks into it; 30 s, or what
-            `MNEMOSCOPE_LOCK_STALL_SECONDS` says.
-        nesting: names of classes of which two locks may be held at once, since their own order is kept.
+        order: `on` tracks the order in which locks are taken. `sample` tracks it for 2 % of the time, in short windows.
+            `off` does not track it. The default is `off`, or the value of `MNEMOSCOPE_LOCK_ORDER` at import.
+        stall_seconds: how long a wait may last before the watchdog looks at it. The default is 30, or the value of
+            `MNEMOSCOPE_LOCK_STALL_SECONDS` at import.
+        nesting: names of classes of which two locks may be held together, because the service keeps an order among
+            them.
 
     Raises:
-        ValueError: a value is not one of these.
+        ValueError: `order` is none of these, or `stall_seconds` is not positive.
     """
     if order is not None and order not in ORDER_VALUES:
-        raise ValueError(f"order of locks is one of {', '.join(ORDER_VALUES)}, not {order!r}")
+        raise ValueError(f"order must be one of {', '.join(ORDER_VALUES)}, not {order!r}")
     if stall_seconds is not None and not stall_seconds > 0:
-        raise ValueError(f"a stall takes more than 0 seconds, not {stall_seconds!r}")
+        raise ValueError(f"stall_seconds must be above 0, not {stall_seconds!r}")
     if stall_seconds is not None:
         watchdog.set_limit(stall_seconds)
     lock_order.allow_nesting(nesting)
@@ -90,10 +92,11 @@ def _switch(value: str) -> None:
 
 
 def debug_locks() -> dict[str, Any]:
-    """What is known about locks now, as plain data for JSON; `/debug/locks` shows it where that is switched on.
+    """Return the present state of all locks, as plain data for JSON; `/debug/locks` serves it if that is switched on.
 
-    Keys: `order` (off, sample, on), `classes`, `edges` and `inversions` of the order of locks, `held` as far as it
-    is tracked, `waiting`, and `incidents`, the latest deadlocks and stalls. It names code and threads: no data.
+    Keys: `order` (off, sample or on); `classes`, `edges` and `inversions` of the order of locks; `held`, while the
+    order is tracked; `waiting`; and `incidents`, the latest deadlocks and stalls. It names code and threads, and shows
+    no data of the service.
     """
     now = perf_counter()
     edges = [edge for after in list(lock_order.edges.values()) for edge in list(after.values())]
@@ -107,17 +110,17 @@ def debug_locks() -> dict[str, Any]:
             for inversion in list(lock_order.inversions)
         ],
         "held": [
-            {"lock": hold.subject.name, "by": str(held), "at": str(place(hold))}
-            for held in tracker.book
-            for hold in held.valid()
+            {"lock": hold.lock.name, "by": str(holder), "at": str(place_of(hold))}
+            for holder in tracker.holders
+            for hold in holder.holds()
         ],
         "waiting": [
             {
-                "lock": wait.subject.name,
+                "lock": wait.lock.name,
                 "mode": wait.meter.mode,
-                "by": str(wait.owner),
+                "by": str(wait.waiter),
                 "seconds": now - wait.since,
-                "blocked_by": [str(owner) for owner in islice(wait.subject.blockers(wait.meter.mode), MAX_LISTED)],
+                "blocked_by": [str(blocker) for blocker in islice(wait.lock.blockers(wait.meter.mode), MAX_LISTED)],
             }
             for wait in sorted(waits.under_way(), key=lambda wait: wait.since)
         ],
@@ -137,21 +140,21 @@ def _from_environment(name: str, apply: Callable[[str], None]) -> None:
     except ValueError as error:
         import logging
 
-        # A service must start whatever its environment says about how it is observed.
+        # A wrong setting for observation must not keep a service from starting.
         logging.getLogger("mnemoscope").warning("%s is ignored: %s", name, error)
 
 
 def apply_environment() -> None:
-    """Do what the environment says; a value that cannot be used is logged and ignored."""
+    """Apply the settings in the environment. Log and ignore a value that is not valid."""
     _from_environment(ORDER_VARIABLE, lambda value: configure_locks(order=value))
     _from_environment(STALL_VARIABLE, lambda value: configure_locks(stall_seconds=float(value)))
 
 
 def _after_fork_in_child() -> None:
     global _sampler
-    _sampler = None  # its thread is the parent's, and may have held the lock of its event
+    _sampler = None  # its thread is the parent's, which may have held the lock of its event
     waits.forget()
-    meter.forget()
+    use_counts.forget()
     watchdog.forget()
     _switch(_order)
 

@@ -1,4 +1,5 @@
-"""Assertions on what was recorded, for tests; `mnemoscope.testing` is their public name.
+"""Help for tests: assertions on recorded metrics, checks of locks, and the pytest plugins for both.
 
-This package imports nothing, because every pytest run loads the plugin in it.
+`mnemoscope.testing` is the public name of the assertions. This package imports nothing, because every pytest run loads
+the plugins in it.
 """

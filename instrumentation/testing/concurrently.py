@@ -1,4 +1,7 @@
-"""Many operations at once within a time limit; when they do not end, which waits for which lock, and what holds it."""
+"""The fixture `concurrently`: many operations at the same time, within a time limit.
+
+If they do not end in time, the test fails with a list of the waits for locks, the holders, and the stacks.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,23 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Self, TypeVar
 
 from ..locks.watch import waits
-from ..locks.watch.owners import Owner, stack_of
+from ..locks.watch.thread_or_task import ThreadOrTask, stack_of
 
 T = TypeVar("T")
-_GRACE = 0.5  # seconds that an event loop gets to notice the time limit by itself
-_SHOWN = 5  # stacks in a message; the others are most often the same
-_DEEP = 6  # frames of a stack in a message
+_GRACE = 0.5
+"""Seconds that an event loop gets to notice the time limit by itself."""
+_SHOWN = 5
+"""Stacks in a message. The others are usually the same."""
+_DEEP = 6
+"""Frames of each stack in a message."""
 
 
 class TookTooLong(AssertionError):
-    """Operations did not end within their time limit; the message lists the waits, and what holds the locks."""
+    """Operations did not end within their time limit. The message lists the waits and the holders of the locks."""
 
 
 class Concurrently:
-    """Runs one operation many times at once and returns every result, or says what keeps it from ending.
+    """Runs one operation many times at the same time and returns all results, or explains what keeps it from ending.
 
         def test_a_hundred_stores_at_once(concurrently, memory):
             ids = concurrently.threads(memory.store, 100, within=5)
@@ -31,17 +37,17 @@ class Concurrently:
             ids = await concurrently.tasks(memory.store, 100, within=5)
             assert len(set(ids)) == 100
 
-    The operation is called with its number, from 0. When some of them raise, the error of the lowest number is raised
-    here, with a note that says which one it was and how many others failed.
+    The operation is called with its number, from 0. If some operations raise, the error of the lowest number is raised
+    here, with a note that gives its number and how many others failed.
     """
 
     def threads(self, operation: Callable[[int], T], times: int = 100, *, within: float = 5.0) -> list[T]:
-        """The results of `operation(0)`, `operation(1)`, ..., each called in a thread of its own, all at once.
+        """Return the results of `operation(0)`, `operation(1)`, ..., each called in its own thread at the same time.
 
         Args:
-            operation: what to call, with its number.
-            times: how many of them.
-            within: seconds that all of them together may take.
+            operation: the function to call with each number.
+            times: the number of calls.
+            within: seconds that all calls together may take.
 
         Raises:
             TookTooLong: some did not end in time; their threads are left behind.
@@ -68,22 +74,22 @@ class Concurrently:
             thread.join(max(0.0, deadline - time.monotonic()))
         late = [thread for thread in threads if thread.is_alive()]
         if late:
-            raise runs.late({thread.name: stack_of(Owner(thread.ident or 0)) for thread in late})
+            raise runs.late({thread.name: stack_of(ThreadOrTask(thread.ident or 0)) for thread in late})
         return runs.in_order()
 
     async def tasks(
         self, operation: Callable[[int], Awaitable[T]], times: int = 100, *, within: float = 5.0
     ) -> list[T]:
-        """The results of `operation(0)`, `operation(1)`, ..., each awaited in a task of its own, all at once.
+        """Return the results of `operation(0)`, `operation(1)`, ..., each awaited in its own task at the same time.
 
-        A wait for a lock of this library (one for threads) that still blocks the event loop when the limit has passed
-        is ended: it raises TookTooLong. Anything else that blocks the loop cannot be ended from outside: the limit is
-        reported when the loop goes on, with where it was when the limit passed.
+        A wait for a lock for threads, of this library, can block the event loop. If it still does when the limit has
+        passed, it is ended and raises TookTooLong. Anything else that blocks the loop cannot be ended: the limit is
+        reported when the loop goes on, with its stack from the moment when the limit passed.
 
         Args:
-            operation: what to await, with its number.
-            times: how many of them.
-            within: seconds that all of them together may take.
+            operation: the function to call with each number; its result is awaited.
+            times: the number of tasks.
+            within: seconds that all tasks together may take.
 
         Raises:
             TookTooLong: some did not end in time; they are cancelled.
@@ -106,18 +112,18 @@ class Concurrently:
                 _, late = await asyncio.wait(tasks, timeout=within)
                 error = guard.error
                 if late and error is None:
-                    error = runs.late({t.get_name(): stack_of(Owner(here, t)) for t in tasks if t in late})
+                    error = runs.late({t.get_name(): stack_of(ThreadOrTask(here, t)) for t in tasks if t in late})
             finally:
                 for task in tasks:
                     task.cancel()
             if error is not None:
-                await asyncio.wait(tasks, timeout=_GRACE)  # so that they give back what they hold
+                await asyncio.wait(tasks, timeout=_GRACE)  # so that they release what they hold
                 raise error
         return runs.in_order()
 
 
 class _Runs(Generic[T]):
-    """What became of the operations so far."""
+    """The results and errors of the operations so far."""
 
     def __init__(self, times: int, within: float) -> None:
         self.times = times
@@ -126,7 +132,7 @@ class _Runs(Generic[T]):
         self.errors: dict[int, BaseException] = {}
 
     def in_order(self) -> list[T]:
-        """Every result, or the first error."""
+        """Return all results, or raise the first error."""
         __tracebackhide__ = True
         if self.errors:
             number = min(self.errors)
@@ -137,7 +143,7 @@ class _Runs(Generic[T]):
         return [self.results[number] for number in range(self.times)]
 
     def late(self, stacks: dict[str, tuple[str, ...]]) -> TookTooLong:
-        """The error that lists the waits, and where those operations are that did not end."""
+        """Return the error that lists the waits, and the stacks of the operations that did not end."""
         open_ = self.times - len(self.results) - len(self.errors)
         lines = [f"{open_} of {self.times} operations did not end within {self.within:g} s"]
         lines += [f"{len(self.errors)} failed, the first with {self.errors[min(self.errors)]!r}"] if self.errors else []
@@ -148,7 +154,7 @@ class _Runs(Generic[T]):
 
 
 class _BlockedLoop:
-    """Notes that the limit has passed while something blocks the event loop, and ends waits that do."""
+    """Notices that the limit has passed while the event loop is blocked, and ends waits for locks that block it."""
 
     def __init__(self, after: float, runs: _Runs[Any]) -> None:
         self.error: TookTooLong | None = None
@@ -165,31 +171,31 @@ class _BlockedLoop:
 
     def __exit__(self, *error: object) -> None:
         self._over.set()
-        self._thread.join()  # so that it ends no wait of what comes next
+        self._thread.join()  # so that it ends no later wait
         waits.make_endable(False)
 
     def _watch(self) -> None:
         after = self._after
         while not self._over.wait(after):
-            self.error = self.error or self._runs.late({"the event loop": stack_of(Owner(self._loop_thread))})
+            self.error = self.error or self._runs.late({"the event loop": stack_of(ThreadOrTask(self._loop_thread))})
             for wait in waits.under_way():
-                if wait.owner == Owner(self._loop_thread):
-                    wait.end(TookTooLong(f"the wait for {wait.subject.name!r} blocked the event loop beyond the limit"))
+                if wait.waiter == ThreadOrTask(self._loop_thread):
+                    wait.end(TookTooLong(f"the wait for {wait.lock.name!r} blocked the event loop beyond the limit"))
             after = waits.SLICE  # the next operation may block it again
 
 
-def held_by(wait: waits.Waiting) -> str:
-    """Return what has to release the lock before the wait can end."""
-    owners = map(str, wait.subject.blockers(wait.meter.mode))
-    return ", ".join(dict.fromkeys(owners)) or "nothing that is known"
+def held_by(wait: waits.Wait) -> str:
+    """Return the names of the threads and tasks that must release the lock before the wait can end."""
+    blockers = map(str, wait.lock.blockers(wait.meter.mode))
+    return ", ".join(dict.fromkeys(blockers)) or "an unknown holder"
 
 
 def waits_now() -> str:
-    """Return which waits there are, for which lock, and what holds it; one line for all that wait for the same."""
+    """Return one line for each lock that threads or tasks wait for, with their names and the holders."""
     waiting: dict[tuple[str, str, str], list[str]] = {}
     for wait in waits.under_way():
-        lock = (wait.subject.name, wait.meter.mode, held_by(wait))
-        waiting.setdefault(lock, []).append(str(wait.owner))
+        lock = (wait.lock.name, wait.meter.mode, held_by(wait))
+        waiting.setdefault(lock, []).append(str(wait.waiter))
     lines = [
         f"{_few(names)} {'wait' if len(names) > 1 else 'waits'} for {lock!r} ({mode}), held by {holders}"
         for (lock, mode, holders), names in waiting.items()

@@ -1,6 +1,6 @@
 """The pytest plugin: the fixture `metrics`.
 
-Every pytest run loads it, so it imports what it needs when a test asks for it.
+Every pytest run loads it. So it imports the rest only when a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .fixture import Metrics
+    from .metrics_fixture import Metrics
 
 
 @pytest.fixture
 def metrics() -> Iterator[Metrics]:
-    """Asserts what the test records: `metrics.value(...)`, `with metrics.moved(...)`, as in `mnemoscope.testing`.
+    """Yield `metrics.value` and `metrics.moved`, which are those of `mnemoscope.testing`.
 
-    The default registry is cleared before and after the test, and strict during it: what a service would refuse and
-    count raises a RecordingError.
+    The default registry is cleared before and after the test. It is strict during the test: a recording that a service
+    would refuse and count raises a RecordingError.
     """
-    from .fixture import recording
+    from .metrics_fixture import recording
 
     with recording() as found:
         yield found

@@ -1,4 +1,4 @@
-"""Scripts of what tasks do with a lock: begin, leave, be cancelled, be closed, run into a timeout; at any point."""
+"""Scripts of what tasks do with a lock: begin, leave, be cancelled, be closed, or time out, at any point."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT = 2
 
 
 def scripts(kinds: tuple[str, ...], *, stray: bool = False) -> st.SearchStrategy[Script]:
-    """Return scripts whose actors are of these kinds; with releases of what was not acquired if `stray`."""
+    """Return scripts with actors of these kinds. With `stray`, they also release what was not acquired."""
     begin = st.tuples(st.just("begin"), st.sampled_from(kinds))
     steps: list[st.SearchStrategy[Step]] = [begin, begin, st.just(("tick",))]
     steps += [st.tuples(st.just(verb), st.integers(0, 4)) for verb in ("leave", "cancel", "close", "resume")]
@@ -27,7 +27,7 @@ def scripts(kinds: tuple[str, ...], *, stray: bool = False) -> st.SearchStrategy
 
 
 class Clock(asyncio.SelectorEventLoop):
-    """An event loop whose time is what the script makes it."""
+    """An event loop whose time the script sets."""
 
     now = 0.0
 
@@ -36,7 +36,7 @@ class Clock(asyncio.SelectorEventLoop):
 
 
 class Actor:
-    """What does `body`: a task, or a coroutine that the script resumes by hand and may close."""
+    """A task that runs `body`, or a coroutine that the script resumes by hand and may close."""
 
     def __init__(self, body: Callable[[Actor], Coroutine[Any, Any, None]], *, by_hand: bool) -> None:
         self.leave = asyncio.Event()
@@ -49,7 +49,7 @@ class Actor:
         self.resume()
 
     def resume(self) -> None:
-        """Go on, of a coroutine that is resumed by hand and can."""
+        """Resume a coroutine that is resumed by hand and is not blocked."""
         if self._task is not None or self._over or (self._awaited is not None and not self._awaited.done()):
             return
         try:
@@ -58,17 +58,17 @@ class Actor:
             self._over = True
 
     def may_be_gone(self) -> bool:
-        """Return whether it has been cancelled, or may have been by a timeout."""
+        """Return whether it was cancelled, or may have been cancelled by a timeout."""
         return self.cancelled or asyncio.get_running_loop().time() >= self.ends
 
     def cancel(self) -> None:
-        """Cancel the task; a coroutine is left alone."""
+        """Cancel the task; leave a coroutine alone."""
         if self._task is not None:
             self.cancelled = True
             self._task.cancel()
 
     def close(self) -> None:
-        """Close the coroutine; a task is left alone."""
+        """Close the coroutine; leave a task alone."""
         if self._task is None and not self._over:
             self._over = True
             with suppress(RuntimeError, ValueError):  # of a condition that waits for its lock; of a release too many
@@ -76,7 +76,7 @@ class Actor:
 
 
 class World:
-    """One lock and its actors; what they do is logged.
+    """One lock and its actors, with a log of what the actors do.
 
     Args:
         body: what an actor of a kind does. Kinds that begin with `hand` are coroutines that are resumed by hand.
@@ -94,7 +94,7 @@ class World:
         self._body, self._check, self._stray = body, check, stray
 
     async def play(self, script: Script) -> None:
-        """Do the steps, and then have all actors leave in the end."""
+        """Play a script in its own event loop."""
         try:
             for step in script:
                 await self._do(*step)
@@ -130,7 +130,7 @@ class World:
 
 
 def play(make: Callable[[], World], script: Script) -> None:
-    """Play a script in an event loop of its own."""
+    """Play a script in its own event loop."""
 
     async def main() -> None:
         await make().play(script)

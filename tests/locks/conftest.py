@@ -1,4 +1,4 @@
-"""What several tests of locks need."""
+"""Fixtures that several tests of locks need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnemoscope.instrumentation.locks.watch import order
 
 @pytest.fixture
 def tracked() -> Iterator[None]:
-    """Track the order of locks from nothing; and as it was before, afterwards."""
+    """Track the order of locks from an empty graph, and restore the setting afterwards."""
     before = scope.debug_locks()["order"]
     order.forget()
     scope.configure_locks(order="on")

@@ -1,4 +1,4 @@
-"""Kinds of locks that others made, and the ways to call them."""
+"""Kinds of locks of other libraries, and the ways to call them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SOON = 0.02  # seconds: the time limit of an acquire that shall give up
 
 
 class LockError(Exception):
-    """What `RedisLock` raises."""
+    """The error that `RedisLock` raises."""
 
 
 class RedisLock:
-    """A lock in the manner of clients of servers: a time limit of its own, and no `timeout`."""
+    """A lock like those of clients of servers: it has its own time limit, and no `timeout`."""
 
     def __init__(self, blocking_timeout: float | None = None) -> None:
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class RedisLock:
 
 
 class SleepFirstLock(RedisLock):
-    """One whose first argument says how long to sleep between tries: False there means no such thing as a try."""
+    """A lock whose first argument is the sleep between tries. For it, False does not mean a try."""
 
     def acquire(  # type: ignore[override]
         self, sleep: float | None = None, blocking: bool = True, blocking_timeout: float | None = None
@@ -49,14 +49,14 @@ class SleepFirstLock(RedisLock):
 
 
 class PlainLock(RedisLock):
-    """One whose `acquire` takes no argument at all."""
+    """A lock whose `acquire` takes no argument."""
 
     def acquire(self) -> bool:  # type: ignore[override]
         return super().acquire()
 
 
 class Call:
-    """The arguments of one call, written as they are in a call."""
+    """The arguments of one call, as they are written in a call."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         self.args = args

@@ -1,4 +1,4 @@
-"""Runs test modules in a pytest of their own, with the plugin."""
+"""Runs test modules in their own pytest, with the plugin, and with helpers that hold and take locks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from mnemoscope import AsyncLock, Condition, Lock, RLock, RWLock, Semaphore, observe_lock
@@ -26,6 +27,48 @@ def until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+def take(lock):
+    with lock:
+        pass
+
+def take_two(first, second, ready):
+    with first:
+        ready.wait(60)
+        with second:
+            pass
+
+async def take_two_as_a_task(first, second):
+    async with first:
+        await asyncio.sleep(0)
+        async with second:
+            pass
+
+def crosswise(start):
+    ready = threading.Barrier(2)
+    return [start(take_two, first, second, ready) for first, second in ((a, b), (b, a))]
+
+def in_thread(target, *args):
+    thread = threading.Thread(target=target, args=args, name="other", daemon=True)
+    thread.start()
+    return thread
+
+@contextmanager
+def held_elsewhere(lock):
+    taken, over = threading.Event(), threading.Event()
+    def hold():
+        with lock:
+            taken.set()
+            over.wait(60)
+    thread = in_thread(hold)
+    taken.wait(60)
+    def release():
+        over.set()
+        thread.join()
+    try:
+        yield release
+    finally:
+        release()
 """
 
 
@@ -36,7 +79,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 class Run:
-    """Runs the text of a test module in a pytest of its own, for the order of locks is one for a whole process."""
+    """Runs the text of a test module in its own pytest process, because the order of locks is tracked per process."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self._pytester = pytester

@@ -1,4 +1,4 @@
-"""Whatever tasks do, and however their waits end, locks of tasks go to the same tasks as asyncio's own would."""
+"""In any order of uses and endings, locks for tasks go to the same tasks as those of asyncio."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONDITION_KINDS = ("block", "hand", "await", "hand await", "await for a time", "
 
 
 class Counted:
-    """Goes before a primitive of asyncio, and counts what ours are to record."""
+    """Goes before a primitive of asyncio, and counts what our locks should record."""
 
     taken = released = held = 0
 
@@ -59,13 +59,13 @@ class BoundedSemaphore(Counted, asyncio.BoundedSemaphore): ...
 
 
 def recorded(registry: Registry, mode: str) -> Numbers:
-    """Return how often a lock was taken and released, how many wait by its gauge, and how many by the watchdog's."""
+    """Return how often a lock was taken and released, and how many tasks wait by its gauge and by the watchdog."""
     counts = []
     for metric in (catalog.LOCK_WAIT_DURATION, catalog.LOCK_HOLD_DURATION, catalog.LOCK_WAITERS):
         points = [p for family in registry.snapshot().families if family.metric is metric for p in family.points]
         (point,) = [p for p in points if p.labels[metric.label_names.index("mode")] == mode]
         counts.append(point.observations if isinstance(point, HistogramPoint) else point.value)
-    waiting = sum(wait.subject.registry is registry and wait.meter.mode == mode for wait in under_way())
+    waiting = sum(wait.lock.registry is registry and wait.meter.mode == mode for wait in under_way())
     return *counts, waiting
 
 
@@ -133,7 +133,7 @@ def log_of(make: Callable[[], tuple[Any, Callable[[], Numbers]]], script: Script
 
 
 def both(ours: Callable[[Registry], Any], theirs: Callable[[], Any], script: Script) -> None:
-    """Play a script with ours and with asyncio's, and compare the logs."""
+    """Play a script with our locks and with asyncio's, and compare the logs."""
     lock: list[Any] = []
 
     def make_ours() -> tuple[Any, Callable[[], Numbers]]:
@@ -150,7 +150,7 @@ def both(ours: Callable[[Registry], Any], theirs: Callable[[], Any], script: Scr
     taken, released, *waiting = recorded(inner.registry, "exclusive")
     assert waiting == [0, 0]
     assert inner._asking == 0
-    assert len(inner._uses.holds) == taken - released
+    assert len(inner._holds.current) == taken - released
 
 
 @searched
@@ -182,7 +182,7 @@ def test_a_condition_wakes_the_same_tasks_as_asyncio_s(script: Script) -> None:
 
 
 class ReadersAndWriters(World):
-    """A readers-writer lock, held to its rules after every step."""
+    """A readers-writer lock whose rules are checked after every step."""
 
     def __init__(self, script: Script) -> None:
         super().__init__(self._act, self._look)

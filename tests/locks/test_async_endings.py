@@ -1,4 +1,4 @@
-"""However a use of a lock of tasks ends, the lock goes on, and nothing of what has ended is kept."""
+"""However a use of a lock for tasks ends, the lock stays usable, and nothing that has ended is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.meter import READ, WRITE
 from mnemoscope.instrumentation.locks.watch import order
-from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -48,7 +48,7 @@ def order_tracked(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def made(kind: str, registry: Registry) -> tuple[Any, Any]:
-    """Return a lock, and what takes and releases it."""
+    """Return a lock, and the object that takes and releases it."""
     if kind == "lock":
         lock = scope.AsyncLock("a", registry=registry)
         return lock, lock
@@ -60,8 +60,8 @@ def made(kind: str, registry: Registry) -> tuple[Any, Any]:
 
 
 def holds(lock: Any) -> list[Any]:
-    uses = [lock._reads, lock._writes] if isinstance(lock, scope.AsyncRWLock) else [lock._uses]
-    return [use for its in uses for use in its.holds]
+    all_holds = [lock._reads, lock._writes] if isinstance(lock, scope.AsyncRWLock) else [lock._holds]
+    return [hold for its in all_holds for hold in its.current]
 
 
 def waiters(registry: Registry) -> float:
@@ -72,8 +72,8 @@ def waiters(registry: Registry) -> float:
 def idle(lock: Any, registry: Registry) -> bool:
     """Return whether nothing is left of all uses."""
     in_line = lock._line if isinstance(lock, scope.AsyncRWLock) else lock._asking or lock._waiters
-    book = [hold for held in tracker.book for hold in held.valid()]
-    return not (lock.locked() or holds(lock) or in_line or waiters(registry) or book)
+    tracked = [hold for holder in tracker.holders for hold in holder.holds()]
+    return not (lock.locked() or holds(lock) or in_line or waiters(registry) or tracked)
 
 
 # Waits that are closed ------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ async def test_a_wait_that_is_cancelled_and_has_yet_to_end_keeps_no_other_out(re
 
 
 class Cargo:
-    """What a task works on."""
+    """The data that a task works on."""
 
 
 async def never() -> None:
@@ -244,7 +244,7 @@ def test_waits_whose_loop_was_closed_are_dropped_at_the_next_use(registry: Regis
 
 
 def test_a_lock_of_a_closed_loop_can_be_taken_in_another_and_not_be_waited_for(registry: Registry) -> None:
-    """As asyncio's own locks."""
+    """Compare with asyncio's own locks."""
     lock = scope.AsyncRWLock("a", registry=registry)
 
     async def wait() -> None:
@@ -267,7 +267,7 @@ def test_a_lock_of_a_closed_loop_can_be_taken_in_another_and_not_be_waited_for(r
 
 
 def in_a_loop_that_ends(main: Coroutine[Any, Any, None], how: str) -> None:
-    """Run in a loop that is closed with its tasks cancelled, as by `asyncio.run`, or as they are."""
+    """Run in a loop that is then closed, with its tasks cancelled as by `asyncio.run`, or not."""
     if how == "run":
         asyncio.run(main)
     else:
@@ -289,7 +289,7 @@ async def taken_by_a_task_that_ended(kind: str, registry: Registry) -> AsyncIter
     block.release()
 
 
-async def test_a_task_that_has_ended_is_in_no_way(taken_by_a_task_that_ended: Any) -> None:
+async def test_a_task_that_has_ended_blocks_nothing(taken_by_a_task_that_ended: Any) -> None:
     assert taken_by_a_task_that_ended.locked()
     assert taken_by_a_task_that_ended.blockers(WRITE) == []
 
@@ -361,7 +361,7 @@ def test_tasks_go_on_after_any_interrupt(kind: str, registry: Registry) -> None:
                     await asyncio.sleep(0)
                 if lock.locked():  # the exception came as a release was about to begin
                     assert len(holds(lock)) == 1
-                    assert not holds(lock)[0].owner()
+                    assert not holds(lock)[0].holder()
                     release_of(lock)()
             await asyncio.wait(tasks)
             if lock.locked():

@@ -1,4 +1,4 @@
-"""Locks of tasks have asyncio's rules (its own tests hold them to those) and say how they are used."""
+"""Locks for tasks follow asyncio's rules, which its own tests check, and record how they are used."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import pytest
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.watch import order
-from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 
 def total(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
-    """Sum of the series with these labels; of a histogram, the number of observations."""
+    """Return the sum of the series with these labels; for a histogram, the number of observations."""
     points = [point for family in registry.snapshot().families if family.metric is metric for point in family.points]
     chosen = [p for p in points if labels.items() <= dict(zip(metric.label_names, p.labels, strict=True)).items()]
     return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in chosen)
 
 
 def histogram(registry: Registry, metric: catalog.Metric) -> HistogramPoint:
-    """The only series of a histogram."""
+    """Return the only series of a histogram."""
     (point,) = [p for f in registry.snapshot().families if f.metric is metric for p in f.points]
     assert isinstance(point, HistogramPoint)
     return point
 
 
 async def one_round() -> None:
-    """Every task that can run does so, once."""
+    """Let every task that can run do so, once."""
     await asyncio.sleep(0)
 
 
@@ -44,7 +44,7 @@ def registry() -> Registry:
 
 @pytest.fixture
 def tracked() -> Iterator[None]:
-    """The order of locks is tracked, on an empty graph."""
+    """Track the order of locks on an empty graph."""
     before = tracker.local is not None
     order.forget()
     tracker.switch(on=True)
@@ -54,15 +54,15 @@ def tracked() -> Iterator[None]:
 
 
 def held_now() -> list[str]:
-    """Return the names of the locks that the order of locks takes for held."""
-    return [hold.subject.name for held in tracker.book for hold in held.valid()]
+    """Return the names of the locks that are tracked as held."""
+    return [hold.lock.name for holder in tracker.holders for hold in holder.holds()]
 
 
 # Not loaded before it is used -----------------------------------------------------------------------
 
 
 def loaded_after(statement: str) -> bool:
-    """Whether a new interpreter has loaded asyncio after this statement."""
+    """Return whether a new interpreter has loaded asyncio after this statement."""
     script = f"{statement}; import sys; print('asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd="/")
     return done.stdout.strip() == "True"
@@ -75,7 +75,7 @@ def test_importing_the_package_does_not_load_asyncio() -> None:
 @pytest.mark.parametrize(
     "name", ["AsyncLock", "AsyncCondition", "AsyncSemaphore", "AsyncBoundedSemaphore", "AsyncRWLock"]
 )
-def test_a_lock_of_tasks_is_there_when_asked_for(name: str) -> None:
+def test_a_lock_for_tasks_is_imported_on_first_use(name: str) -> None:
     assert loaded_after(f"from mnemoscope import {name}")
     assert getattr(scope, name).__name__ == name
 
@@ -177,7 +177,7 @@ async def test_a_wait_that_is_cancelled_is_no_wait_and_leaves_no_waiter(registry
     assert total(registry, catalog.LOCK_HOLD_DURATION) == 1
 
 
-async def test_each_permit_of_a_semaphore_is_a_hold_of_its_own(registry: Registry) -> None:
+async def test_each_permit_of_a_semaphore_is_a_separate_hold(registry: Registry) -> None:
     permits = scope.AsyncSemaphore(2, name="completions", registry=registry)
     async with permits, permits:
         waiting = asyncio.create_task(permits.acquire())
@@ -244,7 +244,7 @@ async def refused(lock: scope.AsyncLock) -> None:
         lock.recover()
 
 
-async def test_a_lock_is_not_poisoned_unless_it_is_asked_to_be(registry: Registry) -> None:
+async def test_a_lock_is_poisoned_only_if_it_is_made_with_poison(registry: Registry) -> None:
     lock = scope.AsyncLock("concepts", registry=registry)
 
     async def fail() -> None:
@@ -298,9 +298,9 @@ async def test_a_wait_names_the_task_that_waits_and_the_one_that_holds(registry:
         await one_round()
 
         (wait,) = under_way()
-        assert wait.subject is lock
-        assert wait.owner.key is waiter
-        assert [owner.key for owner in lock.blockers("exclusive")] == [holder]
+        assert wait.lock is lock
+        assert wait.waiter.key is waiter
+        assert [blocker.key for blocker in lock.blockers("exclusive")] == [holder]
     await waiter
     lock.release()
 
@@ -326,7 +326,7 @@ async def test_two_orders_in_two_tasks_are_an_inversion(registry: Registry) -> N
 
 
 @pytest.mark.usefixtures("tracked")
-async def test_what_another_task_holds_is_no_order(registry: Registry) -> None:
+async def test_what_another_task_holds_adds_no_edge(registry: Registry) -> None:
     a, b = (scope.AsyncLock(name, registry=registry) for name in ("async-a", "async-b"))
     async with a:
 

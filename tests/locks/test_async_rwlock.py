@@ -1,4 +1,4 @@
-"""A readers-writer lock for tasks: together, alone, in order, and sound however its users are cancelled."""
+"""A readers-writer lock for tasks: readers together, writers alone, in order, and sound after any cancellation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 
 def total(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
-    """Sum of the series with these labels; of a histogram, the number of observations."""
+    """Return the sum of the series with these labels; for a histogram, the number of observations."""
     points = [point for family in registry.snapshot().families if family.metric is metric for point in family.points]
     chosen = [p for p in points if labels.items() <= dict(zip(metric.label_names, p.labels, strict=True)).items()]
     return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in chosen)
 
 
 async def settle() -> None:
-    """Every task does what it can before it has to wait."""
+    """Let every task run until it has to wait."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -41,7 +41,7 @@ def lock(registry: Registry) -> scope.AsyncRWLock:
 
 
 class Visitors:
-    """Tasks that take the lock and keep it until they are sent away; `inside` says in which order they came in."""
+    """Tasks that take the lock and keep it until they are sent away; `inside` lists them in the order of entry."""
 
     def __init__(self, lock: scope.AsyncRWLock) -> None:
         self._lock = lock
@@ -51,7 +51,7 @@ class Visitors:
         self.came: list[str] = []
 
     async def come(self, *names: str) -> None:
-        """A name begins with r for a reader, with w for a writer."""
+        """Start a task; a name begins with r for a reader, with w for a writer."""
         for name in names:
             self._leave[name] = asyncio.Event()
             self._tasks[name] = asyncio.create_task(self._visit(name), name=name)
@@ -157,7 +157,7 @@ async def test_it_stays_sound_under_random_cancellation(lock: scope.AsyncRWLock,
     lock.release_write()
 
 
-async def test_it_says_whether_it_is_held_and_by_how_many(lock: scope.AsyncRWLock) -> None:
+async def test_it_shows_how_it_is_held_and_by_how_many(lock: scope.AsyncRWLock) -> None:
     assert (lock.locked(), repr(lock).endswith("[unlocked]>")) == (False, True)
     assert (lock.held(), lock.readers) == (None, 0)
     async with lock.read(), lock.read():
@@ -241,12 +241,12 @@ async def test_it_names_what_keeps_a_reader_or_a_writer_out(lock: scope.AsyncRWL
     await lock.acquire_read()
     writer = asyncio.create_task(write())
     await settle()
-    assert [owner.key for owner in lock.blockers(WRITE)] == [me]
-    assert [owner.key for owner in lock.blockers(READ)] == [writer], "a reader would stand behind it"
+    assert [blocker.key for blocker in lock.blockers(WRITE)] == [me]
+    assert [blocker.key for blocker in lock.blockers(READ)] == [writer], "a reader would stand behind it"
     lock.release_read()
     assert lock.blockers(WRITE) == [], "the writer is let in, and has yet to run"
     await settle()
-    assert [owner.key for owner in lock.blockers(READ)] == [writer]
+    assert [blocker.key for blocker in lock.blockers(READ)] == [writer]
     leave.set()
     await writer
 
@@ -259,7 +259,7 @@ async def test_a_reader_that_leaves_takes_its_own_hold_and_not_the_oldest(lock: 
             pass
 
     await asyncio.create_task(read())
-    assert [owner.key for owner in lock.blockers(WRITE)] == [asyncio.current_task()]
+    assert [blocker.key for blocker in lock.blockers(WRITE)] == [asyncio.current_task()]
     lock.release_read()
     assert lock.blockers(WRITE) == []
 

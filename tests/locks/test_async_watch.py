@@ -1,4 +1,4 @@
-"""The watchdog sees tasks that wait, whatever their event loop is doing."""
+"""The watchdog sees tasks that wait, even while their event loop is blocked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 import mnemoscope as scope
+from mnemoscope.instrumentation.locks.watch.incidents import DEADLOCK, STALL, Incident
 from mnemoscope.instrumentation.locks.watch.waits import under_way
-from mnemoscope.instrumentation.locks.watch.watchdog import DEADLOCK, STALL, Incident, Watchdog
+from mnemoscope.instrumentation.locks.watch.watchdog import Watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
 NO_TIME = 1e-9
@@ -30,14 +31,14 @@ def nothing_waits() -> Iterator[None]:
 
 
 class Looking(Watchdog):
-    """Finds, and logs nothing: the thread that logs would also look at what later tests make wait."""
+    """A watchdog without its thread, which would also look at the waits of later tests."""
 
     def _wake(self) -> None:
         pass
 
 
 def looked_from_outside() -> list[Incident]:
-    """What a watchdog finds while this thread, and with it the event loop, does nothing but wait for it."""
+    """Return what a watchdog finds while this thread, which runs the event loop, only waits for it."""
     found: list[Incident] = []
     looking = threading.Thread(target=lambda: found.extend(Looking(NO_TIME).look()))
     looking.start()
@@ -46,7 +47,7 @@ def looked_from_outside() -> list[Incident]:
 
 
 async def both(*work: Awaitable[None]) -> list[asyncio.Task[None]]:
-    """Tasks of these, each as far as it comes."""
+    """Return two tasks, after each has run as far as it can."""
     tasks = [asyncio.ensure_future(one) for one in work]
     for _ in range(5):
         await asyncio.sleep(0)
@@ -185,7 +186,7 @@ async def test_a_wait_for_one_that_goes_on_is_a_stall(
 
 
 async def test_a_deadlock_across_a_task_and_the_thread_that_it_blocks_is_seen(registry: Registry) -> None:
-    """One task holds a lock of tasks and blocks the event loop for a lock of threads, which the other one took."""
+    """Block the event loop in a task that holds a lock for tasks and waits for a lock for threads."""
     of_tasks, of_threads = scope.AsyncLock("of tasks", registry=registry), scope.Lock("of threads", registry=registry)
     found: list[Incident] = []
 

@@ -1,6 +1,6 @@
-"""CPython's own tests of asyncio's locks, run against ours: the same tests, in a copy that finds ours in `asyncio`.
+"""CPython's own tests of asyncio's locks, run against our locks in a copy of the test module.
 
-The tests come with the interpreter, so each version of Python holds ours to its own asyncio.
+The tests come with the interpreter, so each version of Python compares our locks with its own asyncio.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OURS: dict[str, type] = {
 
 
 def counting(name: str, primitive: type, made: Counter[str]) -> type:
-    """The class under the name of asyncio's, counted when made: no test passes on asyncio's own by mistake."""
+    """Return a class with the name of one of asyncio, counted when made, so that no test uses asyncio's by mistake."""
 
     def __new__(cls: type, *_args: object, **_kwargs: object) -> object:
         made[name] += 1
@@ -42,7 +42,7 @@ def counting(name: str, primitive: type, made: Counter[str]) -> type:
 
 
 def copy_of(name: str, replacements: dict[str, type]) -> ModuleType:
-    """CPython's test module, loaded anew, with these in place of what `asyncio` has by the same names."""
+    """Return CPython's test module, loaded again, with these in place of asyncio's names."""
     spec = importlib.util.find_spec(name)
     assert spec is not None, "this Python came without its tests; install its test suite"
     assert spec.loader is not None
@@ -53,7 +53,7 @@ def copy_of(name: str, replacements: dict[str, type]) -> ModuleType:
 
 
 def every_test() -> Iterator[tuple[str, str, str]]:
-    """Module, class and method of each test."""
+    """Return module, class and method of each test."""
     for module, classes in CASES.items():
         loaded = copy_of(module, {})
         for case in classes:
@@ -62,7 +62,7 @@ def every_test() -> Iterator[tuple[str, str, str]]:
 
 
 def outcome(module: ModuleType, case: str, method: str) -> str:
-    """The traceback of a test that failed, or nothing."""
+    """Return the traceback of a test that failed, or nothing."""
     result = unittest.TestResult()
     test: Callable[[unittest.TestResult], object] = getattr(module, case)(method)
     test(result)

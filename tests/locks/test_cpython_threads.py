@@ -1,4 +1,4 @@
-"""CPython's own conformance suite for locks passes on ours.
+"""CPython's own conformance suite for locks passes on our locks.
 
 `test.lock_tests` comes with the interpreter; its cases are run here as they are, with our types in place of those of
 `threading`, and without an upper bound on how long a wait with a time limit lasts.
@@ -24,7 +24,7 @@ def setUpModule() -> None:  # unittest's name
 
 
 class Unhurried:
-    """Holds waits to their time limits from below only: on a busy machine they may well last ten times as long."""
+    """Checks only the lower bound of the length of waits: on a busy machine, they may last ten times as long."""
 
     def assertTimeout(self, actual: float, expected: float) -> None:  # the suite's name
         assert actual >= expected * 0.6

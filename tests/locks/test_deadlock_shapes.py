@@ -1,4 +1,4 @@
-"""Real deadlocks of threads and of tasks, each found once; and waits that end by themselves, which are none."""
+"""Real deadlocks of threads and of tasks are found once each; waits that end by themselves are not reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from thread_samples import PATIENCE, read, running, until, waiting
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.watch import waits
-from mnemoscope.instrumentation.locks.watch.watchdog import DEADLOCK, Incident, watchdog
+from mnemoscope.instrumentation.locks.watch.incidents import DEADLOCK, Incident
+from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
 
@@ -24,7 +25,7 @@ class Enough(Exception):
 
 @pytest.fixture(autouse=True)
 def endable() -> Iterator[None]:
-    """Waits that the test can end; and no watchdog beside it that looks for late ones."""
+    """Make waits endable, and keep the watchdog from looking."""
     before = watchdog.limit
     scope.configure_locks(stall_seconds=3600)
     waits.make_endable(True)
@@ -39,7 +40,7 @@ def end_all() -> None:
 
 
 def look(registry: Registry) -> list[Incident]:
-    """Look several times; return what was found, and check that it was counted as often."""
+    """Look several times, check that what was found was counted as often, and return it."""
     found = [incident for _ in range(3) for incident in watchdog.look_for_deadlocks()]
     assert all(incident.kind == DEADLOCK for incident in found)
     assert read(registry, catalog.LOCK_DEADLOCKS) == len(found)
@@ -50,7 +51,7 @@ Step = Callable[[], Any]
 
 
 class Threads:
-    """Threads of which each takes one lock, meets the others, and asks for another."""
+    """Threads that each take one lock, meet the others, and wait for another lock."""
 
     def __init__(self, *pairs: tuple[Step, Step]) -> None:
         self._pairs = pairs
@@ -81,7 +82,7 @@ def asked(acquire: Callable[..., bool], release: Step, **arguments: Any) -> Iter
 
 
 def in_a_ring(kinds: list[str], registry: Registry) -> list[tuple[Step, Step]]:
-    """Return what each thread takes: a lock of each kind, and then that of the next."""
+    """Return what each thread takes: a lock of each kind, and then the lock of the next thread."""
 
     def make(kind: str, number: int) -> Step:
         lock: Any = {
@@ -171,7 +172,7 @@ def test_a_condition_that_wakes_into_a_deadlock_is_found_once() -> None:
         assert {wait.lock for wait in incident.waits} == {"queue", "episodes"}
         # As with `threading`, `wait` comes back with its lock whatever is raised; so it is the other that ends.
         for wait in waits.under_way():
-            if wait.subject.name == "episodes":
+            if wait.lock.name == "episodes":
                 wait.end(Enough())
 
 

@@ -1,4 +1,4 @@
-"""An observed lock does what the bare lock does, whichever library made it and however it is called.
+"""An observed lock does what the bare lock does, for locks of any library and all ways to call them.
 
 The bare lock is asked first: each test compares with what that gave, so that it holds for every version of a library.
 """
@@ -40,7 +40,7 @@ def observed(lock: Any, registry: Registry | None = None) -> Any:
 
 
 def in_a_thread(function: Callable[[], Any]) -> Any:
-    """What the function gives, from one thread; the test fails if it hangs."""
+    """Return the result of a function in one thread; fail if it hangs."""
     results = []
     with bounded(lambda: results.append(function())):
         pass
@@ -49,7 +49,7 @@ def in_a_thread(function: Callable[[], Any]) -> Any:
 
 @contextmanager
 def bounded(*targets: Callable[[], object]) -> Iterator[None]:
-    """Threads that run these meanwhile; the test fails if one hangs, or raises."""
+    """Run these in threads during the block; fail if one hangs or raises."""
     errors: list[BaseException] = []
 
     def run(target: Callable[[], object]) -> None:
@@ -70,7 +70,7 @@ def bounded(*targets: Callable[[], object]) -> Iterator[None]:
 
 
 def outcome(function: Callable[..., object], call: Call) -> object:
-    """What a call returns or raises, in a form that is the same for two locks that behave the same."""
+    """Return what a call returns or raises, in a form that is equal for locks that behave the same."""
     try:
         result = function(*call.args, **call.kwargs)
     except TypeError as error:
@@ -96,7 +96,7 @@ input()
 
 @contextmanager
 def held(lock: Any, kind: Kind, path: Path) -> Iterator[None]:
-    """Meanwhile another has what excludes the lock."""
+    """Hold what excludes the lock, in another thread."""
     if kind.by_process:
         command = [sys.executable, "-c", HOLD_IN_A_PROCESS, str(path)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -188,7 +188,7 @@ def test_a_condition_is_waited_for_and_notified() -> None:
 
 
 class Counter:
-    """A number that is lost unless one at a time adds to it."""
+    """A number that loses additions unless they exclude each other."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -310,7 +310,7 @@ def test_a_block_does_not_begin_when_acquire_raised(tmp_path: Path) -> None:
 
 
 def add_in_a_process(lock: Any, path: Path, together: Any, value: Any) -> None:
-    """Add to a number in shared memory, under a lock that is observed here: one, or a function that makes it."""
+    """Add to a number in shared memory, under an observed lock or one that a function makes."""
     ours = observed(lock(path) if callable(lock) else lock)
     together.wait(3 * LONGEST)
     for _ in range(ROUNDS):
@@ -321,7 +321,7 @@ def add_in_a_process(lock: Any, path: Path, together: Any, value: Any) -> None:
 
 
 def in_processes(method: str, lock: Any, path: Path) -> int:
-    """The number, after several processes have added to it at the same time."""
+    """Return the number after several processes have added to it at the same time."""
     context = multiprocessing.get_context(method)
     value, together = context.RawValue("i", 0), context.Barrier(PROCESSES)
     arguments = (lock, path, together, value)

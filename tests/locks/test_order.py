@@ -1,4 +1,4 @@
-"""A cycle in the order of locks is reported once, with its stacks, whether or not it ever deadlocked."""
+"""A cycle in the order of locks is reported once, with its stacks, even if it never deadlocked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thread_samples import read, running, until
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.watch import order
-from mnemoscope.instrumentation.locks.watch.held import place, tracker
+from mnemoscope.instrumentation.locks.watch.holders import place_of, tracker
 from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -28,15 +28,15 @@ def locks(*names: str) -> tuple[Registry, list[Any]]:
 
 
 def take(*taken: Any) -> None:
-    """Take them in this order, and release them."""
+    """Take locks in this order, and release them."""
     if taken:
         with taken[0]:
             take(*taken[1:])
 
 
 def held() -> list[tuple[str, str, str]]:
-    """What is held, by what, and where it was taken."""
-    return [(hold.subject.name, str(its), str(place(hold))) for its in tracker.book for hold in its.valid()]
+    """Return what is held, by which thread, and where it was taken."""
+    return [(hold.lock.name, str(holder), str(place_of(hold))) for holder in tracker.holders for hold in holder.holds()]
 
 
 def classes() -> list[tuple[str, ...]]:
@@ -218,7 +218,7 @@ def test_sampling_finds_an_inversion_in_time() -> None:
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="off, sample, on"):
         scope.configure_locks(order="sometimes")
-    with pytest.raises(ValueError, match="more than 0"):
+    with pytest.raises(ValueError, match="above 0"):
         scope.configure_locks(stall_seconds=0)
 
 

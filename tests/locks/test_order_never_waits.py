@@ -1,6 +1,6 @@
-"""The checker of lock order and the watchdog hang nothing: not in finalisers, signal handlers, forks, or at exit.
+"""The checker of lock order and the watchdog never hang: not in finalisers, signal handlers, forks, or at exit.
 
-Each runs in a process of its own, which is killed and fails the test if it does not end.
+Each test runs in its own process, which is killed if it does not end, and fails the test.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from thread_samples import PATIENCE
 BEGINNING = """
 import faulthandler, gc, itertools, logging, os, signal, sys, threading, time
 import mnemoscope as scope
-from mnemoscope.instrumentation.locks.watch import order, owners, waits
+from mnemoscope.instrumentation.locks.watch import order, thread_or_task, waits
 from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -40,7 +40,7 @@ fresh = Fresh()
 
 
 def run(script: str) -> str:
-    """Run it in a process of its own, and return what it printed."""
+    """Run a script in its own process, and return what it printed."""
     program = textwrap.dedent(BEGINNING) + textwrap.dedent(script)
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-W", "ignore::DeprecationWarning", "-c", program],
@@ -88,7 +88,7 @@ def test_a_finaliser_at_any_point_of_the_checker_may_take_locks() -> None:
     assert printed == "done"
 
 
-@pytest.mark.parametrize("module", ["order", "watchdog", "held", "owners", "places", "waits"])
+@pytest.mark.parametrize("module", ["order", "watchdog", "holders", "thread_or_task", "places", "waits"])
 def test_at_every_step_of_the_checker_other_locks_may_be_taken_in_the_same_thread(module: str) -> None:
     # As a finaliser or a signal handler would, but at each bytecode of the module in turn.
     printed = run(f"""
@@ -97,7 +97,7 @@ def test_at_every_step_of_the_checker_other_locks_may_be_taken_in_the_same_threa
 
         def trace(frame, event, _):
             global inside, steps
-            if inside or not frame.f_code.co_filename.endswith("/locks/{module}.py"):
+            if inside or not frame.f_code.co_filename.endswith("/locks/watch/{module}.py"):
                 return None
             frame.f_trace_opcodes = True
             if event == "opcode":
@@ -217,7 +217,7 @@ def test_forked_children_take_locks_and_end_while_other_threads_add_edges(order:
 
 def test_a_child_that_is_forked_with_every_inner_lock_taken_goes_on() -> None:
     printed = run("""
-        from mnemoscope.instrumentation.locks import meter, settings
+        from mnemoscope.instrumentation.locks import settings, use_counts
 
         scope.configure_locks(order="sample")
         lock = scope.Lock("first")
@@ -227,15 +227,15 @@ def test_a_child_that_is_forked_with_every_inner_lock_taken_goes_on() -> None:
             time.sleep(0.001)
         watchdog._looking.acquire()
         settings._sampler._stop._cond.acquire()
-        fold = meter.Fold()
-        claim = meter.weakref.ref(fold)
-        while not meter._guard.admits(claim):
+        fold = use_counts.Fold()
+        claim = use_counts.weakref.ref(fold)
+        while not use_counts._guard.admits(claim):
             pass
         made = [scope.Lock(f"made {number}") for number in range(300)]  # each asks for the guard in the child
         child = os.fork()
         if child == 0:
             faulthandler.dump_traceback_later(20, exit=True)
-            assert meter._guard.holder() is None
+            assert use_counts._guard.holder() is None
             assert waits.under_way() == []
             scope.configure_locks(order="on")
             take(scope.Lock("a"), scope.Lock("b"))

@@ -1,4 +1,4 @@
-"""Other projects' own tests have the same outcomes when every lock in them is ours.
+"""Other projects' own tests have the same outcomes when every lock in them is replaced by ours.
 
 Nothing in those tests was written with our locks in mind. Each suite runs twice, in processes of their own that differ
 in one thing: the locks of `threading` and `asyncio` are the standard library's, or ours with their order checked.
@@ -33,7 +33,7 @@ SIGNALS = {"queue.py", "thread.py"}
 
 @dataclass(frozen=True)
 class Suite:
-    """Tests that another project wrote.
+    """The tests of another project.
 
     Attributes:
         project: its name as a package; none for the tests that come with the interpreter.
@@ -81,7 +81,7 @@ SUITES = (
 
 
 def sources(project: str) -> Path:
-    """The unpacked source archive, which has the tests, of the version that is installed."""
+    """Return the unpacked source archive of the installed version, which contains the tests."""
     name = f"{project}-{version(project)}"
     kept = tools_dir() / "sources"
     if not (kept / name).exists():
@@ -98,7 +98,7 @@ def sources(project: str) -> Path:
 
 
 def run(suite: Suite, locks: str, scratch: Path) -> dict[str, Any]:
-    """Run a suite with `ours` or with `theirs`; what the runner reports."""
+    """Run a suite with `ours` or with `theirs`, and return the report of the runner."""
     folder = sources(suite.project) if suite.project else scratch
     report, configuration = scratch / f"{locks}.json", scratch / "pytest.ini"
     configuration.write_text(CONFIGURATION, encoding="utf-8")
@@ -123,7 +123,7 @@ def total(found: dict[str, Any], metric: catalog.Metric) -> float:
 
 
 def file_of(lock_class: str) -> str:
-    """The file of a class that is named after the place where its locks are made."""
+    """Return the file of a class that is named after the place where its locks are made."""
     return lock_class.rpartition(":")[0]
 
 

@@ -33,7 +33,7 @@ def test_without_the_option_nothing_is_tracked_and_nothing_fails(run: Run) -> No
         INVERSION
         + """
 def test_tracking():
-    from mnemoscope.instrumentation.locks.watch.held import tracker
+    from mnemoscope.instrumentation.locks.watch.holders import tracker
     assert tracker.local is None
 
 def test_lost():
@@ -47,9 +47,9 @@ def test_the_plugin_imports_nothing_that_only_the_option_needs(run: Run) -> None
     result = run("""
 def test_modules():
     import sys
-    loaded = {name for name in sys.modules if name.startswith("mnemoscope.instrumentation.locks")}
+    loaded = {name for name in sys.modules if name.startswith("mnemoscope.instrumentation.")}
     assert "mnemoscope.instrumentation.testing.pytest_locks" in loaded
-    assert not {name for name in loaded if name.endswith(("pytest_checks", "concurrently"))}
+    assert not {name for name in loaded if name.endswith(("lock_checks", "concurrently"))}
 """)
     result.assert_outcomes(passed=1)
 

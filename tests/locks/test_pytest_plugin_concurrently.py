@@ -1,4 +1,4 @@
-"""The fixture `concurrently` runs operations at once, and says what waits for what when they do not end in time."""
+"""The fixture `concurrently` runs operations at the same time, and lists the waits if they do not end in time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytest_plugins = ("pytester",)
 
 
 class Clock:
-    """In place of the module `time`: it stands still, and once something is so the time is up."""
+    """Replaces the module `time`: it stands still, and the time is up once a condition holds."""
 
     def __init__(self, once: Callable[[], bool]) -> None:
         self._once = once
@@ -37,12 +37,12 @@ class Clock:
 
 @pytest.fixture
 def time_is_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], None]:
-    """Lets the time limit of operations in threads be reached when a condition holds, and not before."""
+    """Return a function that lets the time limit of threads pass when a condition holds."""
     return lambda once: monkeypatch.setattr(module, "time", Clock(once))
 
 
 def operations() -> list[threading.Thread]:
-    """The operations that have not ended."""
+    """Return the operations that have not ended."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("operation ")]
 
 
@@ -75,7 +75,7 @@ def test_no_thread_begins_before_all_are_there(at_once: Concurrently) -> None:
     assert max(at_once.threads(operation, 50, within=PATIENCE)) == 50, "the first one saw them all"
 
 
-def test_threads_that_deadlock_are_told_with_what_they_wait_for_and_who_holds_it(
+def test_threads_that_deadlock_are_reported_with_their_waits_and_the_holders(
     at_once: Concurrently, registry: Registry, time_is_up: Callable[[Callable[[], bool]], None]
 ) -> None:
     a, b = scope.Lock("first-lock", registry=registry), scope.Lock("second-lock", registry=registry)
@@ -149,7 +149,7 @@ async def test_tasks_give_every_result_in_order_and_run_at_the_same_time(at_once
     assert await at_once.tasks(operation, 100, within=PATIENCE) == list(range(100))
 
 
-async def test_tasks_that_deadlock_are_told_cancelled_and_leave_nothing_locked(
+async def test_tasks_that_deadlock_are_reported_cancelled_and_leave_nothing_locked(
     at_once: Concurrently, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = scope.AsyncLock("first-lock", registry=registry), scope.AsyncLock("second-lock", registry=registry)
@@ -186,7 +186,7 @@ async def test_the_first_error_of_a_task_is_raised(at_once: Concurrently) -> Non
 
 
 class Guard(module._BlockedLoop):
-    """A guard whose time is up when something is so, and then each time that it looks."""
+    """A guard whose time is up when a condition holds, and then at each look."""
 
     def __init__(self, after: float, runs: module._Runs[object], up: Callable[[], bool]) -> None:
         super().__init__(after, runs)
@@ -205,7 +205,7 @@ class Guard(module._BlockedLoop):
 
 @pytest.fixture
 def limit_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], None]:
-    """Let the time limit of operations in tasks pass when a condition holds, and not before."""
+    """Return a function that lets the time limit of tasks pass when a condition holds."""
     return lambda up: monkeypatch.setattr(module, "_BlockedLoop", lambda after, runs: Guard(after, runs, up))
 
 
@@ -339,8 +339,8 @@ async def test_operations_end_with_the_test_that_is_cancelled(at_once: Concurren
 # The end of a wait by itself --------------------------------------------------------------------------
 
 
-async def ending(lock: scope.AsyncLock, reached: asyncio.Event) -> tuple[asyncio.Task[None], waits.Waiting]:
-    """A task that waits for a lock, and its wait."""
+async def ending(lock: scope.AsyncLock, reached: asyncio.Event) -> tuple[asyncio.Task[None], waits.Wait]:
+    """Return a task that waits for a lock, and its wait."""
 
     async def take() -> None:
         async with lock:

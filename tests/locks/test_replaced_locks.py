@@ -1,6 +1,6 @@
 """The locks of `threading` can be replaced by ours for a whole process: `threading.Lock = scope.Lock`, and so on.
 
-Each use is in a process of its own, because the replacement is for good.
+Each use has its own process, because the replacement is permanent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The watchdog distinguishes deadlocks from stalls, says what waits for what, and reports each once."""
+"""The watchdog distinguishes deadlocks from stalls, lists waits and holders, and reports each once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from thread_samples import PATIENCE, read, running, until, waiting
 
 import mnemoscope as scope
 from mnemoscope import catalog
+from mnemoscope.instrumentation.locks.watch.incidents import Incident
 from mnemoscope.instrumentation.locks.watch.waits import make_endable, under_way
-from mnemoscope.instrumentation.locks.watch.watchdog import Incident, Watchdog, watchdog
+from mnemoscope.instrumentation.locks.watch.watchdog import Watchdog, watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
 
@@ -28,7 +29,7 @@ class Enough(Exception):
 
 @pytest.fixture(autouse=True)
 def patient() -> Iterator[None]:
-    """A watchdog to which no wait is long before the test says so; as it was before, afterwards."""
+    """Give the watchdog a limit that no wait reaches before the test changes it, and restore it afterwards."""
     before = watchdog.limit
     watchdog.incidents.clear()
     scope.configure_locks(stall_seconds=3600)
@@ -38,13 +39,13 @@ def patient() -> Iterator[None]:
 
 
 def lose_patience() -> None:
-    """From now on every wait under way is too long."""
+    """Set a limit that every wait under way exceeds."""
     scope.configure_locks(stall_seconds=0.001)
 
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Waits until the watchdog has looked three more times."""
+    """Wait until the watchdog has looked three more times."""
     looked: list[None] = []
     look = watchdog.look
 
@@ -63,7 +64,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 @contextmanager
 def interrupted(registry: Registry, waits: int, found: Callable[[], object]) -> Iterator[None]:
-    """Let the main thread deadlock in the block: once so many wait, patience is lost, and after `found` it goes on."""
+    """Let the main thread deadlock in the block, and end its wait after the watchdog has found it."""
     main = threading.get_ident()
 
     def end() -> None:
@@ -73,7 +74,7 @@ def interrupted(registry: Registry, waits: int, found: Callable[[], object]) -> 
             found()
         finally:
             for wait in under_way():
-                if wait.owner.thread == main:
+                if wait.waiter.thread == main:
                     wait.end(Enough())
 
     make_endable(True)
@@ -85,7 +86,7 @@ def interrupted(registry: Registry, waits: int, found: Callable[[], object]) -> 
 
 
 def cross(first: Any, second: Any, meeting: threading.Barrier) -> None:
-    """Take one, meet, and ask for the other."""
+    """Take one lock, meet the other thread, and wait for the other lock."""
     with first:
         meeting.wait()
         with second:
@@ -247,7 +248,7 @@ def test_short_waits_are_no_incident() -> None:
     assert read(registry, catalog.LOCK_STALLS) == 0
 
 
-def test_what_is_known_is_served_only_where_that_is_switched_on() -> None:
+def test_debug_locks_is_served_only_where_that_is_switched_on() -> None:
     registry = Registry()
     lock = scope.Lock("episodes", registry=registry)
     with lock, running(lambda: lock.acquire() and lock.release()) as threads:

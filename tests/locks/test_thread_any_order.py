@@ -1,4 +1,4 @@
-"""Whatever is done to a lock, in whatever order and by whichever thread, comes out as with `threading`'s own."""
+"""In any order of uses by any thread, a lock behaves like that of `threading`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thread_samples import PATIENCE, read
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -48,7 +48,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 
 class Actor:
-    """A thread that does what it is told, and gives the outcome."""
+    """A thread that runs the calls that it is given, and returns their outcome."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
@@ -79,7 +79,7 @@ class Actor:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Ours and the plain one get the same, from the same threads; the plain one is the oracle."""
+    """Makes the same calls, from the same threads, on our lock and on the plain lock, which is the oracle."""
 
     @initialize(kind=st.sampled_from(sorted(PAIRS)), order=st.sampled_from(["off", "on"]))
     def make(self, kind: str, order: str) -> None:
@@ -106,7 +106,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(actor=st.integers(0, 2), releasing=st.integers(0, 2))
     def wait(self, actor: int, releasing: int) -> None:
-        """One thread waits until another has released."""
+        """Let one thread wait until another has released."""
         one, other = self.actors[actor], self.actors[releasing]
         if one is other or one.do(lambda: self.plain.acquire(False)):
             if one is not other:
@@ -126,7 +126,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def nothing_is_left_of_waits(self) -> None:
         if hasattr(self, "registry"):
-            assert not [wait for wait in under_way() if wait.subject.registry is self.registry]
+            assert not [wait for wait in under_way() if wait.lock.registry is self.registry]
             assert read(self.registry, catalog.LOCK_WAITERS) == 0
 
     def teardown(self) -> None:

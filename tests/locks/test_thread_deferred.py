@@ -1,4 +1,4 @@
-"""Writes that are put off are applied once, in order, by whoever gets the lock next."""
+"""Deferred writes are applied once, in order, by the thread that takes the lock next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mnemoscope.instrumentation.recording.registry import Registry
 
 
 def held_elsewhere(lock: Any, action: Callable[[], object]) -> None:
-    """Do it in this thread while another one holds the lock."""
+    """Run it in this thread while another thread holds the lock."""
 
     held, done = threading.Event(), threading.Event()
 
@@ -33,7 +33,7 @@ def held_elsewhere(lock: Any, action: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["lock", "rlock", "write"])
-def test_a_write_that_finds_the_lock_taken_is_put_off_and_goes_first_next_time(kind: str) -> None:
+def test_a_write_that_finds_the_lock_taken_is_deferred_and_goes_first_next_time(kind: str) -> None:
     registry = Registry()
     lock: Any = {
         "lock": lambda: scope.Lock("episodes", registry=registry),
@@ -53,7 +53,7 @@ def test_a_write_that_finds_the_lock_taken_is_put_off_and_goes_first_next_time(k
     assert not lock.locked()
 
 
-def test_a_block_and_a_flush_apply_what_was_put_off() -> None:
+def test_a_block_and_a_flush_apply_what_was_deferred() -> None:
     lock = scope.Lock("episodes", registry=Registry())
     writes = scope.DeferredWrites(lock)
     done: list[int] = []
@@ -98,7 +98,7 @@ def test_a_write_that_fails_later_is_reported_and_does_not_stop_the_others() -> 
     assert not lock.locked()
 
 
-def test_a_late_failure_is_logged_unless_somebody_wants_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_late_failure_is_logged_unless_on_error_is_given(caplog: pytest.LogCaptureFixture) -> None:
     lock = scope.Lock("episodes", registry=Registry())
     writes = scope.DeferredWrites(lock)
     held_elsewhere(lock, lambda: writes.do(int, "x"))
@@ -125,7 +125,7 @@ def test_no_write_is_lost_or_doubled_among_many_threads() -> None:
 
 
 class LetsGoSlowly:
-    """A lock whose holder is overtaken between its last look at what was put off and its release."""
+    """A lock whose holder is overtaken between its last look at the deferred writes and its release."""
 
     def __init__(self, lock: scope.Lock) -> None:
         self._lock = lock
@@ -142,7 +142,7 @@ class LetsGoSlowly:
 
 
 @pytest.mark.parametrize("way", ["do", "flush", "block"])
-def test_a_write_put_off_while_the_holder_is_letting_go_is_applied_by_the_holder(way: str) -> None:
+def test_a_write_deferred_while_the_holder_is_letting_go_is_applied_by_the_holder(way: str) -> None:
     lock = LetsGoSlowly(scope.Lock("episodes", registry=Registry()))
     writes = scope.DeferredWrites(lock)
     done: list[str] = []

@@ -1,4 +1,4 @@
-"""An exception out of a signal handler, at any moment, leaves a lock either free or held by a block that is left next.
+"""A signal handler's exception, at any moment, leaves a lock either free or held by a block that is left next.
 
 What remains is an exception exactly on entry of `__exit__` or `release`, before they can do anything. A plain lock of
 `threading` has no such moment, because its `__exit__` is not written in Python.
@@ -24,7 +24,7 @@ from thread_samples import PATIENCE, read, running, until
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks.watch.held import tracker
+from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 
@@ -93,7 +93,7 @@ def order(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @contextmanager
 def often_switching() -> Iterator[None]:
-    """Threads take turns often, so that waits are short."""
+    """Switch threads often, so that waits are short."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -102,7 +102,7 @@ def often_switching() -> Iterator[None]:
 
 @pytest.fixture
 def alarm() -> Iterator[list[FrameType]]:
-    """SIGALRM raises `Interrupt`; gives the frames that it has interrupted."""
+    """Let SIGALRM raise `Interrupt`, and return the frames that it has interrupted."""
     frames: list[FrameType] = []
 
     def handle(_number: int, frame: FrameType | None) -> None:
@@ -146,7 +146,7 @@ def test_a_handler_may_raise_at_any_moment_but_on_entry_of_a_release(
 
     nested(block, kind.levels)
     assert not kind.held(lock)
-    assert not list(tracker.book), "nothing seems to be held"
+    assert not list(tracker.holders), "nothing seems to be held"
     assert not under_way()
     if name != "threading":
         assert read(registry, catalog.LOCK_WAITERS) == 0
@@ -188,7 +188,7 @@ def test_a_wait_may_be_interrupted_at_any_moment(name: str, order: str, alarm: l
     assert not under_way()
     assert read(registry, catalog.LOCK_WAITERS) == 0
     nested(block, kind.levels)
-    assert not list(tracker.book)
+    assert not list(tracker.holders)
 
 
 STEPS = 4000
@@ -214,7 +214,7 @@ def test_no_point_at_which_a_handler_raises_leaves_a_state_that_is_none(name: st
             with running(partial(nested, other, 1)):
                 until(lambda: bool(under_way()))
                 more = signalled_at(step, partial(kind.release, lock))
-                empty(kind, lock)  # then the one that waits goes on, or `running` fails
+                empty(kind, lock)  # then the waiting thread goes on, or `running` fails
         else:
             with taken_elsewhere(other):
                 more = signalled_at(step, partial(block.acquire, timeout=0.0001))
@@ -230,7 +230,7 @@ def test_no_point_at_which_a_handler_raises_leaves_a_state_that_is_none(name: st
 
 @contextmanager
 def taken_elsewhere(block: Any) -> Iterator[None]:
-    """Another thread holds it."""
+    """Hold it in another thread."""
     taken, enough = threading.Event(), threading.Event()
 
     def hold() -> None:

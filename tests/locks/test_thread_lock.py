@@ -1,4 +1,4 @@
-"""`Lock` and `RLock` are the standard ones, and tell what happens to them."""
+"""`Lock` and `RLock` behave like the standard locks, and record how they are used."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_bad_arguments_raise_what_the_standard_lock_raises(
     assert lock.locked() is held
 
 
-def test_releasing_what_nobody_holds_raises_and_leaves_the_lock_usable() -> None:
+def test_releasing_a_free_lock_raises_and_leaves_the_lock_usable() -> None:
     registry = Registry()
     lock = scope.Lock("episodes", registry=registry)
     with pytest.raises(RuntimeError, match="unlocked"):
@@ -256,7 +256,7 @@ def test_a_holder_that_fails_poisons_the_lock_until_it_is_recovered(make: Callab
     assert read(registry, catalog.LOCK_POISONED) == 1
 
 
-def test_a_lock_is_not_poisoned_unless_it_was_asked_for() -> None:
+def test_a_lock_is_poisoned_only_if_it_is_made_with_poison() -> None:
     lock = scope.Lock("episodes", registry=Registry())
     with pytest.raises(KeyError), lock:
         raise KeyError("halfway")

@@ -1,4 +1,4 @@
-"""An observed lock behaves as the lock it wraps, and says how it is used."""
+"""An observed lock behaves like the lock that it wraps, and records how it is used."""
 
 from __future__ import annotations
 

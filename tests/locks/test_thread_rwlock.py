@@ -1,4 +1,4 @@
-"""`RWLock` serves readers together and writers alone, starves neither, and tells by mode."""
+"""`RWLock` lets readers in together and writers alone, starves neither, and records each mode."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_writer_that_waits_goes_before_readers_that_come_after_it() -> None:
     lock.acquire_read()
     with running(write):
         waiting(registry, 1)
-        assert lock.acquire_read(), "who reads may read again, even now"
+        assert lock.acquire_read(), "a thread that reads may read again, even now"
         lock.release_read()
         with running(read_):
             waiting(registry, 2)
@@ -205,7 +205,7 @@ def test_a_writer_that_fails_poisons_it_and_a_reader_does_not() -> None:
     assert read(registry, catalog.LOCK_POISONED) == 1
 
 
-def test_nobody_reads_what_is_half_written() -> None:
+def test_no_thread_reads_what_is_half_written() -> None:
     _, lock = make()
     pair = [0, 0]
     torn: list[tuple[int, int]] = []
@@ -230,7 +230,7 @@ def test_nobody_reads_what_is_half_written() -> None:
     assert not lock.locked()
 
 
-def test_it_says_who_is_where() -> None:
+def test_it_shows_readers_and_waiters() -> None:
     registry, lock = make()
     assert "unlocked" in repr(lock)
     lock.acquire_read()

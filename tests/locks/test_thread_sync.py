@@ -1,4 +1,4 @@
-"""Semaphores and conditions are the standard ones, on locks that tell."""
+"""Semaphores and conditions behave like the standard ones, and record how they are used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ each_semaphore = pytest.mark.parametrize("make", [scope.Semaphore, scope.Bounded
 
 
 @each_semaphore
-def test_a_semaphore_tells_its_waits_and_holds(make: Callable[..., Any]) -> None:
+def test_a_semaphore_records_its_waits_and_holds(make: Callable[..., Any]) -> None:
     registry = Registry()
     permits = make(2, "connections", registry=registry)
     assert isinstance(permits, threading.Semaphore)

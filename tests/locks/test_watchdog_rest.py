@@ -1,4 +1,4 @@
-"""The watchdog sleeps while nothing waits, and wakes when it has to, whatever was interrupted."""
+"""The watchdog sleeps while nothing waits, and wakes when it has to, after any interruption."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CountedBell(module._Bell):
 
 @pytest.fixture
 def bell(monkeypatch: pytest.MonkeyPatch) -> CountedBell:
-    """The bell of a watchdog of its own, which takes the place of the process's."""
+    """Return the bell of a separate watchdog, which replaces that of the process."""
     own = Watchdog(limit=0.1)
     bell = own._bell = CountedBell()
     monkeypatch.setattr("mnemoscope.instrumentation.locks.meter.watchdog", own)

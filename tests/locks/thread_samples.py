@@ -1,4 +1,4 @@
-"""What the tests of locks for threads share: reading one series, and threads that are always joined."""
+"""Helpers of the tests of locks for threads: they read one series, and run threads that are always joined."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE = 60.0
 
 
 def read(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
-    """The value, or the number of observations, of all series with these labels."""
+    """Return the value, or the number of observations, of all series with these labels."""
     total = 0.0
     for family in registry.snapshot().families:
         if family.metric is metric:
@@ -29,13 +29,13 @@ def read(registry: Registry, metric: catalog.Metric, **labels: str) -> float:
 
 
 def seconds(registry: Registry, metric: catalog.Metric) -> float:
-    """The sum of all observations of a histogram."""
+    """Return the sum of all observations of a histogram."""
     points = [p for f in registry.snapshot().families if f.metric is metric for p in f.points]
     return sum(p.sum for p in points if isinstance(p, HistogramPoint))
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait until it holds; the test fails if it never does."""
+    """Wait until a condition holds; fail if it never does."""
     pause = threading.Event()
     for _ in range(int(PATIENCE / 0.002)):
         if condition():
@@ -45,19 +45,19 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def waiting(registry: Registry, number: int = 1) -> None:
-    """Wait until so many wait for locks of this registry."""
+    """Wait until `number` threads wait for locks of this registry."""
     until(lambda: read(registry, catalog.LOCK_WAITERS) == number)
 
 
 def blocked(thread: int) -> bool:
-    """Return whether a thread is in the blocking call of a wait for a lock, and no longer on its way into it."""
-    waits_now = any(wait.owner.thread == thread for wait in waits.under_way())
-    return waits_now and sys._current_frames()[thread].f_code.co_name in ("acquire", "_ignoring")
+    """Return whether a thread is in the blocking call of a wait for a lock."""
+    waits_now = any(wait.waiter.thread == thread for wait in waits.under_way())
+    return waits_now and sys._current_frames()[thread].f_code.co_name in ("acquire", "_wait_unendably")
 
 
 @contextmanager
 def running(*targets: Callable[[], object]) -> Iterator[list[threading.Thread]]:
-    """Threads that run these; joined at the end."""
+    """Run these in threads, and join them at the end."""
     threads = [threading.Thread(target=target, daemon=True) for target in targets]
     for thread in threads:
         thread.start()

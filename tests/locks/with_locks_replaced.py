@@ -1,9 +1,9 @@
-"""Run the tests of another project with our locks in place of the standard library's, and report what came of them.
+"""Run the tests of another project with our locks in place of the standard ones, and report the outcomes.
 
     python with_locks_replaced.py ours|theirs REPORT PYTEST_ARGUMENT...
 
-It is a process of its own, because the locks are replaced before anything that makes one is imported. `theirs` runs
-the same tests in the same way with the standard library's locks: their outcomes are what ours must give.
+It runs as a separate process, because the locks must be replaced before anything that makes a lock is imported.
+`theirs` runs the same tests with the standard locks. Both must have the same outcomes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SWITCH_INTERVAL = 1e-6  # seconds; threads that take turns this often find locks
 
 
 def replace_locks() -> None:
-    """Put ours in place of the locks of `threading` and of `asyncio`, and check their order."""
+    """Put our locks in place of those of `threading` and of `asyncio`, and check their order."""
     plain = SimpleNamespace(**vars(threading))
     for name, module in list(sys.modules.items()):
         if name.startswith("mnemoscope.") and getattr(module, "threading", None) is threading:
@@ -55,7 +55,7 @@ class Outcomes:
 
 
 def counts() -> dict[str, dict[str, float]]:
-    """What was recorded of each class of locks: values, and numbers of observations."""
+    """Return what was recorded for each class of locks: values, and numbers of observations."""
     found: dict[str, dict[str, float]] = {}
     metrics = (
         catalog.LOCK_WAIT_DURATION,

@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-PLACES = ("catalog", "catalog.model", "catalog.exposed", "testing.changes", "testing.reading")
+PLACES = ("catalog", "catalog.model", "catalog.exposed", "testing.moved", "testing.value")
 
 
 @pytest.mark.parametrize("place", PLACES)

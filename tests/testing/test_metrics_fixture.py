@@ -15,7 +15,7 @@ Run = Callable[[str], pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the text of a test module in a pytest of its own."""
+    """Return a function that runs a test module in its own pytest."""
     monkeypatch.setenv("COLUMNS", "300")  # or pytest cuts its lines off
 
     def call(tests: str) -> pytest.RunResult:

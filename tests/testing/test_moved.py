@@ -1,4 +1,4 @@
-"""`moved` passes where a metric moved as it should, and else says what moved instead."""
+"""`moved` passes if a metric moved as it should, and otherwise lists what moved instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`value` says what was recorded, and refuses what a test cannot mean."""
+"""`value` returns what was recorded, and refuses selections that cannot be meant."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Locks for asyncio tasks. Importing a module of this package imports asyncio."""
+"""Locks for asyncio tasks. This folder is imported late, because its modules import asyncio."""

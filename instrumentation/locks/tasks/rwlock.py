@@ -1,7 +1,10 @@
-"""A readers-writer lock for tasks: readers together, a writer alone, all in the order of asking.
+"""`AsyncRWLock`: a readers-writer lock for tasks. Readers are together, a writer is alone, and all go in one line.
 
-A wait can end at any point: by cancellation, by `close()` of its coroutine, by an exception of a signal handler, or
-with its event loop. So each change is a series of steps that leave the lock valid, and that may be repeated.
+Each acquisition is a turn. A turn waits in `_line`, and then is among the current holds of `_reads` or `_writes`.
+`_admit` runs after each change and lets in the turns at the head of the line that can go now.
+
+A wait can end at any point: by cancellation, by `close()` of its coroutine, by an exception from a signal handler, or
+with its event loop. So each change is a series of steps, each of which leaves the lock valid and may be repeated.
 """
 
 from __future__ import annotations
@@ -12,20 +15,18 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal
 
-from ...default import default_registry
 from ...recording.registry import Registry
 from ..meter import READ, WRITE
 from ..poison import Poisonable
 from ..watch import order
-from ..watch.held import tracker
-from ..watch.owners import Owner
-from ..watch.places import creation_site
-from ..watch.waits import Waiting
-from .uses import Use, Uses, myself, running_task
+from ..watch.holders import tracker
+from ..watch.thread_or_task import ThreadOrTask
+from ..watch.waits import Wait
+from .holds import TaskHold, TaskHolds, caller_identity, running_task
 
 
-class _Turn(Use):
-    """A place in line, and then a hold; where it has to wait, the future is done when it is let in."""
+class _Turn(TaskHold):
+    """A place in line, and then a hold. If it has to wait, its future `granted` is done when it is let in."""
 
     __slots__ = ("granted", "mode")
 
@@ -35,17 +36,18 @@ class _Turn(Use):
         self.granted: asyncio.Future[None] | None = None
 
     def is_gone(self) -> bool:
-        """Return whether it can wait no longer: it has been cancelled, or its event loop closed."""
+        """Return whether its wait has ended: it was cancelled, or its event loop was closed."""
         granted = self.granted
         return granted is not None and (granted.cancelled() or granted.get_loop().is_closed())
 
     def let_in(self) -> None:
+        """End its wait, if it waits."""
         if self.granted is not None and not self.granted.done():
             self.granted.set_result(None)
 
 
 class AsyncSide(AbstractAsyncContextManager[None]):
-    """One side of the lock as a block; it may be kept and used again, by many tasks at once."""
+    """One side of the lock as a context manager. Many tasks may share it and use it again."""
 
     __slots__ = ("_lock", "_mode")
 
@@ -54,11 +56,11 @@ class AsyncSide(AbstractAsyncContextManager[None]):
         self._mode = mode
 
     async def acquire(self) -> Literal[True]:
-        """Wait for it, and return True."""
+        """Wait for this side, take it, and return True."""
         return await self._lock._acquire(self._mode)
 
     def release(self) -> None:
-        """Release it. Raises RuntimeError if this side is not held."""
+        """Release this side. Raise RuntimeError if it is not held."""
         self._lock._release(self._mode)
 
     async def __aenter__(self) -> None:
@@ -69,43 +71,41 @@ class AsyncSide(AbstractAsyncContextManager[None]):
     ) -> None:
         try:
             if self._mode == WRITE:
-                self._lock._left(failed=kind is not None)
+                self._lock._poison_if(failed=kind is not None)
         finally:
             self.release()
 
 
 class AsyncRWLock(Poisonable):
-    """Any number of tasks hold it for reading, or one for writing.
+    """A lock that any number of tasks can hold for reading, or one task for writing.
 
         concepts = scope.AsyncRWLock("concepts")
 
         async with concepts.read(): ...
         async with concepts.write(): ...
 
-    Each waits for all that asked before, so that neither readers nor writers starve; readers next to each other in
-    line go in together. It is not re-entrant: a task that holds it and asks again waits for itself if a writer is in
-    line. As with asyncio's locks, the first wait binds it to the running event loop; waits whose loop has been closed
-    are dropped when it is next used. For limits of time, see `AsyncLock`.
+    A task waits for all tasks that asked before it, so neither readers nor writers starve. Readers next to each other
+    in line go in together. The lock is not re-entrant: a task that holds it and acquires it again waits for itself if
+    a writer is in line. As with asyncio's locks, the first wait binds it to the running event loop. If that loop is
+    closed, its waits are dropped at the next use. For time limits, see `AsyncLock`.
 
     Args:
         name: its class, for metrics and for the order of locks; the place where it is made if not given.
         poison: mark it as poisoned when a block that writes is left by an exception, cancellation included; see
             `poisoned` and `recover`.
-        registry: where it records; the default registry if not given. Modes `read` and `write` are apart.
+        registry: where it records; the default registry if not given. `read` and `write` are separate modes.
     """
 
     def __init__(self, name: str | None = None, *, poison: bool = False, registry: Registry | None = None) -> None:
-        self.name = name or creation_site()
-        self.registry = registry or default_registry()
-        self._can_be_poisoned(poison)
+        self._identify(name, registry, poisons=poison)
         self._line: deque[_Turn] = deque()
-        self._reads: Uses[_Turn] = Uses(self, READ)
-        self._writes: Uses[_Turn] = Uses(self, WRITE)
+        self._reads: TaskHolds[_Turn] = TaskHolds(self, READ)
+        self._writes: TaskHolds[_Turn] = TaskHolds(self, WRITE)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
         state = "unlocked"
-        if self._writes.holds:
+        if self._writes.current:
             state = "write-locked"
         elif self.readers:
             state = f"read-locked, readers:{self.readers}"
@@ -125,16 +125,16 @@ class AsyncRWLock(Poisonable):
         return self.held() is not None
 
     def held(self) -> str | None:
-        """Return how it is held now: `"read"`, `"write"` or not at all."""
-        return WRITE if self._writes.holds else READ if self._reads.holds else None
+        """Return how it is held now: `"read"`, `"write"` or None."""
+        return WRITE if self._writes.current else READ if self._reads.current else None
 
     @property
     def readers(self) -> int:
-        """How many holds for reading there are now."""
-        return len(self._reads.holds)
+        """The number of holds for reading now."""
+        return len(self._reads.current)
 
     async def acquire_read(self) -> Literal[True]:
-        """Wait until no writer holds it or is in line before, and hold it for reading.
+        """Wait until no writer holds it or is in line before the caller, and hold it for reading.
 
         Raises:
             RuntimeError: it is bound to another event loop.
@@ -142,7 +142,7 @@ class AsyncRWLock(Poisonable):
         return await self._acquire(READ)
 
     async def acquire_write(self) -> Literal[True]:
-        """Wait until it is free, and hold it for writing; raises as `acquire_read` does."""
+        """Wait until it is free, and hold it for writing. Raise as `acquire_read` does."""
         return await self._acquire(WRITE)
 
     def release_read(self) -> None:
@@ -161,58 +161,58 @@ class AsyncRWLock(Poisonable):
         """
         self._release(WRITE)
 
-    def blockers(self, mode: str) -> list[Owner]:
-        """Return what holds it in a way that excludes `mode`, and writers in line; see `waits.Subject`."""
-        writers = self._writes.owners()
+    def blockers(self, mode: str) -> list[ThreadOrTask]:
+        """Return the tasks that hold it and exclude `mode`, or the first writer in line; see `WatchedLock.blockers`."""
+        writers = self._writes.holders()
         if mode == WRITE:
-            return writers + self._reads.owners()
+            return writers + self._reads.holders()
         # A reader waits for the writer inside, else for the first one in line, which is before it.
-        in_line = (turn.owner() for turn in self._line.copy() if turn.mode == WRITE)
-        return writers or [owner for owner in in_line if owner is not None][:1]
+        in_line = (turn.holder() for turn in self._line.copy() if turn.mode == WRITE)
+        return writers or [holder for holder in in_line if holder is not None][:1]
 
     # Inside ---------------------------------------------------------------------------------------
 
     def _is_held_by(self, thread: int) -> bool:
-        return self._writes.by_me()
+        return self._writes.held_by_caller()
 
-    def _uses(self, mode: str) -> Uses[_Turn]:
+    def _holds(self, mode: str) -> TaskHolds[_Turn]:
         return self._writes if mode == WRITE else self._reads
 
     async def _acquire(self, mode: str) -> Literal[True]:
         if tracker.local is not None:
-            order.taking(self, running_task())
-        uses, turn = self._uses(mode), _Turn(mode)
+            order.add_edges(self, running_task())
+        holds, turn = self._holds(mode), _Turn(mode)
         try:
             self._line.append(turn)
             self._admit()
-            waited = turn not in uses.holds
+            waited = turn not in holds.current
             if waited:
-                with Waiting(uses.meter, self, myself()) as waiting:
+                with Wait(holds.meter, self, caller_identity()) as wait:
                     turn.granted = self._bound_loop().create_future()
-                    if turn not in uses.holds:
+                    if turn not in holds.current:
                         await turn.granted
-                    waiting.taken = True
-            uses.began(self, turn, waited=waited)
+                    wait.taken = True
+            holds.begin(self, turn, waited=waited)
             return True
         except BaseException:
             self._leave(turn)
             raise
 
     def _release(self, mode: str) -> None:
-        uses = self._writes if mode == WRITE else self._reads
-        for turn in uses.holds:  # no call, in which a signal handler could raise
+        holds = self._writes if mode == WRITE else self._reads
+        for turn in holds.current:  # without a call, in which a signal handler could raise
             if turn.since:
                 break
         else:
             raise RuntimeError(f"RWLock is not acquired for {'writing' if mode == WRITE else 'reading'}.")
         try:
-            if len(uses.holds) > 1:
-                turn = uses.mine() or turn
+            if len(holds.current) > 1:
+                turn = holds.of_caller() or turn
         finally:
             self._leave(turn)
 
     def _leave(self, turn: _Turn) -> None:
-        """Take a turn out of the lock or out of the line, and let in what can go now."""
+        """Take a turn out of the lock or out of the line, and let in the turns that can go now."""
         try:
             self._remove(turn)
         except BaseException:
@@ -220,25 +220,25 @@ class AsyncRWLock(Poisonable):
             raise
 
     def _remove(self, turn: _Turn) -> None:
-        self._uses(turn.mode).ended(turn)
+        self._holds(turn.mode).end(turn)
         if turn in self._line:
             self._line.remove(turn)
         self._admit()
 
     def _admit(self) -> None:
-        """Let in what is first in line, and those behind that can go in together with it."""
+        """Let in the first turn in line, and the turns behind it that can go in together with it."""
         while self._line:
             turn = self._line[0]
             if not turn.is_gone():
                 if not self._is_free(turn):
                     return
-                self._uses(turn.mode).holds[turn] = None
+                self._holds(turn.mode).current[turn] = None
                 turn.let_in()
             if self._line and self._line[0] is turn:
                 del self._line[0]
 
     def _is_free(self, turn: _Turn) -> bool:
-        reads, writes = self._reads.holds, self._writes.holds
+        reads, writes = self._reads.current, self._writes.current
         return turn in reads or turn in writes or not (writes or (reads and turn.mode == WRITE))
 
     def _bound_loop(self) -> asyncio.AbstractEventLoop:

@@ -1,1 +1,1 @@
-"""Watch locks: what threads and tasks hold and wait for, the order of locks, stalls and deadlocks."""
+"""Watching locks: the holds and waits of threads and tasks, and from these inversions, stalls and deadlocks."""

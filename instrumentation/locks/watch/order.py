@@ -1,13 +1,13 @@
-"""The order in which locks are taken: a lockdep for Python.
+"""The order in which locks are taken, in the manner of Linux's lockdep.
 
-Every lock belongs to a class: its name, or the place where it was made. When one is taken while another is held, by
-the same thread or task, that is an edge between their classes. A cycle of edges means that some interleaving of the
-code deadlocks, whether or not it ever has: it is reported once, with the stack at which each edge was first seen.
+Every lock belongs to a class: its name, or the place where it was made. If a thread or task takes one lock while it
+holds another, that adds an edge between their classes. A cycle of edges means that some interleaving of the code can
+deadlock, even if it never has. Each cycle is reported once, with the stack at which each edge was first seen.
 
-A try-lock makes no edge, since it cannot wait; neither does taking a re-entrant lock again.
+A try-lock adds no edge, because it cannot wait. Taking a re-entrant lock again adds none either.
 
-Threads, signal handlers and finalisers add edges while they hold locks of the service. So none of them waits here: the
-graph only grows, by steps that cannot be interrupted, and findings are logged by the thread of the watchdog.
+Threads, signal handlers and finalisers add edges while they hold locks of the service. So nothing here waits: the graph
+only grows, in steps that cannot be interrupted, and the watchdog's thread logs what is found.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import catalog
-from .held import AnyHold, place, tracker
-from .owners import current_task, described
+from .holders import AnyHold, place_of, tracker
 from .places import call_stack
-from .waits import Subject
+from .thread_or_task import current_task, name_of
+from .waits import WatchedLock
 from .watchdog import watchdog
 
 if TYPE_CHECKING:
     from asyncio import Task
 
 MAX_INVERSIONS = 100
-"""How many are kept; each is also logged and counted, whatever their number."""
+"""How many inversions are kept. All of them are logged and counted."""
 MAX_EDGES = 10_000
-"""Classes come from code, and so do edges; names made at run time must not fill the memory all the same."""
+"""Limits the memory if a service makes names of locks at run time."""
 
 
 class Edge(NamedTuple):
-    """Two lock classes, one taken while the other was held, as it was first seen.
+    """Two lock classes, of which the second was taken while the first was held, as first seen.
 
     Attributes:
         first: class of the lock that was held.
-        second: class of the lock that was taken then.
-        held_at: where the first one had been taken, as `file:line in function`.
-        stack: of the thread as it asked for the second one, outermost call first.
+        second: class of the lock that was taken.
+        held_at: where the first lock had been taken, as `file:line in function`.
+        stack: stack of the thread that took the second lock, outermost call first.
         by: name of the thread, and of the task if there was one.
     """
 
@@ -52,16 +52,16 @@ class Edge(NamedTuple):
 
 
 class Inversion(NamedTuple):
-    """A cycle among lock classes; each edge's `second` is the next one's `first`.
+    """A cycle among lock classes: each edge's `second` is the next edge's `first`.
 
-    A cycle of one edge is a class taken while it is held: two locks of one name, or one lock twice.
+    A cycle of one edge means that two locks of one name were taken together, or one lock twice.
     """
 
     edges: tuple[Edge, ...]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes in the order of the cycle, beginning with the lock that was held when it closed."""
+        """The classes in the order of the cycle. The first is the lock that was held when the cycle was found."""
         return tuple(edge.first for edge in self.edges)
 
     def __str__(self) -> str:
@@ -74,29 +74,29 @@ class Inversion(NamedTuple):
 
 
 inversions: list[Inversion] = []
-"""Those found so far, oldest first; at most `MAX_INVERSIONS`."""
+"""The inversions found so far, oldest first; at most `MAX_INVERSIONS`."""
 edges: dict[str, dict[str, Edge]] = {}
 """Every edge seen, by first and second class."""
 
 _added: list[None] = []
-"""One for each edge: their number, found without adding up."""
+"""One item for each edge. Its length is their number, in one step."""
 _nestable: set[str] = set()
 _reported: dict[frozenset[str], Edge] = {}
 """The edge that closed each cycle, by the classes of the cycle."""
 
 
 def allow_nesting(names: Iterable[str]) -> None:
-    """Have two locks of one class held at once, because their own order is kept (by address, say)."""
+    """Allow two locks of one class to be held together, because the service keeps an order among them."""
     _nestable.update(names)
 
 
-def taking(subject: Subject, task: Task[Any] | None = None) -> None:
-    """Record that this thread, or the task, may now wait for `subject`, with what it holds meanwhile."""
-    name = subject.name
+def add_edges(lock: WatchedLock, task: Task[Any] | None = None) -> None:
+    """Add the edges to `lock`, for which this thread or the task may now wait, from the locks that it holds."""
+    name = lock.name
     for hold in _holding(task):
-        after = edges.get(hold.subject.name)
+        after = edges.get(hold.lock.name)
         if after is None or name not in after:
-            _add(hold, subject, task)
+            _add(hold, lock, task)
 
 
 def forget() -> None:
@@ -108,37 +108,37 @@ def forget() -> None:
 
 
 def _holding(task: Task[Any] | None) -> list[AnyHold]:
-    """Return what keeps others out while this one waits.
+    """Return the holds that stay while the caller waits.
 
-    A thread that waits keeps all that it holds, whichever task took it; a task that waits, what it took itself.
+    While a thread waits, it keeps all its holds, whichever task took them. While a task waits, it keeps its own.
     """
-    local, book = tracker.local, tracker.book
-    mine = local.held.valid() if local is not None else []
+    local, holders = tracker.local, tracker.holders
+    mine = local.holder.holds() if local is not None else []
     if task is not None:
         mine = [hold for hold in mine if hold.task is task]
     running = task if task is not None else current_task()
-    return mine if running is None else mine + book.held_by(running)
+    return mine if running is None else mine + holders.held_by(running)
 
 
-def _add(hold: AnyHold, subject: Subject, task: Task[Any] | None) -> None:
-    first, second = hold.subject.name, subject.name
-    if first == second and first in _nestable and hold.subject is not subject:
+def _add(hold: AnyHold, lock: WatchedLock, task: Task[Any] | None) -> None:
+    first, second = hold.lock.name, lock.name
+    if first == second and first in _nestable and hold.lock is not lock:
         return
     if len(_added) >= MAX_EDGES:
         return
-    by = described(get_ident(), task)
-    edge = Edge(first, second, str(place(hold)), call_stack(sys._getframe(2)), by)
-    if edges.setdefault(first, {}).setdefault(second, edge) is not edge:  # of several threads, one adds it
+    by = name_of(get_ident(), task)
+    edge = Edge(first, second, str(place_of(hold)), call_stack(sys._getframe(2)), by)
+    if edges.setdefault(first, {}).setdefault(second, edge) is not edge:  # another thread has just added it
         return
     _added.append(None)
     cycle = (edge, *_path(second, first))
     classes = frozenset(e.first for e in cycle)
     if cycle[-1].second == first and _reported.setdefault(classes, edge) is edge:
-        _report(Inversion(cycle), subject)
+        _report(Inversion(cycle), lock)
 
 
 def _path(start: str, goal: str) -> tuple[Edge, ...]:
-    """Return the fewest edges that lead from one class to another; none where nothing does, or they are the same."""
+    """Return the shortest path of edges from one class to another; empty if there is none, or if they are the same."""
     if start == goal:
         return ()
     came: dict[str, Edge] = {}
@@ -157,9 +157,9 @@ def _path(start: str, goal: str) -> tuple[Edge, ...]:
     return ()
 
 
-def _report(inversion: Inversion, subject: Subject) -> None:
+def _report(inversion: Inversion, lock: WatchedLock) -> None:
     if len(inversions) < MAX_INVERSIONS:
         inversions.append(inversion)
     closing = inversion.edges[0]
-    subject.registry.counter(catalog.LOCK_ORDER_INVERSIONS, first=closing.first, second=closing.second).inc()
+    lock.registry.counter(catalog.LOCK_ORDER_INVERSIONS, first=closing.first, second=closing.second).inc()
     watchdog.log_soon(str(inversion))

@@ -1,4 +1,4 @@
-"""Places in the code: where a lock was made, where it was taken, where a thread is now."""
+"""Places in the code: where a lock was made, where it was taken, and where a thread is now."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """A place in the code, kept so cheaply that every acquisition can note its own; `str` gives file and line."""
+    """A place in the code. It costs so little that every acquisition can note one. `str` gives file and line."""
 
     code: CodeType
     instruction: int
@@ -24,24 +24,26 @@ class Place(NamedTuple):
 
 
 def in_locks(frame: FrameType) -> bool:
-    """Return whether a frame is of this package or of `threading`, and not of the code that locks."""
+    """Return whether a frame runs code of this package or of `threading` rather than the code that uses the lock."""
     file = frame.f_code.co_filename
-    if file not in _files and file.startswith(_OWN_FOLDER):
-        _files.add(file)  # looking it up is quicker than comparing the beginning each time
+    if file not in _files and file.startswith(_OWN_FOLDERS):
+        _files.add(file)  # a lookup is quicker than comparing the beginning each time
     return file in _files
 
 
-_OWN_FOLDER = os.path.dirname(__file__) + os.sep  # noqa: PTH120  # compared with a code object's file name, a string
+# Strings, because they are compared with the file names of code objects.
+_INSTRUMENTATION = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
+_OWN_FOLDERS = tuple(os.path.join(_INSTRUMENTATION, folder, "") for folder in ("locks", "testing"))  # noqa: PTH118
 _files: set[str] = {threading.Condition.wait.__code__.co_filename, contextlib.ExitStack.close.__code__.co_filename}
 
 
 def pass_over(file: str) -> None:
-    """Note that the code in this file of the standard library acquires for its caller, as this package's does."""
+    """Treat a file of the standard library like this package's: its code acquires locks for its caller."""
     _files.add(file)
 
 
 def caller(depth: int) -> FrameType:
-    """Return the frame of the code that locks, so many calls up or more."""
+    """Return the frame of the code that uses the lock, at least `depth` calls up."""
     frame = sys._getframe(depth + 1)
     while in_locks(frame) and frame.f_back is not None:
         frame = frame.f_back
@@ -49,7 +51,7 @@ def caller(depth: int) -> FrameType:
 
 
 def call_stack(frame: FrameType | None) -> tuple[str, ...]:
-    """Return the places from the outermost call to `frame`, without those of this package."""
+    """Return the places from the outermost call to `frame`, without those in this package."""
     places = []
     while frame is not None:
         if not in_locks(frame):
@@ -59,7 +61,7 @@ def call_stack(frame: FrameType | None) -> tuple[str, ...]:
 
 
 def creation_site() -> str:
-    """Return `folder/file.py:line` of the code that makes a lock without a name: the class of such locks."""
+    """Return `folder/file.py:line` of the code that makes a lock: the class of locks without a name."""
     frame = caller(1)
     folder, file = os.path.split(frame.f_code.co_filename)
     return f"{os.path.basename(folder)}/{file}:{frame.f_lineno}"  # noqa: PTH119  # strings in, string out

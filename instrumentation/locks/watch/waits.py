@@ -1,43 +1,40 @@
-"""Waits for locks that are under way: what the watchdog looks at."""
+"""The waits for locks that are under way. The watchdog looks at them, and tests can end them."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from itertools import starmap
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 
-from .owners import Owner
+from ..signal_safe import signal_safe
+from .thread_or_task import ThreadOrTask
 
 if TYPE_CHECKING:
     from ...recording.registry import Registry
 
 SLICE = 0.05
-"""Seconds: how often a wait that another thread may end looks whether it has been."""
-
-T = TypeVar("T")
-_ONCE: tuple[tuple[()], ...] = ((),)
+"""Seconds. A wait that another thread may end checks this often whether it has been ended."""
 
 
-class Subject(Protocol):
-    """A lock, as the watchdog and the order of locks see it."""
+class WatchedLock(Protocol):
+    """What the watchdog and the order of locks need of a lock."""
 
     @property
     def name(self) -> str:
-        """Its class: the name it was given, else the place where it was made."""
+        """The class of the lock: its name, or the place where it was made."""
 
     @property
     def registry(self) -> Registry:
-        """Where what happens to it is counted."""
+        """The registry that records this lock's metrics."""
 
-    def blockers(self, mode: str) -> Iterable[Owner]:
-        """Return what has to release it before a wait in `mode` can end; nothing where that cannot be said.
+    def blockers(self, mode: str) -> Iterable[ThreadOrTask]:
+        """Return the threads and tasks that must release before a wait in `mode` can end; empty if they are unknown.
 
-        Called by another thread while the lock is in use: it must not wait, and may be a little out of date.
+        Another thread calls this while the lock is in use. So it must not wait, and the answer may be slightly stale.
         """
 
 
@@ -48,55 +45,46 @@ class WaitMeter(Protocol):
     def mode(self) -> str:
         """How the lock is taken: `exclusive`, `read` or `write`."""
 
-    def wait_began(self, wait: Waiting) -> None:
+    def wait_began(self, wait: Wait) -> None:
         """Count the wait as in flight."""
 
-    def wait_ended(self, wait: Waiting, seconds: float, *, gave_up: bool) -> None:
+    def wait_ended(self, wait: Wait, seconds: float, *, gave_up: bool) -> None:
         """Record how long the wait took."""
 
-    def forget_wait(self, wait: Waiting) -> None:
-        """Count the wait as in flight no more; it may have ended already."""
+    def forget_wait(self, wait: Wait) -> None:
+        """Stop counting the wait as in flight; it may have ended already."""
 
 
-def once(call: Callable[[], T]) -> Iterator[T]:
-    """Return an iterator that calls `call` once.
-
-    `for taken in once(lock.acquire): break` leaves no moment between taking the lock and knowing it, in which a signal
-    handler could raise: the interpreter looks for signals after a call, but not in the head of a `for`.
-    """
-    return starmap(call, _ONCE)
-
-
-class Waiting:
-    """One wait, from the moment a lock was found taken; leaving the block ends it.
+class Wait:
+    """One wait for a lock, from the moment the lock was found taken. Leaving the block ends it.
 
     Attributes:
-        contended: whether the lock was found taken; where that could not be tried, it is seen from how long this takes.
-        taken: whether the lock was taken; if not, the wait gave up at its limit, or was ended by an exception.
-        timed: whether it ends by itself, at a limit of its own.
-        reported: what the watchdog has counted it as.
-        error: what `end` was given.
+        contended: whether the lock was found taken. If the lock could not be tried, the length of the wait decides.
+        taken: whether the wait got the lock. If not, it reached its time limit or was ended by an exception.
+        timed: whether the wait has a time limit.
+        reported: the kind of incident that the watchdog has counted it as.
+        error: the exception that was passed to `end`.
     """
 
     __slots__ = (
         "__weakref__",
         "contended",
         "error",
+        "lock",
         "meter",
-        "owner",
         "reported",
         "since",
-        "subject",
         "taken",
         "timed",
+        "waiter",
     )
 
     def __init__(
-        self, meter: WaitMeter, subject: Subject, owner: Owner, *, timed: bool = False, contended: bool = True
+        self, meter: WaitMeter, lock: WatchedLock, waiter: ThreadOrTask, *, timed: bool = False, contended: bool = True
     ) -> None:
         self.meter = meter
-        self.subject = subject
-        self.owner = owner
+        self.lock = lock
+        self.waiter = waiter
         self.timed = timed
         self.contended = contended
         self.taken = False
@@ -105,7 +93,7 @@ class Waiting:
         self.since = perf_counter()
 
     def __enter__(self) -> Self:
-        # Weak, for an exception can come before the block is entered, and the loop of a task can be closed.
+        # Weak: an exception can come before the block is entered, and the event loop of a task can be closed.
         _waits.add(weakref.ref(self, _waits.discard))
         self.meter.wait_began(self)
         return self
@@ -118,19 +106,19 @@ class Waiting:
         self.meter.wait_ended(self, waited, gave_up=error is None and not self.taken)
 
     def drop(self) -> None:
-        """End it once more, since an exception may have come while it began or ended."""
+        """End it again, because an exception may have come while it began or ended."""
         _waits.discard(weakref.ref(self))
         self.meter.forget_wait(self)
 
     def acquire(self, acquire: Callable[[bool, float], bool], timeout: float) -> bool:
-        """Return `acquire(True, timeout)`; -1 is no limit.
+        """Return `acquire(True, timeout)`; a timeout of -1 is no limit.
 
         Raises:
-            BaseException: what `end` was given.
+            BaseException: the exception that was passed to `end`.
         """
         taken = False
         if not _endable:
-            for taken in once(partial(acquire, True, timeout)):
+            for taken in signal_safe(partial(acquire, True, timeout)):
                 break
             return taken
         limit = float("inf") if timeout < 0 else monotonic() + timeout
@@ -138,46 +126,46 @@ class Waiting:
             if self.error is not None:
                 raise self.error
             left = max(0.0, limit - monotonic())
-            for taken in once(partial(acquire, True, min(SLICE, left))):
+            for taken in signal_safe(partial(acquire, True, min(SLICE, left))):
                 break
             if left == 0:
                 break
         return taken
 
     def end(self, error: BaseException) -> None:
-        """Have the wait raise this soon, where waits can be ended; a task is cancelled instead. The first call counts.
+        """Make the wait raise `error` soon, if waits can be ended; cancel a task instead. Only the first call counts.
 
-        Nothing happens if the wait ends before.
+        Nothing happens if the wait ends earlier.
         """
         if self.error is not None:
             return
         self.error = error
-        if self.owner.task is not None:
+        if self.waiter.task is not None:
             with suppress(RuntimeError):  # its loop is closed
-                self.owner.task.get_loop().call_soon_threadsafe(self._cancel)
+                self.waiter.task.get_loop().call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
-        if self.owner.task is not None and weakref.ref(self) in _waits:
-            self.owner.task.cancel(str(self.error))
+        if self.waiter.task is not None and weakref.ref(self) in _waits:
+            self.waiter.task.cancel(str(self.error))
 
 
-_waits: set[weakref.ref[Waiting]] = set()
+_waits: set[weakref.ref[Wait]] = set()
 _endable: list[bool] = []
 
 
 def make_endable(on: bool) -> None:
-    """Have waits that begin from now on look from time to time whether they shall end, until as often switched off."""
+    """Let `Wait.end` end waits that begin from now on. Calls nest: each `True` needs a `False`."""
     if on:
         _endable.append(True)
     else:
         del _endable[-1:]
 
 
-def under_way() -> list[Waiting]:
+def under_way() -> list[Wait]:
     """Return every wait under way."""
     return [wait for reference in _waits.copy() if (wait := reference()) is not None]
 
 
 def forget() -> None:
-    """Forget all waits: in a forked child, they were those of the parent's threads."""
+    """Forget all waits, because in a forked child they belong to the parent's threads."""
     _waits.clear()

@@ -1,4 +1,4 @@
-"""Assert by how much a metric moves while a block runs."""
+"""`moved`: an assertion that a metric moves while a block runs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Self, overload
 
 from ..catalog import Kind, Metric
 from ..recording.registry import Registry
-from .reading import Points, Selection, Total, number
+from .value import Points, Selection, Total, number
 
 _ROUNDING = 1e-12
-"""How much of a total adding up floats may have cost."""
+"""Relative error of a total that the addition of floats may cause."""
 
 
 class Change:
-    """What a metric did while the block ran.
+    """The change of a metric while the block ran.
 
     Attributes:
-        by: how much a counter or a gauge rose, or how many observations a histogram gained; NaN until the block ended.
-        mean: the mean of a histogram's new observations; NaN where there are none.
+        by: how much a counter or a gauge rose, or how many observations a histogram gained; NaN until the block ends.
+        mean: the mean of a histogram's new observations; NaN if there are none.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Change:
     def __enter__(self) -> Self:
         __tracebackhide__ = True
         self._before = self._selection.read()
-        self._selection.total(self._before)  # more than one gauge is said before the block runs
+        self._selection.total(self._before)  # raises before the block runs if more than one gauge is selected
         return self
 
     def __exit__(
@@ -61,7 +61,7 @@ class Change:
             raise AssertionError(f"{self._selection}: {problem}\n{self._what_moved(after)}")
 
     def _wrong_amount(self, rounding: float) -> str:
-        """Return what is wrong with the amount, if anything is."""
+        """Return an error message if the amount is wrong."""
         if self._by is not None:
             right, wanted = abs(self.by - self._by) <= rounding, f"a change by {self._by:.10g}"
         elif self._at_least is not None:
@@ -72,7 +72,7 @@ class Change:
         return "" if right else f"expected {wanted}{counted}, got {self.by:.10g}"
 
     def _out_of_range(self, old: Total, new: Total) -> str:
-        """Return what is wrong with where the new observations lie, if anything is."""
+        """Return an error message if new observations are outside the range."""
         if self._within is None:
             return ""
         low, high = self._within
@@ -88,7 +88,7 @@ class Change:
         return ""
 
     def _what_moved(self, after: Points) -> str:
-        """Return lines on every series of the metric that moved, or on those there are."""
+        """Return one line for each series of the metric that moved; if none moved, for each series."""
         changes = {
             labels: number(point) - (number(self._before[labels]) if labels in self._before else 0)
             for labels, point in after.items()
@@ -133,8 +133,8 @@ def moved(
 ) -> Change:
     """Assert that a metric moves while the block runs, unless the block itself raises.
 
-    Of a counter or a gauge it is the value that has to move, of a histogram the number of observations. The labels may
-    be some of the metric's, as for `value`. A gauge that is not there yet starts at 0.
+    The value of a counter or a gauge must move, or the number of observations of a histogram. Some labels may be left
+    out, as for `value`. A gauge without a series starts at 0.
 
     >>> import mnemoscope as scope
     >>> registry = scope.Registry()
@@ -146,17 +146,17 @@ def moved(
     (2.0, True)
 
     Args:
-        metric: a metric of the catalog, or of your own.
-        by: how much, exactly; 0 says that it must not move. Any increase will do if neither this nor `at_least` is
-            given.
-        at_least: how much at least.
-        within: the lowest and the highest value that each new observation may have, in the metric's unit: every one has
-            to be in a bucket that reaches into the range, and their mean in the range.
+        metric: a metric of the catalog, or your own metric.
+        by: the exact change; 0 means that it must not move. If neither this nor `at_least` is given, any increase is
+            right.
+        at_least: the smallest change.
+        within: the lowest and the highest value of new observations, in the metric's unit. Each observation must be in
+            a bucket that overlaps the range, and their mean must be in the range.
         registry: where it is recorded; the default registry if not given.
         labels: values of labels that the series carry.
 
     Raises:
-        AssertionError: at the end of the block, if it did not move so; the message lists the series that moved.
+        AssertionError: at the end of the block, if it did not move that way; the message lists the series that moved.
         ValueError: the metric has no such label, the label never has that value, or the range cannot be met.
         TypeError: both `by` and `at_least` are given.
     """

@@ -1,4 +1,4 @@
-"""What is held is known while it is tracked, and nothing of it is kept afterwards."""
+"""Holds are known while they are tracked, and nothing of them is kept afterwards."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from thread_samples import PATIENCE, running
 
 import mnemoscope as scope
 from mnemoscope.instrumentation.locks import settings
-from mnemoscope.instrumentation.locks.watch import held as module
-from mnemoscope.instrumentation.locks.watch import order, owners
-from mnemoscope.instrumentation.locks.watch.held import Book, Held, Hold, tracker
+from mnemoscope.instrumentation.locks.watch import holders as module
+from mnemoscope.instrumentation.locks.watch import order, thread_or_task
+from mnemoscope.instrumentation.locks.watch.holders import Hold, Holder, Holders, tracker
 from mnemoscope.instrumentation.recording.registry import Registry
 
 pytestmark = pytest.mark.usefixtures("tracked")
@@ -37,7 +37,7 @@ def test_switching_while_locks_are_held_keeps_nothing(kind: str, switches: list[
     registry = Registry()
 
     class Marker:
-        """What the frame that takes the lock works on."""
+        """A local variable of the frame that takes the lock."""
 
     def use() -> tuple[weakref.ref[Any], weakref.ref[Any]]:
         marker, first, second = Marker(), lock_of(kind, registry), lock_of(kind, registry)
@@ -52,9 +52,9 @@ def test_switching_while_locks_are_held_keeps_nothing(kind: str, switches: list[
     gc.collect()
     assert with_frame() is None
     assert lock() is None
-    assert list(tracker.book) == []
+    assert list(tracker.holders) == []
     assert [o for o in gc.get_objects() if type(o) is Hold] == []
-    assert [o for o in gc.get_objects() if type(o) is Held and o.valid()] == []
+    assert [o for o in gc.get_objects() if type(o) is Holder and o.holds()] == []
 
 
 def test_a_dead_thread_whose_identity_is_used_again_makes_no_edge() -> None:
@@ -80,11 +80,11 @@ def test_a_dead_thread_whose_identity_is_used_again_makes_no_edge() -> None:
     assert identities[-1] == identities[0], "the system has given no identity twice"
     assert order.edges == {}
     # The lock of the dead thread is still known to be held, and by that thread.
-    ((held, hold),) = [(its, hold) for its in tracker.book for hold in its.valid()]
-    assert hold.subject is kept
-    assert held.has_ended()
+    ((holder, hold),) = [(holder, hold) for holder in tracker.holders for hold in holder.holds()]
+    assert hold.lock is kept
+    assert holder.has_ended()
     kept.release()
-    assert list(tracker.book) == []
+    assert list(tracker.holders) == []
 
 
 def test_switching_takes_the_same_work_however_many_locks_there_are() -> None:
@@ -129,14 +129,14 @@ def test_threads_that_ended_are_dropped_with_work_in_proportion_to_the_threads(
             return alive
 
     monkeypatch.setattr(module, "sys", Sys)
-    book = Book()
+    holders = Holders()
     for thread in range(3000):
-        book.of_new_thread(thread)
+        holders.of_new_thread(thread)
     assert len(looks) <= 6  # each time when the threads have doubled
     alive.clear()
     for thread in range(3000, 9000):
-        book.of_new_thread(thread)
-    assert len(book.threads) <= 6000
+        holders.of_new_thread(thread)
+    assert len(holders.threads) <= 6000
 
 
 async def test_tasks_that_hold_nothing_are_not_kept() -> None:
@@ -156,7 +156,7 @@ async def test_tasks_that_hold_nothing_are_not_kept() -> None:
         task.cancel()
     lock.release()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert tracker.book.tasks == {}
+    assert tracker.holders.tasks == {}
 
 
 async def test_what_a_task_took_in_one_window_does_not_hide_what_it_holds_in_the_next() -> None:
@@ -217,7 +217,7 @@ def test_threads_are_described_by_name_without_waiting_for_the_lock_of_threading
     def plain(*, dummy: bool) -> None:
         if dummy:
             threading.current_thread().name = "Dummy of a test"
-        found.append(owners.described(threading.get_ident()))
+        found.append(thread_or_task.name_of(threading.get_ident()))
         done.set()
 
     with threading._active_limbo_lock:  # type: ignore[attr-defined]
@@ -229,9 +229,9 @@ def test_threads_are_described_by_name_without_waiting_for_the_lock_of_threading
     assert done.wait(PATIENCE)
     assert found[0].removeprefix("thread ").isdigit()
     assert found[1] == "thread Dummy of a test"
-    assert owners.described(threading.get_ident()) == f"thread {threading.current_thread().name}"
-    named = threading.Thread(target=lambda: found.append(owners.described(threading.get_ident())), name="by name")
+    assert thread_or_task.name_of(threading.get_ident()) == f"thread {threading.current_thread().name}"
+    named = threading.Thread(target=lambda: found.append(thread_or_task.name_of(threading.get_ident())), name="by name")
     named.start()
     named.join(PATIENCE)
     assert found[2] == "thread by name"
-    assert owners.described(-1) == "thread -1"
+    assert thread_or_task.name_of(-1) == "thread -1"

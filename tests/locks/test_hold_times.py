@@ -1,4 +1,4 @@
-"""Holds that other threads end: each once, and none lost, whatever comes between."""
+"""Holds that other threads end: each once, and none lost, at any interleaving."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 import pytest
 from thread_samples import PATIENCE
 
-from mnemoscope.instrumentation.locks.holds import Holds
+from mnemoscope.instrumentation.locks.hold_times import HoldTimes
 
 THREADS, EACH = 4, 3_000
 
 
 @pytest.mark.usefixtures("hostile_switching")
 def test_holds_that_others_end_are_each_ended_once() -> None:
-    holds = Holds()
+    holds = HoldTimes()
     ended: list[float] = []
     failures: list[BaseException] = []
 
@@ -47,7 +47,7 @@ def test_holds_that_others_end_are_each_ended_once() -> None:
 
 
 def test_a_hold_taken_again_lasts_from_the_first_taking_to_the_last_release() -> None:
-    holds = Holds()
+    holds = HoldTimes()
     holds.begin()
     holds.begin()
     assert holds.depth() == 2
@@ -57,7 +57,7 @@ def test_a_hold_taken_again_lasts_from_the_first_taking_to_the_last_release() ->
 
 
 def test_the_longest_hold_of_another_thread_is_the_one_that_is_ended() -> None:
-    holds = Holds()
+    holds = HoldTimes()
     idents = []
     alive = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What the fixture `metrics` gives a test, and the state of the default registry around it."""
+"""The value of the fixture `metrics`, and the state of the default registry during a test that uses it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..default import configure, default_registry
-from .changes import moved
-from .reading import value
+from .moved import moved
+from .value import value
 
 
 class Metrics:
-    """`value` and `moved`, on a default registry that holds nothing but what the test records."""
+    """`value` and `moved`, on a default registry that contains only what the test records."""
 
     def __init__(self) -> None:
         self.value = value
@@ -20,7 +20,7 @@ class Metrics:
 
 @contextmanager
 def recording() -> Iterator[Metrics]:
-    """Clear the default registry, before and after, and refuse with an exception what a service would only count."""
+    """Yield the fixture's value. Clear the default registry before and after, and make it strict in between."""
     registry = default_registry()
     before = registry.strict
     registry.clear()

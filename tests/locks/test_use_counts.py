@@ -1,4 +1,4 @@
-"""The uses of locks that are gone are counted exactly, in constant work each, whatever interrupts that."""
+"""The uses of locks that are gone are counted exactly, in constant work each, at any interruption."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from thread_samples import read
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.locks import meter as module
+from mnemoscope.instrumentation.locks import use_counts as module
+from mnemoscope.instrumentation.locks.meter import meter_of
 from mnemoscope.instrumentation.recording.registry import Registry
 
 
@@ -48,9 +49,9 @@ def test_making_and_dropping_locks_takes_the_same_work_each_and_their_uses_are_e
         sys.settrace(before)
     assert max(work) < 1.2 * min(work[3:])
     assert read(registry, catalog.LOCK_HOLD_DURATION) == read(registry, catalog.LOCK_WAIT_DURATION) == 20_001
-    meter = module.meter_of(registry, "episodes")
-    assert not meter._living
-    assert not meter._gone
+    totals = meter_of(registry, "episodes")._totals
+    assert not totals._living
+    assert not totals._gone
 
 
 @pytest.mark.parametrize("number", [500, 5000])
@@ -61,13 +62,13 @@ def test_many_that_go_at_once_are_added_one_step_each(number: int) -> None:
         with lock:
             pass
     lock = None  # type: ignore[assignment]
-    meter = module.meter_of(registry, "episodes")
+    totals = meter_of(registry, "episodes")._totals
     kept.clear()
     gc.collect()
-    assert len(meter._gone) == number
+    assert len(totals._gone) == number
     removals: list[object] = []
 
-    class Gone(type(meter._gone)):  # type: ignore[misc]
+    class Gone(type(totals._gone)):  # type: ignore[misc]
         def popleft(self) -> Any:
             removals.append(None)
             return super().popleft()
@@ -75,7 +76,7 @@ def test_many_that_go_at_once_are_added_one_step_each(number: int) -> None:
         def remove(self, _: object) -> None:
             raise AssertionError("this looks through all")
 
-    meter._gone = Gone(meter._gone)
+    totals._gone = Gone(totals._gone)
     assert read(registry, catalog.LOCK_HOLD_DURATION) == number
     assert len(removals) == number
 
@@ -85,39 +86,39 @@ def test_an_exception_at_any_point_loses_no_use_and_counts_none_twice() -> None:
     while True:
         step += 1
         registry = Registry()
-        meter = module.meter_of(registry, "episodes")
+        totals = meter_of(registry, "episodes")._totals
         kept = [scope.Lock("episodes", registry=registry) for _ in range(3)]
         for lock in kept:
             with lock:
                 pass
         del kept, lock
         fired = interrupted_at(step, partial(use, registry, 2), counts)
-        fired = interrupted_at(step, meter._counts, counts) or fired
+        fired = interrupted_at(step, totals.read, counts) or fired
         assert module._guard.holder() is None
         # The interrupted creation may be missing, but no more.
         assert read(registry, catalog.LOCK_HOLD_DURATION) in {3, 5}, step
         use(registry, 10)
         assert read(registry, catalog.LOCK_HOLD_DURATION) in {13, 15}, step
-        assert not meter._living
-        assert not meter._gone
+        assert not totals._living
+        assert not totals._gone
         if not fired:
             break
     assert step > 50
 
 
 def counts(code: CodeType) -> bool:
-    """Whether code makes, buries and counts."""
-    return code.co_filename == module.__file__ and code.co_name in ("uses_of", "_bury", "_counts", "_sum")
+    """Return whether code makes counts or adds them up."""
+    return code.co_filename == module.__file__ and code.co_name in ("counts_for", "_add_gone", "read", "_sum")
 
 
 def test_a_finaliser_that_makes_a_lock_amid_the_counting_waits_for_nothing() -> None:
     registry = Registry()
-    meter = module.meter_of(registry, "episodes")
+    totals = meter_of(registry, "episodes")._totals
     made: list[object] = []
     use(registry)
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename != module.__file__ or frame.f_code.co_name not in ("_bury", "_sum"):
+        if frame.f_code.co_filename != module.__file__ or frame.f_code.co_name not in ("_add_gone", "_sum"):
             return None
         if len(made) >= 20:
             return None
@@ -131,7 +132,7 @@ def test_a_finaliser_that_makes_a_lock_amid_the_counting_waits_for_nothing() -> 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        counts = meter._counts()
+        counts = totals.read()
     finally:
         sys.settrace(before)
     assert made

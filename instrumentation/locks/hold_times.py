@@ -1,21 +1,20 @@
-"""When holds began, for locks that several threads may hold, or that another thread may release."""
+"""When holds began, for locks that several threads can hold, or that another thread can release."""
 
 from __future__ import annotations
 
 from threading import get_ident
 from time import perf_counter
 
-from .watch.held import Hold
-from .watch.waits import once
+from .signal_safe import signal_safe
+from .watch.holders import Hold
 
 _Start = tuple[float, Hold | None]
 
 
-class Holds:
-    """The holds under way, by thread. A hold taken again by its thread runs from the outermost to the last release.
+class HoldTimes:
+    """The holds under way, by thread. If a thread acquires again, its hold lasts until the last release.
 
-    Any thread may end a hold of any other at any moment, without a lock between them: each step is one that no other
-    thread can come into.
+    Any thread may end a hold of any other thread at any moment. There is no lock around this, so each step is atomic.
     """
 
     __slots__ = ("_starts",)
@@ -24,29 +23,29 @@ class Holds:
         self._starts: dict[int, list[_Start]] = {}
 
     def begin(self, hold: Hold | None = None) -> None:
-        """Begin a hold of this thread, or one level more; `hold` is what the order of locks notes of it."""
+        """Begin a hold of this thread, or one more level of it. `hold` is tracked for the order of locks."""
         thread = get_ident()
         starts = self._starts.setdefault(thread, [])
         starts.append((perf_counter(), hold))
         if hold is not None:
             hold.begin()
-        if self._starts.get(thread) is not starts:  # dropped, while empty, by a thread that released for this one
+        if self._starts.get(thread) is not starts:  # a thread that released for this thread removed the empty list
             self._keep(thread, starts)
 
     def depth(self) -> int:
-        """Return how often this thread holds."""
+        """Return how many levels this thread holds."""
         return len(self._starts.get(get_ident(), ()))
 
     def several(self) -> bool:
-        """Return whether more than one thread may hold."""
+        """Return whether more than one thread may be holding."""
         return len(self._starts) > 1
 
     def threads(self) -> list[int]:
-        """Return what holds."""
+        """Return the threads that hold."""
         return [thread for thread, starts in self._starts.copy().items() if starts]
 
     def undo(self, depth: int) -> None:
-        """Drop what this thread has begun beyond a depth, if anything."""
+        """Drop the levels that this thread has begun beyond `depth`."""
         starts = self._starts.get(get_ident(), [])
         while len(starts) > max(0, depth):
             _, hold = starts[-1]
@@ -55,10 +54,9 @@ class Holds:
             del starts[-1:]
 
     def end(self, *, whole: bool = True) -> float | None:
-        """End a hold of this thread, or, if it has none, the one that has lasted longest; return its seconds.
+        """End a hold of this thread, or the longest of all if this thread has none. Return its seconds.
 
-        None if there was none, or if it goes on because it was taken again meanwhile. With `whole` false, each level
-        is a hold of its own.
+        Return None if there was none, or if levels of it remain. If `whole` is false, each level is a separate hold.
         """
         while True:
             thread = get_ident()
@@ -71,14 +69,14 @@ class Holds:
                 thread = min(begun)[1]
                 starts = self._starts.get(thread, [])
             try:
-                for started, hold in once(starts.pop):
+                for started, hold in signal_safe(starts.pop):
                     break
             except IndexError:
                 continue  # that hold has just been ended by another thread
             if hold is not None:
-                held, hold.held = hold.held, None  # before any call, which an exception could come with
-                if held is not None:
-                    held.drop(hold)
+                holder, hold.holder = hold.holder, None  # before any call, because an exception can come with a call
+                if holder is not None:
+                    holder.drop(hold)
             if not starts:
                 self._drop(thread)
             elif whole:
@@ -87,7 +85,7 @@ class Holds:
 
     def _drop(self, thread: int) -> None:
         starts = self._starts.pop(thread, None)
-        if starts:  # the thread has begun again meanwhile
+        if starts:  # the thread has begun another hold meanwhile
             self._keep(thread, starts)
 
     def _keep(self, thread: int, starts: list[_Start]) -> None:

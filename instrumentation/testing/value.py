@@ -1,4 +1,4 @@
-"""Read what was recorded: the series of a metric that some labels select, from a snapshot."""
+"""`value`: the recorded value of the series of a metric that carry some labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTED = 20
 
 
 class Total(NamedTuple):
-    """Series added up; `sum` and `counts` are of histograms, the counts by bucket."""
+    """The sum of several series. `sum` and `counts` are of histograms; there is one count for each bucket."""
 
     number: float
     sum: float
@@ -47,14 +47,14 @@ class Selection:
         self._registry = registry or default_registry()
 
     def read(self) -> Points:
-        """Return all series of the metric as they are now, whatever their labels."""
+        """Return all series of the metric as they are now, with any labels."""
         return {point.labels: point for point in self._registry.snapshot().points(self.metric)}
 
     def chosen(self, points: Points) -> list[Point]:
-        """Return those of `points` that carry the labels.
+        """Return the series among `points` that carry the labels.
 
         Raises:
-            AssertionError: more than one series of a gauge does.
+            AssertionError: more than one series of a gauge carries them.
         """
         __tracebackhide__ = True
         found = {
@@ -68,7 +68,7 @@ class Selection:
         return list(found.values())
 
     def total(self, points: Points) -> Total:
-        """Return those of `points` that carry the labels added up; raises as `chosen` does."""
+        """Return the sum of the series among `points` that carry the labels. Raise as `chosen` does."""
         __tracebackhide__ = True
         chosen = self.chosen(points)
         histograms = [point for point in chosen if isinstance(point, HistogramPoint)]
@@ -79,15 +79,15 @@ class Selection:
         )
 
     def listed(self, series: Iterable[tuple[tuple[str, ...], str]]) -> str:
-        """Return lines that show series, each by its labels and what there is to say of it."""
+        """Return one line for each series: its labels and a text about it."""
         lines = [
-            f"\n    {_braces(zip(self.metric.label_names, values, strict=True))} {said}" for values, said in series
+            f"\n    {_braces(zip(self.metric.label_names, values, strict=True))} {text}" for values, text in series
         ]
         more = f"\n    and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
         return "".join(lines[:_LISTED]) + more
 
     def there_are(self, points: Points) -> str:
-        """Return a line on what series the metric has, and a line for each."""
+        """Return one line for each series that the metric has, under a heading."""
         if not points:
             return f"nothing was recorded in {self.metric.name}"
         return f"there are:{self.listed((labels, f'{number(point):.10g}') for labels, point in points.items())}"
@@ -97,7 +97,7 @@ class Selection:
 
 
 def number(point: Point) -> float:
-    """Return what a series comes to: a histogram's number of observations, else its value."""
+    """Return the value of a series; for a histogram, its number of observations."""
     return point.observations if isinstance(point, HistogramPoint) else point.value
 
 
@@ -106,10 +106,10 @@ def _braces(labels: Iterable[tuple[str, str]]) -> str:
 
 
 def value(metric: Metric, /, *, registry: Registry | None = None, **labels: str) -> float:
-    """Return what was recorded: a counter's total, a gauge's value, a histogram's number of observations.
+    """Return the recorded value: a counter's total, a gauge's value, or a histogram's number of observations.
 
-    The labels may be some of the metric's: the counters or histograms that carry them are added up, and where there
-    are none it is 0. Of a gauge there has to be exactly one.
+    Some labels may be left out. All counters or histograms that carry the given labels are added up; without any, the
+    value is 0. For a gauge, exactly one series must carry them.
 
     >>> import mnemoscope as scope
     >>> registry = scope.Registry()
@@ -119,12 +119,12 @@ def value(metric: Metric, /, *, registry: Registry | None = None, **labels: str)
     4.0
 
     Args:
-        metric: a metric of the catalog, or of your own.
+        metric: a metric of the catalog, or your own metric.
         registry: where it was recorded; the default registry if not given.
         labels: values of labels that the series carry.
 
     Raises:
-        AssertionError: there is no such series of a gauge, or more than one; the message lists those there are.
+        AssertionError: no series of a gauge carries the labels, or more than one does; the message lists all series.
         ValueError: the metric has no such label, or the label never has that value.
     """
     __tracebackhide__ = True

@@ -1,4 +1,4 @@
-"""What waits for a lock or holds it: a thread, or a task and the thread of its event loop."""
+"""The identity, name and stack of a thread or task that waits for a lock or holds it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-class Owner(NamedTuple):
-    """A thread or a task that asks for a lock, or holds it.
+class ThreadOrTask(NamedTuple):
+    """A thread or a task that waits for a lock, or holds it.
 
     Attributes:
-        thread: `get_ident()` of the thread; of a task, the one that runs its event loop.
-        task: the task, for the locks of tasks; None for those of threads.
+        thread: `get_ident()` of the thread, or of the thread that runs the task's event loop.
+        task: the task, for locks of tasks; None for locks of threads.
     """
 
     thread: int
@@ -27,15 +27,15 @@ class Owner(NamedTuple):
 
     @property
     def key(self) -> object:
-        """What holds: the task if there is one, else the thread."""
+        """The task if there is one, else the thread."""
         return self.thread if self.task is None else self.task
 
     def __str__(self) -> str:
-        return described(self.thread, self.task)
+        return name_of(self.thread, self.task)
 
 
 task_finders: list[Callable[[], Task[Any] | None]] = []
-"""Gives the task that runs in this thread; empty until the locks of tasks are imported, for others need no asyncio."""
+"""Returns the task that runs in this thread. Empty until locks of tasks are imported: other locks need no asyncio."""
 
 
 def current_task() -> Task[Any] | None:
@@ -43,9 +43,9 @@ def current_task() -> Task[Any] | None:
     return task_finders[0]() if task_finders else None
 
 
-def described(thread: int | None, task: Task[Any] | None = None) -> str:
-    """Return a thread, or a task and the thread that runs it, for a person to read."""
-    # Not `threading.enumerate`: it takes a lock, and this runs where any lock may be held. (The stubs lack `_active`.)
+def name_of(thread: int | None, task: Task[Any] | None = None) -> str:
+    """Return the name of a thread, or of a task and the thread that runs it."""
+    # `threading.enumerate` takes a lock, and this runs while any lock may be held. (The stubs lack `_active`.)
     found = threading._active.get(thread) if thread is not None else None  # type: ignore[attr-defined]
     thread_name = f"thread {found.name if found else thread}"
     if task is None:
@@ -53,20 +53,20 @@ def described(thread: int | None, task: Task[Any] | None = None) -> str:
     return f"task {task.get_name()}" if thread is None else f"task {task.get_name()} on {thread_name}"
 
 
-def stack_of(owner: Owner, frames: Mapping[int, FrameType] | None = None) -> tuple[str, ...]:
-    """Return where a thread or a suspended task is now, outermost call first; nothing if that cannot be seen.
+def stack_of(which: ThreadOrTask, frames: Mapping[int, FrameType] | None = None) -> tuple[str, ...]:
+    """Return where a thread or a suspended task is now, outermost call first; empty if that cannot be seen.
 
     Args:
-        owner: the thread or task.
-        frames: `sys._current_frames()`, for several calls.
+        which: the thread or task.
+        frames: the result of `sys._current_frames()`, to share it among several calls.
     """
-    if owner.task is not None and (stack := _task_stack(owner.task)):
+    if which.task is not None and (stack := _task_stack(which.task)):
         return stack
-    return call_stack((frames or sys._current_frames()).get(owner.thread))
+    return call_stack((frames or sys._current_frames()).get(which.thread))
 
 
 def _task_stack(task: Task[Any]) -> tuple[str, ...]:
-    """Return the places of a suspended task, from its own coroutine to what it awaits; nothing while it runs."""
+    """Return the places of a suspended task, from its own coroutine to what it awaits; empty while the task runs."""
     places: list[str] = []
     awaited: Any = task.get_coro()
     while (frame := getattr(awaited, "cr_frame", None)) is not None:
