@@ -13,8 +13,9 @@ from decimal import Decimal
 
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.model.links import BOARDS
-from mnemoscope.model.objectives import Objective, Threshold
+from mnemoscope.model.objectives import Objective
 from mnemoscope.model.settings import Severity
+from mnemoscope.model.thresholds import Threshold
 
 _ALERT = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
 _RECORD = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*\Z")

@@ -8,8 +8,9 @@ from typing import TypeVar
 from mnemoscope.alerts.model import Alert, Pack
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.model import links
-from mnemoscope.model.objectives import Objective, Threshold
+from mnemoscope.model.objectives import Objective
 from mnemoscope.model.settings import Settings
+from mnemoscope.model.thresholds import Threshold
 from mnemoscope.model.units import humanize
 
 from .page import FACTS_BEGIN, FACTS_END

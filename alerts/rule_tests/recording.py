@@ -49,7 +49,7 @@ def _query(at: int, record: str, labels: Mapping[str, str], *samples: tuple[Mapp
     return Query(at, record, expr, tuple(rounded))
 
 
-def _quantile(settings: Settings, quantile: records.Quantile) -> Iterator[Scenario]:
+def _quantile(settings: Settings, quantile: records.RecordedQuantile) -> Iterator[Scenario]:
     metric, clock = quantile.metric, Clock.of(settings)
     at = clock.evaluated(2 * milliseconds(settings.rate_window))
     bound = metric.buckets[len(metric.buckets) // 2]

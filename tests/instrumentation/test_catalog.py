@@ -16,7 +16,7 @@ import pytest
 import mnemoscope
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import CATALOG, Area, ExposedNames, Kind, Label, Metric, Source, Unit, labels
-from mnemoscope.model import objectives
+from mnemoscope.model import thresholds
 
 # The signals that the reviews ask for, each with the metrics that answer it.
 SIGNALS = {
@@ -147,7 +147,7 @@ def test_what_a_search_ends_with_is_seen() -> None:
 
 
 def test_buckets_straddle_every_limit_that_is_judged_on_them() -> None:
-    for threshold in objectives.THRESHOLDS:
+    for threshold in thresholds.THRESHOLDS:
         if threshold.metric.kind is not Kind.HISTOGRAM or threshold.unit is not threshold.metric.unit:
             continue
         for limit in filter(None, (threshold.yellow, threshold.red)):
