@@ -12,8 +12,8 @@ from mnemoscope.model.signals import Mean, Quantile, Share
 from mnemoscope.model.thresholds import Threshold
 from mnemoscope.promql import Part
 
-from . import series
-from .series import milliseconds
+from . import buckets, series
+from .clock import milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +57,34 @@ def feed(settings: Settings, threshold: Threshold, target: Mapping[str, str]) ->
 
 
 def _quantile(settings: Settings, metric: Metric, signal: Quantile, target: Mapping[str, str]) -> Feed:
-    labels = series.samples_of(metric, **dict(signal.only))
+    labels = series.labels_of(metric, **dict(signal.only))
     q, volume = Fraction(signal.percent, 100), events_per_second(settings)
-    bounds = [*map(series.bound_text, metric.buckets), "+Inf"]
-    buckets = [series.selector(settings, metric, {**target, **labels}, "bucket", bound) for bound in bounds]
-    count = series.selector(settings, metric, {**target, **labels}, "count")
+    every = {**target, **labels}
 
     def masses(value: Fraction) -> list[int]:
-        return series.quantile_masses(metric, q, value, volume)
+        return buckets.masses_of_quantile(metric, q, value, volume)
 
     def rates(value: Fraction) -> tuple[Fraction, ...]:
-        cumulative = series.cumulative(metric, [Fraction(mass) for mass in masses(value)])
-        return (*(rate for _, rate in cumulative), Fraction(volume))
+        return (*buckets.cumulative(masses(value)), Fraction(volume))
 
     return Feed(
         {name: value for name, value in labels.items() if name not in signal.dropped},
-        (*buckets, count),
+        (
+            *(series.metric_series(settings, metric, every, "bucket", bound) for bound in buckets.bounds(metric)),
+            series.metric_series(settings, metric, every, "count"),
+        ),
         rates,
-        lambda value: series.quantile_of_masses(metric, float(q), masses(value)),
+        lambda value: buckets.quantile_of_masses(metric, float(q), masses(value)),
     )
 
 
 def _share(settings: Settings, metric: Metric, signal: Share, target: Mapping[str, str]) -> Feed:
-    labels, volume = series.samples_of(metric), events_per_second(settings)
+    labels, volume = series.labels_of(metric), events_per_second(settings)
     part: Part = "" if metric.kind is Kind.COUNTER else "count"
     return Feed(
         {name: value for name, value in labels.items() if name not in (signal.label, *signal.dropped)},
         tuple(
-            series.selector(settings, metric, {**target, **labels, signal.label: value}, part)
+            series.metric_series(settings, metric, {**target, **labels, signal.label: value}, part)
             for value in (signal.counted, signal.rest)
         ),
         lambda value: (value * volume, (1 - value) * volume),
@@ -93,10 +93,10 @@ def _share(settings: Settings, metric: Metric, signal: Share, target: Mapping[st
 
 
 def _mean(settings: Settings, metric: Metric, target: Mapping[str, str]) -> Feed:
-    labels, volume = series.samples_of(metric), events_per_second(settings)
+    labels, volume = series.labels_of(metric), events_per_second(settings)
     return Feed(
         labels,
-        tuple(series.selector(settings, metric, {**target, **labels}, part) for part in ("sum", "count")),
+        tuple(series.metric_series(settings, metric, {**target, **labels}, part) for part in ("sum", "count")),
         lambda value: (value * volume, Fraction(volume)),
         float,
     )

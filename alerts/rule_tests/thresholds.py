@@ -12,8 +12,9 @@ from mnemoscope.model.thresholds import Threshold
 
 from ..model import Alert, Pack
 from . import series
-from .model import Check, Scenario, due, fired
-from .series import Clock, Phase, Series, milliseconds
+from .clock import Clock, milliseconds
+from .scenario import Check, Scenario, due, fired
+from .series import Phase, Series
 from .signals import events_per_second, feed
 
 
@@ -45,7 +46,7 @@ class _OfAlert:
     def check(self, at: int, value: float, since: int, labels: dict[str, str]) -> Check:
         """Expect at `at` what fires when the signal has had `value` since `since`."""
         holding = [rule for rule in self.rules if self.beyond_limit(rule, value)]
-        return Check(at, self.name, fired(self.rules, holding, since, at, labels, value))
+        return Check(at, self.name, fired(holding, since, at, labels, value))
 
 
 class _OfEvents(_OfAlert):
@@ -55,7 +56,7 @@ class _OfEvents(_OfAlert):
         super().__init__(settings, threshold, rules)
         target = series.identity(settings)
         self.feed = feed(settings, threshold, target)
-        self.labels = {**series.kept(settings, target), **self.feed.labels}
+        self.labels = {**series.without_instance(settings, target), **self.feed.labels}
         self.active = self.clock.first_rate
         self.last = max(due(self.clock, rule, self.active) for rule in rules)
 
@@ -89,7 +90,7 @@ class _OfEvents(_OfAlert):
 
     def _within_the_limit(self, rule: Alert) -> Scenario:
         limit = _limit(rule)
-        within = limit * (1 + series.HAIR if self.threshold.worse == "below" else 1 - series.HAIR)
+        within = limit * (1 + series.MARGIN if self.threshold.worse == "below" else 1 - series.MARGIN)
         at = due(self.clock, rule, self.active) + self.clock.evaluation
         return Scenario(
             f"{rule.severity} stays silent just within its limit",
@@ -146,10 +147,10 @@ class _OfPeak(_OfAlert):
 
     def __init__(self, settings: Settings, threshold: Threshold, rules: Sequence[Alert]) -> None:
         super().__init__(settings, threshold, rules)
-        own = series.samples_of(threshold.metric)
+        own = series.labels_of(threshold.metric)
         targets = [series.identity(settings, instance) for instance in "ab"]
-        self.labels = {**series.kept(settings, targets[0]), **own}
-        self.gauges = [series.selector(settings, threshold.metric, {**target, **own}) for target in targets]
+        self.labels = {**series.without_instance(settings, targets[0]), **own}
+        self.gauges = [series.metric_series(settings, threshold.metric, {**target, **own}) for target in targets]
 
     def scenarios(self) -> Iterator[Scenario]:
         for rule in self.rules:
