@@ -1,7 +1,7 @@
 """Checks of rules that promtool does not make: rules that are valid and yet can never be right.
 
-Each module holds one check. The list of checks follows pint's; the typed catalog decides most of what pint has to ask a
-running Prometheus.
+Each module holds one check. The list of checks follows pint's. Pint queries a running Prometheus; here the typed
+catalog has most of the answers.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Subject:
 
 
 def title(rule: Rule) -> str:
-    """Return a name that tells a rule apart from those that share its name."""
+    """Return the name of a rule, with the labels that other rules of the name do not have."""
     if isinstance(rule, Record):
         return rule.name
     windows = (rule.labels[key] for key in ("long_window", "short_window") if key in rule.labels)

@@ -1,4 +1,4 @@
-"""Every group has a name of its own, and between 1 and 20 rules."""
+"""Every group has its own name, and between 1 and 20 rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every label value and bucket bound that a rule asks for can occur."""
+"""Every label value and bucket bound in a rule can occur."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ class _Inversions(_OfAlert):
             self.fires(LATE, 1.0),
         )
         yield self.scenario(
-            "stays silent while a pair's series stands at zero",
+            "stays silent while the series of a pair is zero",
             [self.total(f"{none} {_totals((0, LOOKBACK))}")],
             self.silent(LATE + EARLY),
         )

@@ -93,8 +93,9 @@ def _deadlocks(settings: Settings) -> Iterator[Alert]:
             severity=severity,
             summary="Threads or tasks wait for each other indefinitely.",
             description=(
-                f"Deadlocks of {{{{ $labels.job }}}} within {LOOKBACK}: {{{{ $value | humanize }}}}; none is allowed."
-                " The threads or tasks in a deadlock never continue: find the instance, save its stacks and restart it."
+                f"Deadlocks of {{{{ $labels.job }}}} within {LOOKBACK}: {{{{ $value | humanize }}}}"
+                " (maximum 0). The callers in a deadlock never recover on their own: find the instance, save its stacks"
+                " and restart it."
             ),
             board=BOARD,
             panel=DEADLOCK_PANEL,

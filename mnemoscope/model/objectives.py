@@ -30,7 +30,7 @@ class Objective:
         within: the longest duration of a good event, in seconds; a bucket bound of the metric.
         events: label and value pairs of the observations that count; all count by default.
         period: over which the share is judged.
-        sources: the reviews that ask for it.
+        sources: the reviews that set the target.
     """
 
     key: str

@@ -29,7 +29,7 @@ class Share:
     """The share of a counter's events, or of a histogram's observations, that carry one value of a label.
 
     Attributes:
-        label: the label that tells the events apart; it is summed away.
+        label: the label that separates the events; it is summed away.
         counted: its value on the events that count.
         rest: a value that other events carry. Rule tests use it.
         dropped: further labels of the metric that are summed away.
