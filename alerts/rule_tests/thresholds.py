@@ -185,7 +185,7 @@ class _OfPeak(_OfAlert):
         after = f" 0x{self.clock.samples(calm)}" if calm else ""
         return tuple(
             Series(gauge, series.constant(value * share, self.clock, until) + after)
-            for gauge, share in zip(self.gauges, (1, Fraction(4, 5)), strict=True)
+            for gauge, share in zip(self.gauges, (Fraction(1), Fraction(4, 5)), strict=True)
         )
 
     def _check(self, at: int, value: Fraction) -> Check:

@@ -13,7 +13,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 FOLDERS = ("instrumentation", "alerts", "dashboards", "runbooks", "examples")
 
-COPIED, NEW = "CompletionConcurrencyHigh", "LockWaitersHigh"
+COPIED, NEW = "CompletionConcurrencyHigh", "CacheTooLarge"
 
 # These alerts have windows of hours and days, whose rule tests take long.
 SETTINGS = """\
@@ -25,19 +25,20 @@ alerts:
   DeadlockDetected: {enabled: false}
   LockOrderInversion: {enabled: false}
 thresholds:
-  lock_waiters: {red: 60}
+  cache_size: {red: 3000000000}
 """
 
 CHANGES = {
-    'key="concurrent_completions"': 'key="lock_waiters"',
-    'title="Concurrent completions"': 'title="Lock waiters"',
-    "metric=c.COMPLETION_IN_FLIGHT_PEAK": "metric=c.LOCK_WAITERS_PEAK",
-    'yellow=Decimal("10")': 'yellow=Decimal("30")',
-    'red=Decimal("20")': 'red=Decimal("50")',
+    'key="concurrent_completions"': 'key="cache_size"',
+    'title="Concurrent completions"': 'title="Cache size"',
+    "metric=c.COMPLETION_IN_FLIGHT_PEAK": "metric=c.CACHE_SIZE",
+    "unit=Unit.COUNT": "unit=Unit.BYTES",
+    'yellow=Decimal("10")': 'yellow=Decimal("1000000000")',
+    'red=Decimal("20")': 'red=Decimal("2000000000")',
     f'name="{COPIED}"': f'name="{NEW}"',
-    'panel="completions-in-flight"': 'panel="lock-waiters"',
-    'summary="Too many completions run at the same time."': 'summary="Too many callers wait for a lock."',
-    "of concurrent completions in": "of callers that wait for {{ $labels.lock }} in",
+    'panel="completions-in-flight"': 'panel="cache-size"',
+    'summary="Too many completions run at the same time."': 'summary="A cache is too large."',
+    "The peak of concurrent completions in": "The size of the cache {{ $labels.cache }} in",
 }
 
 
@@ -92,8 +93,8 @@ def test_an_object_and_a_page_are_all_that_a_threshold_alert_needs(tmp_path: Pat
 
     rules = (package / "generated" / "rules" / "alerts.yaml").read_text(encoding="utf-8")
     assert rules.count(f"alert: {NEW}") == 2
-    assert "> 60" in rules
+    assert "> 3000000000" in rules
     assert (package / "generated" / "rule-tests" / f"{NEW}.test.yaml").exists()
     assert f"{NEW}.md" in (package / "generated" / "dashboards" / "dual-memory.json").read_text(encoding="utf-8")
     assert f"[{NEW}]({NEW}.md)" in (package / "runbooks" / "README.md").read_text(encoding="utf-8")
-    assert "Lock waiters" in (package / "runbooks" / f"{NEW}.md").read_text(encoding="utf-8")
+    assert "Cache size above 3 GB" in (package / "runbooks" / f"{NEW}.md").read_text(encoding="utf-8")
