@@ -9,8 +9,18 @@ True
 from __future__ import annotations
 
 from .model import Alert, Group, Pack, Record
-from .pack import alert_names, build
+from .pack import alert_names, alerts_of_panel, build
 from .render import rule_files as render_rules
 from .rule_tests import render_tests
 
-__all__ = ["Alert", "Group", "Pack", "Record", "alert_names", "build", "render_rules", "render_tests"]
+__all__ = [
+    "Alert",
+    "Group",
+    "Pack",
+    "Record",
+    "alert_names",
+    "alerts_of_panel",
+    "build",
+    "render_rules",
+    "render_tests",
+]

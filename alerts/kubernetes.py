@@ -1,4 +1,4 @@
-"""The same rules as an object for the Prometheus Operator, which Mimir's and VictoriaMetrics' operators read too."""
+"""The rules as an object for the Prometheus Operator, which the operators of Mimir and VictoriaMetrics also read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .render import dump, rule_files
 
 
 def prometheus_rule(pack: Pack, settings: Settings) -> str:
-    """A `PrometheusRule` with all groups; its labels are those that Operator installations commonly select by."""
+    """Return a `PrometheusRule` with all groups, and with the labels that Operator installations commonly select by."""
     groups = [group for text in rule_files(pack, settings).values() for group in yaml.safe_load(text)["groups"]]
     return dump(
         {

@@ -1,7 +1,7 @@
-"""The parts of a rule pack: records, alerts and the groups they are evaluated in.
+"""The parts of a rule pack: records, alerts, and the groups in which they are evaluated.
 
-The constructors refuse what a rule must not be without, so that a missing field is an error where the rule
-is written and not a surprise on call.
+The constructors refuse a rule with a missing field, so that the mistake is an error where the rule is written and not a
+surprise on call.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from decimal import Decimal
 
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.model.links import BOARDS
-from mnemoscope.model.objectives import Objective, Threshold
+from mnemoscope.model.objectives import Objective
 from mnemoscope.model.settings import Severity
+from mnemoscope.model.thresholds import Threshold
 
 _ALERT = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
 _RECORD = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*\Z")
@@ -39,25 +40,25 @@ class Record:
 class Alert:
     """One alerting rule.
 
-    Several rules may share a name (a zone or a burn-rate window each); their labels tell them apart, and
-    they share one runbook page and one panel.
+    Several rules may share a name (one for each limit or burn-rate window). Their labels differ, and they share one
+    runbook page and one panel.
 
     Attributes:
         name: CamelCase, at most 40 characters.
-        expr: the expression that holds while there is something to mend.
-        for_: how long it must hold.
-        severity: `critical` wakes somebody, `warning` is a ticket, `info` is for the record.
+        expr: the expression that has a result while the fault lasts.
+        for_: how long it must have a result.
+        severity: `critical` pages, `warning` opens a ticket, `info` is for the record.
         summary: one static sentence.
-        description: a sentence with `{{ $value }}` and `{{ $labels.x }}` in it.
-        board: uid of the board that answers it.
+        description: a sentence with `{{ $value }}` or `{{ $labels.x }}` in it.
+        board: uid of the board that the alert links to.
         panel: key of the panel on that board.
         variables: template variables of the link, each from a label of the alert.
         labels: further labels, such as the burn-rate window.
-        threshold: the limit behind it, if it is one.
-        objective: the objective behind it, if it is one.
+        threshold: the threshold behind it, if there is one.
+        objective: the objective behind it, if there is one.
         unit: unit of `$value`.
-        limit: the number that `$value` is compared with: one limit of the threshold, or the share of bad
-            events of a burn-rate window. None where the alert compares with no number of its own.
+        limit: the number that `$value` is compared with: one limit of the threshold, or the share of bad events of a
+            burn-rate window. None if there is no such number.
     """
 
     name: str
@@ -84,14 +85,14 @@ class Alert:
         if "{{" in self.summary or not self.summary[0].isupper() or not self.summary.endswith("."):
             raise ValueError(f"alert {self.name}: the summary is one static sentence, capitalised, with a period")
         if "{{" not in self.description:
-            raise ValueError(f"alert {self.name}: the description says the value; put a template in it")
+            raise ValueError(f"alert {self.name}: the description has no template; show the value or a label in it")
         if self.board not in BOARDS:
             raise ValueError(f"alert {self.name}: unknown board {self.board!r}; known are {', '.join(BOARDS)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rules that are evaluated in order, together; a chain of records stays within one group."""
+    """Rules that are evaluated in order; a chain of records stays within one group."""
 
     name: str
     rules: tuple[Record | Alert, ...]
@@ -104,17 +105,17 @@ class Pack:
     groups: tuple[Group, ...]
 
     def records(self) -> Iterator[Record]:
-        """Every recording rule, in order of evaluation."""
+        """Yield every recording rule, in order of evaluation."""
         return (rule for group in self.groups for rule in group.rules if isinstance(rule, Record))
 
     def alerts(self) -> Iterator[Alert]:
-        """Every alerting rule, in order of evaluation."""
+        """Yield every alerting rule, in order of evaluation."""
         return (rule for group in self.groups for rule in group.rules if isinstance(rule, Alert))
 
     def alert_names(self) -> tuple[str, ...]:
-        """The distinct alert names, in order of evaluation."""
+        """Return the distinct alert names, in order of evaluation."""
         return tuple(dict.fromkeys(alert.name for alert in self.alerts()))
 
     def rules_of(self, alert: str) -> tuple[Alert, ...]:
-        """The rules that share the name `alert`."""
+        """Return the rules that share the name `alert`."""
         return tuple(rule for rule in self.alerts() if rule.name == alert)

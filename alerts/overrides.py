@@ -1,4 +1,4 @@
-"""What a site changes about single alerts: off, another severity, another `for`, further labels."""
+"""What a site overrides in single alerts: enabled or not, severity, `for`, further labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNCHANGED = AlertOverride()
 
 
 def enabled(settings: Settings, name: str) -> bool:
-    """Whether the site wants the alert `name`."""
+    """Return whether the alert `name` is enabled at this site."""
     return settings.alerts.get(name, _UNCHANGED).enabled
 
 
@@ -33,10 +33,10 @@ def check_names(settings: Settings, known: Iterable[str]) -> None:
 
 
 def apply(settings: Settings, alerts: Iterable[Alert]) -> tuple[Alert, ...]:
-    """The alerts as the site has them.
+    """Return the alerts with the overrides of the site.
 
-    Where one severity for all makes two rules of an alert the same to Alertmanager, the first, which has the
-    milder limit and holds whenever the other does, is kept.
+    A severity for the whole alert makes its two rules the same to Alertmanager. Then the first rule is kept: it has the
+    milder limit, and fires whenever the other would.
     """
     kept: dict[tuple[str, str, tuple[tuple[str, str], ...]], Alert] = {}
     for alert in alerts:

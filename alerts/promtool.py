@@ -1,4 +1,4 @@
-"""Hold rules and rule tests against the real promtool."""
+"""Check rules and run rule tests with the real promtool."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from mnemoscope.errors import MnemoscopeError
 
 Promtool = Path | Sequence[str] | Callable[..., list[str]]
-"""The program, the first words of its command line, or what makes a command line of its arguments."""
+"""The program, the first words of its command line, or a function that returns a command line for its arguments."""
 
 TIMEOUT = 600.0
-"""Seconds after which promtool is taken to hang."""
+"""Seconds after which promtool counts as hanging."""
 
 
 def check_rules(promtool: Promtool, files: Iterable[Path]) -> str:
-    """Run `promtool check rules`; its output.
+    """Run `promtool check rules` and return its output.
 
     Raises:
         MnemoscopeError: promtool refuses a file, or cannot be run; the message names the file and the reason.
@@ -28,12 +28,12 @@ def check_rules(promtool: Promtool, files: Iterable[Path]) -> str:
 
 
 def test_rules(promtool: Promtool, files: Iterable[Path]) -> str:
-    """Run `promtool test rules`; its output. Rule files are found relative to each test file.
+    """Run `promtool test rules` and return its output. Rule files are found relative to each test file.
 
     Raises:
         MnemoscopeError: a test fails, or promtool cannot be run; the message names the file and the reason.
     """
-    # Each file by itself: promtool would test them one after the other, and burn rates take it a while.
+    # Each file in its own process: promtool tests files one after the other, and burn rates take long.
     paths = list(files)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         return "".join(pool.map(lambda path: _run(promtool, "test", [path]), paths)) or _run(promtool, "test", paths)
@@ -66,7 +66,7 @@ _FILE = re.compile(r"^(?:Checking|Unit Testing: ) (.+)$")
 
 
 def _reason(verb: str, output: str, paths: Sequence[str]) -> str:
-    """The first file that failed and why, out of promtool's report."""
+    """Return the first file that failed and the reason, from promtool's report."""
     file, lines, failed = "", output.splitlines(), False
     reasons: list[str] = []
     for line in lines:
@@ -83,6 +83,6 @@ def _reason(verb: str, output: str, paths: Sequence[str]) -> str:
     if not failed:
         reasons = [line.strip() for line in lines if line.strip()]
     where = file or (paths[0] if len(paths) == 1 else "")
-    # Without a report, as when a container engine fails, all there is to say is what was printed.
-    reason = " ".join(part for part in reasons if part)[:800] or "it failed without a word"
+    # Without a report, as when a container engine fails, the whole output is the reason.
+    reason = " ".join(part for part in reasons if part)[:800] or "it failed without any output"
     return f"promtool {verb} rules: {f'{where}: ' if where else ''}{reason}"

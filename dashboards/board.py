@@ -12,6 +12,7 @@ from typing import Any, cast
 import attr
 from grafanalib import core
 
+from mnemoscope.alerts import alerts_of_panel
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.model import links
 from mnemoscope.model.settings import Settings
@@ -165,7 +166,7 @@ def _layout(settings: Settings, uid: str, sections: Sequence[Section]) -> Iterat
                     cast(Any, panel),
                     id=links.panel_id(panel.key),
                     gridPos=core.GridPos(height, width, x, y),
-                    links=[_runbook(settings, alert) for alert in panel.alerts],
+                    links=[_runbook(settings, alert) for alert in alerts_of_panel(uid, panel.key)],
                 )
                 x += width
             y += height

@@ -8,8 +8,9 @@ from typing import TypeVar
 from mnemoscope.alerts.model import Alert, Pack
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.model import links
-from mnemoscope.model.objectives import Objective, Threshold
+from mnemoscope.model.objectives import Objective
 from mnemoscope.model.settings import Settings
+from mnemoscope.model.thresholds import Threshold
 from mnemoscope.model.units import humanize
 
 from .page import FACTS_BEGIN, FACTS_END
@@ -37,6 +38,24 @@ def render(name: str, pack: Pack, settings: Settings) -> str:
     else:
         raise KeyError(f"no rule of the pack is called {name}")
     return "\n\n".join((f"{FACTS_BEGIN}\n{_NOTE}", *parts, FACTS_END))
+
+
+def render_index(pack: Pack, settings: Settings) -> str:
+    """Return the table of all alerts for the index, marks included, without a line end at its close.
+
+    Each row links to the page of an alert, and gives its summary and the limits behind it. Alerts that the settings
+    disable come last.
+    """
+    rows = []
+    for name in pack.alert_names():
+        rules = pack.rules_of(name)
+        limits = [t.description for t in _distinct(rule.threshold for rule in rules)]
+        limits += [o.description for o in _distinct(rule.objective for rule in rules)]
+        rows.append(f"| [{name}]({name}.md) | {rules[0].summary} | {'; '.join(limits) or 'none'} |")
+    disabled = [name for name in settings.alerts if is_disabled(name, settings)]
+    rows += [f"| [{name}]({name}.md) | {_DISABLED} | none |" for name in disabled]
+    table = "\n".join(("| alert | summary | limits |", "|---|---|---|", *rows))
+    return "\n\n".join((f"{FACTS_BEGIN}\n{_NOTE}", table, FACTS_END))
 
 
 def is_disabled(name: str, settings: Settings) -> bool:

@@ -73,7 +73,9 @@ def sync(pages_dir: Path, pack: Pack, settings: Settings) -> dict[Path, str]:
         path = pages_dir / f"{name}.md"
         old = read(path) if path.exists() else None
         new = localize(read(pages()[name]), settings) if old is None else old
-        if name not in GENERAL_PAGES:
+        if name == INDEX:
+            new = with_facts(new, facts.render_index(pack, settings))
+        elif name not in GENERAL_PAGES:
             new = with_facts(new, facts.render(name, pack, settings))
         if new != old:
             wanted[path] = new

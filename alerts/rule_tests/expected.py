@@ -1,4 +1,4 @@
-"""What promtool has to find: the labels and annotations of an alert, with the templates filled in.
+"""The labels and annotations of an alert that promtool must find, with the templates expanded.
 
 Covers the part of Prometheus' template language that the pack's own annotations use, and refuses the rest.
 """
@@ -22,12 +22,12 @@ _ACTION = re.compile(r"\{\{ (?:\$labels\.(\w+)|(\$value))(?: \| (\w+))? \}\}")
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """One alert that fires at a moment.
+    """An alert that fires.
 
     Attributes:
-        rule: the rule it comes from.
+        rule: the rule behind it.
         labels: labels of the series that the expression found.
-        value: what `$value` is.
+        value: the number that `$value` stands for.
     """
 
     rule: Alert
@@ -35,21 +35,21 @@ class Firing:
     value: float
 
     def as_promtool(self, settings: Settings) -> dict[str, dict[str, str]]:
-        """The entry of `exp_alerts`."""
+        """Return the entry of `exp_alerts`."""
         return {
             "exp_labels": {**self.labels, **render.labels(self.rule)},
             "exp_annotations": {
-                name: fill(template, self.labels, self.value)
+                name: expand(template, self.labels, self.value)
                 for name, template in render.annotations(self.rule, settings).items()
             },
         }
 
 
-def fill(template: str, labels: Mapping[str, str], value: float) -> str:
-    """`template` as Prometheus expands it.
+def expand(template: str, labels: Mapping[str, str], value: float) -> str:
+    """Return `template` as Prometheus expands it.
 
     Raises:
-        ValueError: it holds something that this does not know.
+        ValueError: it holds a template action that is not covered here.
     """
 
     def section(match: re.Match[str]) -> str:
@@ -70,7 +70,7 @@ def fill(template: str, labels: Mapping[str, str], value: float) -> str:
 
 
 def humanize(value: float) -> str:
-    """Prometheus' `humanize`: four digits and a metric prefix."""
+    """Return what Prometheus' `humanize` shows: four digits and a metric prefix."""
     if value == 0 or not math.isfinite(value):
         return _four(value)
     sign = 3 if abs(value) >= 1 else -3
@@ -85,7 +85,7 @@ def humanize(value: float) -> str:
 
 
 def humanize_duration(value: float) -> str:
-    """Prometheus' `humanizeDuration`: days to seconds, or a fraction of a second with a metric prefix."""
+    """Return what `humanizeDuration` shows: days to seconds, or a fraction of a second with a metric prefix."""
     if not math.isfinite(value):
         return _four(value)
     if value == 0:
@@ -110,8 +110,18 @@ def humanize_duration(value: float) -> str:
 
 
 def humanize_percentage(value: float) -> str:
-    """Prometheus' `humanizePercentage`."""
+    """Return what `humanizePercentage` shows."""
     return f"{_four(value * 100)}%"
+
+
+def humanize_1024(value: float) -> str:
+    """Return what `humanize1024` shows: four digits and a binary prefix."""
+    reached = ""
+    for prefix in ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"):
+        if abs(value) < 1024 or not math.isfinite(value):
+            break
+        value, reached = value / 1024, prefix
+    return _four(value) + reached
 
 
 def _four(value: float) -> str:
@@ -120,6 +130,7 @@ def _four(value: float) -> str:
 
 _NUMBERS: dict[str, Callable[[float], str]] = {
     "humanize": humanize,
+    "humanize1024": humanize_1024,
     "humanizeDuration": humanize_duration,
     "humanizePercentage": humanize_percentage,
 }

@@ -1,4 +1,4 @@
-"""Tests of the alerts on targets: down, gone from discovery, never seen; with and without a cluster label."""
+"""Tests of the alerts on targets: down, gone from service discovery, never seen; with and without a cluster label."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from mnemoscope.model.settings import Settings
 from ..model import Alert, Pack
 from ..rules.targets import ABSENT, DOWN
 from . import series
+from .clock import Clock
 from .expected import Firing
-from .model import Check, Scenario, due
-from .series import Clock, Series
+from .scenario import Check, Scenario, due
+from .series import Series
 
-OTHER = "us-1"
+OTHER_CLUSTER = "us-1"
 
 
 def scenarios(settings: Settings, pack: Pack) -> Iterator[Scenario]:
-    """The tests of the two alerts, where the pack has them."""
+    """Yield the tests of both alerts, if the pack has them."""
     for rule in pack.rules_of(ABSENT):
         yield from _absent(settings, rule)
     for rule in pack.rules_of(DOWN):
@@ -41,12 +42,12 @@ def _absent(settings: Settings, rule: Alert) -> Iterator[Scenario]:
         (
             _up(settings, "a", series.CLUSTER, back),
             _up(settings, "b", series.CLUSTER, _steady(clock, at, 0)),
-            _up(settings, "a", OTHER, always),
+            _up(settings, "a", OTHER_CLUSTER, always),
         ),
         (*before, fires(at, series.CLUSTER), Check(recovered, ABSENT)),
     )
     yield Scenario(
-        "fires where no cluster label is known",
+        "fires without a cluster label",
         ABSENT,
         (_up(settings, "a", "", back),),
         (*before, fires(at, ""), Check(recovered, ABSENT)),
@@ -55,7 +56,10 @@ def _absent(settings: Settings, rule: Alert) -> Iterator[Scenario]:
     yield Scenario(
         "fires when the targets of one cluster leave service discovery",
         ABSENT,
-        (_up(settings, "a", series.CLUSTER, "1x3 stale"), _up(settings, "a", OTHER, _steady(clock, gone + at, 1))),
+        (
+            _up(settings, "a", series.CLUSTER, "1x3 stale"),
+            _up(settings, "a", OTHER_CLUSTER, _steady(clock, gone + at, 1)),
+        ),
         (fires(due(clock, rule, gone), series.CLUSTER),),
     )
     yield Scenario("fires when there is no trace of the job at all", ABSENT, (), (*before, fires(at, "")))
@@ -74,13 +78,13 @@ def _down(settings: Settings, rule: Alert) -> Iterator[Scenario]:
     later = (Check(at + clock.evaluation, DOWN),)
     alive, dead = _steady(clock, at, 1), _steady(clock, at, 0)
     back, recovered = _returns(clock, at)
-    for cluster, said in (
+    for cluster, name in (
         (series.CLUSTER, "fires for the instance that is down, and recovers"),
-        ("", "fires where no cluster label is known"),
+        ("", "fires without a cluster label"),
     ):
         labels = series.identity(settings, "b", cluster)
         yield Scenario(
-            said,
+            name,
             DOWN,
             (_up(settings, "a", cluster, alive), _up(settings, "b", cluster, back)),
             (
@@ -90,12 +94,12 @@ def _down(settings: Settings, rule: Alert) -> Iterator[Scenario]:
             ),
         )
     yield Scenario(
-        "stays silent when no instance of the cluster is up, which is another alert's subject",
+        "stays silent when no instance of the cluster is up; another alert fires then",
         DOWN,
         (
             _up(settings, "a", series.CLUSTER, dead),
             _up(settings, "b", series.CLUSTER, dead),
-            _up(settings, "a", OTHER, alive),
+            _up(settings, "a", OTHER_CLUSTER, alive),
         ),
         later,
     )
@@ -109,11 +113,11 @@ def _down(settings: Settings, rule: Alert) -> Iterator[Scenario]:
 
 
 def _up(settings: Settings, instance: str, cluster: str, values: str) -> Series:
-    return Series(series.named("up", series.identity(settings, instance, cluster)), values)
+    return Series(series.full_name("up", series.identity(settings, instance, cluster)), values)
 
 
 def _returns(clock: Clock, at: int) -> tuple[str, int]:
-    """The samples of a target that is down until after `at`, and the first evaluation that sees it up again."""
+    """Return the samples of a target that is down until after `at`, and the first evaluation that sees it up again."""
     down = clock.samples(at)
     up = clock.evaluated((down + 1) * clock.scrape)
     return f"0x{down} 1x{clock.samples(up) + 2}", up
@@ -124,4 +128,4 @@ def _steady(clock: Clock, until: int, value: int) -> str:
 
 
 def _without_process(settings: Settings, cluster: str) -> dict[str, str]:
-    return series.kept(settings, series.identity(settings, "a", cluster))
+    return series.without_instance(settings, series.identity(settings, "a", cluster))

@@ -1,8 +1,7 @@
-"""Objectives as rules: how fast each error budget burns, over several windows at once.
+"""Objectives as rules: how fast each error budget burns, over several windows.
 
-A long window says that the budget is really being spent, a short one that it still is; both have to be over
-the limit. Limits are exact decimals. Ratios divide sums of events and are absent, not NaN, where there were
-none.
+A long window shows that the budget is really being spent, a short window that it still is; both must be over the limit.
+Limits are exact decimals. Ratios divide sums of events. Without events they are absent, not NaN.
 """
 
 from __future__ import annotations
@@ -26,7 +25,15 @@ BOARD = "slo-compliance"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One pair of windows: fires when `share` of the whole budget is spent within `long`."""
+    """A pair of windows of one alert.
+
+    Attributes:
+        long: the window that shows how much is spent.
+        short: the window that shows that it still is being spent.
+        for_: how long both must be over the limit.
+        severity: of the alert.
+        share: the share of the whole budget that must be spent within `long`.
+    """
 
     long: str
     short: str
@@ -35,14 +42,14 @@ class Window:
     share: Decimal
 
     def factor(self, objective: Objective) -> Decimal:
-        """How many times faster than allowed the budget burns at the limit; 1 spends it exactly in the period."""
+        """Return how many times too fast the budget burns at the limit; 1 spends it exactly in the period."""
         return self.share * _seconds(objective.period) / _seconds(self.long)
 
     def limit(self, objective: Objective) -> Decimal:
-        """The share of bad events beyond which this window fires.
+        """Return the share of bad events beyond which this window fires.
 
         Raises:
-            MnemoscopeError: it is 1 or more, so that the alert could never fire.
+            MnemoscopeError: the share is 1 or more, so the alert could never fire.
         """
         limit = self.factor(objective) * objective.budget
         if limit < 1:
@@ -64,7 +71,7 @@ WINDOWS: tuple[Window, ...] = (
 """Over 30 days: 14.4, 6, 3 and 1 times the allowed rate."""
 
 RAW_WINDOWS = frozenset({"5m", "30m", "1h"})
-"""Short enough to compute from the series themselves; longer ones sum the 5m records."""
+"""Windows that are short enough to compute from the raw series; longer windows sum the 5m records."""
 
 _CONSEQUENCE = {
     "critical": "Stop rollouts and find the cause now.",
@@ -74,12 +81,12 @@ _CONSEQUENCE = {
 
 
 def alert_name(objective: Objective) -> str:
-    """`RecallLatencyBudgetBurn` for `recall_latency`."""
+    """Return the name of an objective's alert: `RecallLatencyBudgetBurn` for `recall_latency`."""
     return "".join(word.capitalize() for word in objective.key.split("_")) + "BudgetBurn"
 
 
 def records(settings: Settings) -> tuple[Group, ...]:
-    """One group an objective: rates, ratios over every window, and counts of bad events."""
+    """Return one group for each objective: rates, ratios over every window, and counts of bad events."""
     return tuple(
         Group(f"{settings.prefix}.slo.{objective.key}", tuple(_records(settings, objective)))
         for objective in settings.all_objectives()
@@ -87,10 +94,10 @@ def records(settings: Settings) -> tuple[Group, ...]:
 
 
 def alerts(settings: Settings) -> Iterator[Alert]:
-    """The burn-rate alerts of every objective that is not switched off.
+    """Yield the burn-rate alerts of every objective whose alert is enabled.
 
     Raises:
-        MnemoscopeError: an objective's target is so low that a window could never fire.
+        MnemoscopeError: the target of an objective is so low that a window could never fire.
     """
     for objective in settings.all_objectives():
         if overrides.enabled(settings, alert_name(objective)):
@@ -99,18 +106,18 @@ def alerts(settings: Settings) -> Iterator[Alert]:
 
 
 def events(settings: Settings, objective: Objective, window: str) -> str:
-    """Events per second over `window`, from the series themselves."""
+    """Return the events per second over `window`, from the raw series."""
     return _summed(settings, objective, window)
 
 
 def errors(settings: Settings, objective: Objective, window: str) -> str:
-    """Bad events per second over `window`, from the series themselves; zero, not absent, when all are good."""
+    """Return the bad events per second over `window`, from the raw series; zero, not absent, if all are good."""
     if objective.within is None:
         bad = _summed(settings, objective, window, promql.Matcher("outcome", "=", "error"))
-        # A service that never failed has no series of failures yet.
+        # A service that never failed has no series of failures.
         return f"{bad}\nor\n0 * {_summed(settings, objective, window)}"
     good = _summed(settings, objective, window, promql.le(objective.within), part="bucket")
-    # Both sides are sums of floats: an empty difference may come out a hair below zero.
+    # Both sides are sums of floats: an empty difference may be slightly below zero.
     return f"clamp_min(\n  {_summed(settings, objective, window)}\n  -\n  {good},\n  0\n)"
 
 
@@ -142,7 +149,7 @@ def _ratio(settings: Settings, objective: Objective, window: str) -> str:
         return promql.ratio(bad, all_)
     if window in RAW_WINDOWS:
         return promql.ratio(f"(\n{errors(settings, objective, window)}\n)\n", events(settings, objective, window))
-    # Events weigh the same whenever they came: a quiet night does not count as much as a busy day.
+    # Every event has the same weight: a quiet night does not count as much as a busy day.
     return promql.ratio(f"sum_over_time({bad}[{window}])", f"sum_over_time({all_}[{window}])")
 
 
@@ -150,7 +157,7 @@ def _bad_events(settings: Settings, objective: Objective, window: str) -> str:
     if window in RAW_WINDOWS:
         return f"(\n{errors(settings, objective, window)}\n)\n* {units.number(_seconds(window))}"
     bad = settings.queries.record(record_names.slo_errors(settings, objective))
-    # A rate that holds for one evaluation interval is that many events.
+    # A rate times the evaluation interval is the number of events in that interval.
     return f"sum_over_time({bad}[{window}]) * {units.number(_seconds(settings.evaluation_interval))}"
 
 

@@ -1,7 +1,7 @@
-"""Lock faults: events of which none is allowed, so that a single one fires.
+"""Alerts on lock faults: no such event is allowed, so a single event fires.
 
-A rate would be over before anybody looks, and the pending time of other alerts would outlast it: these look back
-over `MEMORY` instead, and fire at once.
+The rate of a single event falls back to zero within minutes, before a pending time is over. These rules look back over
+`LOOKBACK` instead, and fire immediately.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ BOARD = "dual-memory"
 DEADLOCK, INVERSION = "DeadlockDetected", "LockOrderInversion"
 DEADLOCK_PANEL, INVERSION_PANEL = "deadlocks", "lock-order"
 
-MEMORY = "1h"
-"""How long an event is remembered: long enough that a person sees it, short enough that the alert, once the fault
-is mended, is over within the same shift. No setting, for there is no load or site that it depends on."""
+LOOKBACK = "1h"
+"""How long an event keeps its alert firing: long enough that a person sees it, short enough that the alert ends within
+the shift in which the fault is fixed. It depends on no load and no site, so it is not a setting."""
 
-AT_ONCE = "0m"
-"""An event is no state that might pass: to wait for it to last only loses time."""
+NO_PENDING_TIME = "0m"
+"""An event is no state that might pass, so waiting for it to last only loses time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """A counter's totals over `MEMORY`, by series."""
+    """A counter over `LOOKBACK`, by series."""
 
     settings: Settings
     metric: Metric
 
     @property
     def total(self) -> str:
-        """The highest total; it also remembers a process that is gone."""
-        return f"max_over_time({self.settings.queries.series(self.metric)}[{MEMORY}])"
+        """The highest total, also of a process that has ended."""
+        return f"max_over_time({self.settings.queries.series(self.metric)}[{LOOKBACK}])"
 
     @property
     def known(self) -> str:
-        """The series that were there before; a range, since one failed scrape is enough to miss a single moment."""
-        return f"present_over_time({self.settings.queries.series(self.metric)}[{MEMORY}] offset {MEMORY})"
+        """The series that existed before; a range, since one failed scrape is enough to miss a single moment."""
+        return f"present_over_time({self.settings.queries.series(self.metric)}[{LOOKBACK}] offset {LOOKBACK})"
 
     @property
     def increase(self) -> str:
-        """How many more; nothing for the event with which a series begins."""
-        return self.settings.queries.increase(self.metric, MEMORY)
+        """The increase, without the event with which a series begins."""
+        return self.settings.queries.increase(self.metric, LOOKBACK)
 
     def merged(self, expression: str) -> str:
-        """`expression`, with the labels of one process summed away."""
+        """Return `expression` with the labels of one process summed away."""
         return promql.without(self.settings.instance_labels, expression)
 
 
 def alerts(settings: Settings) -> Iterator[Alert]:
-    """The alerts on deadlocks, by zone, and on locks that are taken in both orders.
+    """Yield the alerts on deadlocks, and on locks that are taken in both orders.
 
     Raises:
-        MnemoscopeError: a limit on deadlocks is one that none at all already reaches.
+        MnemoscopeError: a limit on deadlocks is reached without a deadlock.
     """
     if overrides.enabled(settings, DEADLOCK):
         yield from _deadlocks(settings)
@@ -71,8 +71,8 @@ def alerts(settings: Settings) -> Iterator[Alert]:
 
 def _deadlocks(settings: Settings) -> Iterator[Alert]:
     counted = _Counted(settings, c.LOCK_DEADLOCKS)
-    # Of a series that is young all events lie within the window, so its total is right, also where the first scrape
-    # came after the first event, and where so few samples make increase() guess too high.
+    # All events of a series younger than the window lie within it, so its total is right. increase() is not: it misses
+    # events before the first scrape, and guesses too high from few samples.
     events = counted.merged(
         f"\n  (\n    {counted.total}\n    unless\n    {counted.known}\n  )\n  or\n  {counted.increase}\n"
     )
@@ -89,12 +89,13 @@ def _deadlocks(settings: Settings) -> Iterator[Alert]:
         yield Alert(
             name=DEADLOCK,
             expr=f"round({events}) >= {units.number(limit)}",
-            for_=AT_ONCE,
+            for_=NO_PENDING_TIME,
             severity=severity,
-            summary="Threads or tasks wait for each other for ever.",
+            summary="Threads or tasks wait for each other indefinitely.",
             description=(
-                f"Deadlocks of {{{{ $labels.job }}}} within {MEMORY}: {{{{ $value | humanize }}}}; none is allowed."
-                " Whoever is part of one never goes on: find the instance, save its stacks and restart it."
+                f"Deadlocks of {{{{ $labels.job }}}} within {LOOKBACK}: {{{{ $value | humanize }}}}"
+                " (maximum 0). The callers in a deadlock never recover on their own: find the instance, save its stacks"
+                " and restart it."
             ),
             board=BOARD,
             panel=DEADLOCK_PANEL,
@@ -107,19 +108,19 @@ def _deadlocks(settings: Settings) -> Iterator[Alert]:
 
 def _inversions(settings: Settings) -> Alert:
     counted = _Counted(settings, c.LOCK_ORDER_INVERSIONS)
-    # A pair has no series before it is found, so most finds are a new series and not an increase. Processes are merged
-    # first: one that starts and finds again what another has found is no news.
+    # A pair has no series before it is found, so most findings are a new series and not an increase. Processes are
+    # merged first: the alert must not fire when a process finds a pair that another process has already found.
     new = f"{counted.merged(counted.total)}\n  unless\n  {counted.merged(counted.known)}"
     return Alert(
         name=INVERSION,
         expr=f"(\n  {new}\n  or\n  round({counted.merged(counted.increase)})\n) > 0",
-        for_=AT_ONCE,
+        for_=NO_PENDING_TIME,
         severity="warning",
         summary="Two locks are taken in both orders.",
         description=(
-            "{{ $labels.job }} takes {{ $labels.second }} while it holds {{ $labels.first }}, and elsewhere the other"
-            f" way round, perhaps through further locks; found within {MEMORY}: {{{{ $value | humanize }}}}."
-            " Nothing hangs yet: give the locks one order before something does."
+            "{{ $labels.job }} takes {{ $labels.second }} while it holds {{ $labels.first }}, and elsewhere in the"
+            f" opposite order, perhaps through further locks; found within {LOOKBACK}: {{{{ $value | humanize }}}}."
+            " Nothing hangs yet: give the locks one order before a deadlock happens."
         ),
         board=BOARD,
         panel=INVERSION_PANEL,

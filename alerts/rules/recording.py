@@ -1,8 +1,8 @@
-"""Recording rules: the queries that alerts and boards would otherwise each compute again.
+"""Recording rules: queries that alerts and boards share, each computed once.
 
-Every record sums the labels of one process away and keeps all others, so that whatever a site adds to its
-series survives. A chain (buckets, then the quantile of them) stays within one group, because only rules of
-one group are evaluated in order.
+Every record sums the labels of one process away and keeps all others, so that the labels a site adds to its series
+survive. A chain (buckets, then their quantile) stays within one group, because only the rules of one group are
+evaluated in order.
 """
 
 from __future__ import annotations
@@ -14,36 +14,49 @@ from mnemoscope import promql
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Metric
 from mnemoscope.model.settings import Settings
+from mnemoscope.model.signals import Quantile
+from mnemoscope.model.thresholds import THRESHOLDS
 from mnemoscope.promql import Part
 
 from .. import record_names
 from ..model import Group, Record
 
 
+def level(metric: Metric, dropped: tuple[str, ...]) -> str:
+    """Return the first word of a record's name: `job` and the labels of `metric` that are kept."""
+    return "_".join(("job", *(label for label in metric.label_names if label not in dropped)))
+
+
 @dataclass(frozen=True, slots=True)
-class Quantile:
+class RecordedQuantile:
     """A quantile that alerts and panels read.
 
     Attributes:
         metric: a histogram.
-        level: the labels that are left, as the record's name says them.
-        percent: which quantile.
+        percent: 99 for p99.
         dropped: labels of the metric that are summed away.
     """
 
     metric: Metric
-    level: str
     percent: int
     dropped: tuple[str, ...] = ()
 
+    @property
+    def level(self) -> str:
+        """The first word of the record's name."""
+        return level(self.metric, self.dropped)
 
-QUANTILES: tuple[Quantile, ...] = (
-    Quantile(c.LOCK_WAIT_DURATION, "job_lock_mode", 99),
-    Quantile(c.INDEX_WRITE_DURATION, "job_index", 99, ("outcome",)),
-    Quantile(c.RECALL_DURATION, "job_path", 99, ("outcome",)),
-    Quantile(c.FAN_ASSOCIATIONS, "job", 95),
-    Quantile(c.RECALL_VECTOR_SEARCH_DURATION, "job_index", 95, ("outcome",)),
-)
+
+def _of_alerts() -> Iterator[RecordedQuantile]:
+    for threshold in THRESHOLDS:
+        if threshold.alert is not None and isinstance(threshold.alert.signal, Quantile):
+            yield RecordedQuantile(threshold.metric, threshold.alert.signal.percent, threshold.alert.signal.dropped)
+
+
+OF_PANELS = (RecordedQuantile(c.RECALL_VECTOR_SEARCH_DURATION, 95, ("outcome",)),)
+"""Quantiles that panels alone read."""
+
+QUANTILES: tuple[RecordedQuantile, ...] = tuple(dict.fromkeys((*_of_alerts(), *OF_PANELS)))
 
 BY_TRACK: tuple[tuple[Metric, tuple[Part, ...]], ...] = (
     (c.REQUEST_DURATION, ("bucket", "count")),
@@ -55,24 +68,13 @@ BY_TRACK: tuple[tuple[Metric, tuple[Part, ...]], ...] = (
     (c.RECALL_DIVERSITY, ("sum", "count")),
     (c.CACHE_LOOKUPS, ("",)),
 )
-"""What the canary board compares, and which series of it that takes."""
-
-
-def quantile_of(metric: Metric) -> Quantile:
-    """The recorded quantile of `metric`.
-
-    Raises:
-        KeyError: none is recorded.
-    """
-    for quantile in QUANTILES:
-        if quantile.metric is metric:
-            return quantile
-    raise KeyError(f"no quantile of {metric.name} is recorded")
+"""The metrics that the canary board compares, each with the parts that it reads."""
 
 
 def groups(settings: Settings) -> tuple[Group, ...]:
-    """The groups of plain records and of records by release track."""
-    quantiles = tuple(rule for quantile in QUANTILES for rule in _chain(settings, quantile))
+    """Return the group of quantiles and the group of rates by release track."""
+    # Two quantiles of one metric read the same buckets, which are recorded once.
+    quantiles = tuple(dict.fromkeys(rule for quantile in QUANTILES for rule in _chain(settings, quantile)))
     tracks = tuple(_by_track(settings, metric, part) for metric, parts in BY_TRACK for part in parts)
     return (
         Group(f"{settings.prefix}.quantiles", quantiles),
@@ -80,12 +82,12 @@ def groups(settings: Settings) -> tuple[Group, ...]:
     )
 
 
-def _chain(settings: Settings, quantile: Quantile) -> Iterator[Record]:
+def _chain(settings: Settings, quantile: RecordedQuantile) -> Iterator[Record]:
     metric, level, q = quantile.metric, quantile.level, settings.queries
     buckets = record_names.rate(settings, level, metric, "bucket")
     dropped = (*settings.instance_labels, *quantile.dropped)
     yield Record(buckets, promql.without(dropped, q.rate(metric, settings.rate_window, part="bucket")))
-    # Without observations the quantile is NaN, and no comparison holds for NaN: the series is absent instead.
+    # Without observations the quantile is NaN. No comparison holds for NaN, so the record is absent instead.
     yield Record(
         record_names.quantile(settings, level, metric, quantile.percent),
         f"{promql.quantile(quantile.percent / 100, q.record(buckets))} >= 0",

@@ -1,4 +1,4 @@
-"""The service is gone, or an instance of it: alerts on what Prometheus itself knows of its targets."""
+"""Alerts on the targets of Prometheus: the whole service, or one instance of it, is down."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..model import Alert
 
 BOARD, PANEL = "slo-compliance", "targets-up"
 
-MEMORY_OF_TARGETS = "1h"
-"""How long a cluster whose targets left service discovery is still missed by name."""
+LOOKBACK = "1h"
+"""How long the alert names a cluster whose targets left service discovery."""
 
 ABSENT, DOWN = "MemoryServiceAbsent", "MemoryInstanceDown"
 
 
 def alerts(settings: Settings) -> Iterator[Alert]:
-    """The two alerts on the scrape's `up`."""
+    """Yield the two alerts on the scrape's `up`."""
     q, cluster = settings.queries, settings.cluster_label
     job = Matcher("job", "=", settings.job)
     up = q.up(job)
@@ -29,12 +29,12 @@ def alerts(settings: Settings) -> Iterator[Alert]:
     in_cluster = f"{{{{ with $labels.{cluster} }}}} in {{{{ . }}}}{{{{ end }}}}"
     yield Alert(
         name=ABSENT,
-        # The first part keeps the cluster's name, which absent() cannot know; the second speaks when there is no
-        # trace of the job at all. They never hold together: one needs a sample within the hour, one that none is.
+        # The first part keeps the name of the cluster, which absent() cannot keep. The second part holds if the job has
+        # no sample within the hour. The first needs such a sample, so they never hold together.
         expr=(
-            f"(\n  {promql.by(where, f'max_over_time({up}[{MEMORY_OF_TARGETS}])', 'count')}\n"
+            f"(\n  {promql.by(where, f'max_over_time({up}[{LOOKBACK}])', 'count')}\n"
             f"  unless on ({on})\n  {alive}\n)\n"
-            f"or\nabsent_over_time({up}[{MEMORY_OF_TARGETS}])"
+            f"or\nabsent_over_time({up}[{LOOKBACK}])"
         ),
         for_="2m",
         severity="critical",

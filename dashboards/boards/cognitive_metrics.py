@@ -45,7 +45,6 @@ def _concepts(view: View) -> Section:
                 Query(view.mean(c.CONCEPT_QUALITY), "mean"),
                 steps=zones(limit),
                 maximum=1,
-                alerts=("ConceptQualityViolation",),
             ),
             heatmap(
                 "concept-quality-distribution",
@@ -98,7 +97,6 @@ def _fan(view: View) -> Section:
                     line="dash",
                 ),
                 steps=zones(settings.threshold("fan_p95")),
-                alerts=("FanEffectExcessive",),
             ),
             heatmap(
                 "fan-distribution",

@@ -90,7 +90,6 @@ def _glance(view: View) -> Section:
                 steps=zones(limit("lock_deadlocks")),
                 decimals=0,
                 trend=False,
-                alerts=(faults.DEADLOCK,),
             ),
             stat(
                 "lock-wait-now",

@@ -49,7 +49,6 @@ def recall(view: View) -> Section:
                     view.record(judged, Matcher("path", "=", "blended")), "p99 judged {{job}}", color=GREY, line="dash"
                 ),
                 steps=zones(limit("blended_recall_p99")),
-                alerts=("BlendedRecallLatencyP99Breach",),
             ),
             timeseries(
                 "recall-rate",
@@ -185,7 +184,6 @@ def locks(view: View) -> Section:
                 ),
                 steps=zones(limit("lock_wait_p99")),
                 logarithmic=True,
-                alerts=("LockWaitHigh",),
             ),
             timeseries(
                 "lock-faults",
@@ -207,7 +205,6 @@ def locks(view: View) -> Section:
                     many=True,
                 ),
                 width=6,
-                alerts=(faults.INVERSION,),
             ),
             timeseries(
                 "lock-waiters",
@@ -279,7 +276,6 @@ def index(view: View) -> Section:
                 ),
                 steps=zones(limit("index_write_p99")),
                 width=6,
-                alerts=("IndexWriteSlow",),
             ),
         ],
     )
@@ -311,7 +307,6 @@ def caches(view: View) -> Section:
                 steps=zones(limit("cache_hit_ratio")),
                 maximum=1,
                 width=6,
-                alerts=("CacheHitRatioLow",),
             ),
             timeseries(
                 "cache-churn",

@@ -38,7 +38,6 @@ def _operations(view: View) -> Section:
                 Unit.RATIO,
                 Query(view.error_ratio(c.STORAGE_OPERATION_DURATION, "backend"), "{{backend}}", many=True),
                 steps=zones(limit("storage_error_ratio")),
-                alerts=("StorageErrorRatioHigh",),
             ),
             timeseries(
                 "storage-errors",
@@ -215,7 +214,6 @@ def completions(view: View) -> Section:
                 Query(view.gauge(c.COMPLETION_LIMIT, how="max"), "limit", color=RED, line="dash"),
                 steps=zones(limit("concurrent_completions")),
                 width=6,
-                alerts=("CompletionConcurrencyHigh",),
             ),
             timeseries(
                 "completions-rate",

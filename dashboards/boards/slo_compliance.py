@@ -10,7 +10,6 @@ from decimal import Decimal
 from mnemoscope import promql
 from mnemoscope.alerts import record_names
 from mnemoscope.alerts.rules import burn_rate
-from mnemoscope.alerts.rules import targets as absence
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import Metric, Unit
 from mnemoscope.model import links
@@ -95,7 +94,6 @@ def _now(view: View) -> Section:
                 Query(f"sum({_up(view)})", "up", color=GREEN),
                 Query(f"count({_up(view)})", "known", color=BLUE, line="dash"),
                 width=9,
-                alerts=(absence.ABSENT, absence.DOWN),
             ),
             table(
                 "alerts-table",
@@ -188,7 +186,6 @@ def _burning(view: View, objective: Objective) -> Section:
                 *_burn_rates(view, objective),
                 steps=_factors(objective),
                 width=16,
-                alerts=(burn_rate.alert_name(objective),),
                 data_links=[_signal(view, objective)],
             ),
         ],

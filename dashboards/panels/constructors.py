@@ -1,8 +1,7 @@
 """One constructor a visualisation; each takes what differs between panels and fixes the rest.
 
 Common arguments: `key` (stable; the panel's id derives from it), `title`, `description` (what the reader
-should conclude), `unit` (the catalog's or Grafana's), queries, and `alerts` (names of the alerts that lead here;
-the panel then links to their pages).
+should conclude), `unit` (the catalog's or Grafana's) and queries.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ def timeseries(
     signed: bool = False,
     logarithmic: bool = False,
     width: int = 8,
-    alerts: tuple[str, ...] = (),
     data_links: Sequence[Mapping[str, Any]] = (),
 ) -> Panel:
     """Lines over time; `steps` are drawn as dashed lines at their values. Zero is shown unless `signed`."""
@@ -69,7 +67,6 @@ def timeseries(
             "tooltip": {"mode": "multi", "sort": "desc"},
         },
         width=width,
-        alerts=alerts,
         data_links=data_links,
     )
 
@@ -85,7 +82,6 @@ def stat(
     decimals: int | None = None,
     trend: bool = True,
     width: int = 4,
-    alerts: tuple[str, ...] = (),
 ) -> Panel:
     """The latest value, large, coloured by zone; `texts` maps a value to its word and colour."""
     return _panel(
@@ -110,7 +106,6 @@ def stat(
         },
         width=width,
         rows=4,
-        alerts=alerts,
     )
 
 
@@ -125,7 +120,6 @@ def gauge(
     maximum: float = 1,
     decimals: int | None = None,
     width: int = 6,
-    alerts: tuple[str, ...] = (),
 ) -> Panel:
     """The latest value on a dial, with its zones on the rim."""
     return _panel(
@@ -148,7 +142,6 @@ def gauge(
         },
         width=width,
         rows=7,
-        alerts=alerts,
     )
 
 
@@ -162,7 +155,6 @@ def bargauge(
     minimum: float = 0,
     maximum: float | None = None,
     width: int = 8,
-    alerts: tuple[str, ...] = (),
 ) -> Panel:
     """The latest value of each series as a bar."""
     field: dict[str, Any] = {"color": {"mode": "thresholds"}, "min": minimum, **_reading(None, None)}
@@ -191,7 +183,6 @@ def bargauge(
             "valueMode": "color",
         },
         width=width,
-        alerts=alerts,
     )
 
 
@@ -203,7 +194,6 @@ def heatmap(
     query: Query,
     *,
     width: int = 12,
-    alerts: tuple[str, ...] = (),
 ) -> Panel:
     """How a histogram's buckets fill over time; `unit` is that of the buckets' bounds."""
     return _panel(
@@ -237,7 +227,6 @@ def heatmap(
             "yAxis": {"axisPlacement": "left", "reverse": False, "unit": _unit(unit)},
         },
         width=width,
-        alerts=alerts,
     )
 
 
@@ -252,7 +241,6 @@ def table(
     texts: Mapping[str, tuple[str, str]] | None = None,
     width: int = 12,
     rows: int = 8,
-    alerts: tuple[str, ...] = (),
 ) -> Panel:
     """One row a series; `columns` maps a label, or `Value`, to its heading, in order of display."""
     return _panel(
@@ -282,7 +270,6 @@ def table(
         ],
         width=width,
         rows=rows,
-        alerts=alerts,
     )
 
 
@@ -296,7 +283,6 @@ def state_timeline(
     texts: Mapping[str, tuple[str, str]],
     width: int = 12,
     rows: int = 6,
-    alerts: tuple[str, ...] = (),
 ) -> Panel:
     """States over time; a value shows as its word, so that nobody has to know the colours."""
     return _panel(
@@ -322,7 +308,6 @@ def state_timeline(
         },
         width=width,
         rows=rows,
-        alerts=alerts,
     )
 
 

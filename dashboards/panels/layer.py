@@ -70,7 +70,6 @@ class Panel(core.Panel):
         field: further entries of `fieldConfig.defaults`.
         overrides: what single series look like.
         options: the plugin's options.
-        alerts: names of the alerts that lead here.
         width: columns of 24 it asks for; the layout may give it more.
         rows: height in grid units.
     """
@@ -81,7 +80,6 @@ class Panel(core.Panel):
     field: dict[str, Any] = attr.ib(factory=dict)
     overrides: list[dict[str, Any]] = attr.ib(factory=list)
     options: dict[str, Any] = attr.ib(factory=dict)
-    alerts: tuple[str, ...] = ()
     width: int = 8
     rows: int = 8
     maxDataPoints: int | None = None

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from mnemoscope.instrumentation.catalog import Unit
-from mnemoscope.model.objectives import Threshold
+from mnemoscope.model.thresholds import Threshold
 
 # Okabe and Ito's palette, without black, which vanishes on a dark background.
 BLUE = "#0072B2"

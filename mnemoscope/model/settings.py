@@ -18,12 +18,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mnemoscope import promql
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.instrumentation.catalog import DEFAULT_PREFIX, valid_prefix
-from mnemoscope.model import objectives as o
 from mnemoscope.model import units
+from mnemoscope.model.objectives import OBJECTIVES, Objective
+from mnemoscope.model.thresholds import THRESHOLDS, Threshold
 
 Severity = Literal["critical", "warning", "info"]
 DEFAULT_FILE = "mnemoscope.yaml"
-T = TypeVar("T", o.Threshold, o.Objective)
+T = TypeVar("T", Threshold, Objective)
 
 
 def _duration(text: str) -> str:
@@ -126,7 +127,7 @@ class Settings(_Strict):
     output: str = "generated"
     runbooks: str = "runbooks"
 
-    def threshold(self, key: str) -> o.Threshold:
+    def threshold(self, key: str) -> Threshold:
         """The threshold `key` as this site has it.
 
         Raises:
@@ -134,11 +135,11 @@ class Settings(_Strict):
         """
         return self._thresholds()[key]
 
-    def all_objectives(self) -> tuple[o.Objective, ...]:
+    def all_objectives(self) -> tuple[Objective, ...]:
         """The objectives as this site has them."""
-        return tuple(self._objective(objective) for objective in o.OBJECTIVES)
+        return tuple(self._objective(objective) for objective in OBJECTIVES)
 
-    def all_thresholds(self) -> tuple[o.Threshold, ...]:
+    def all_thresholds(self) -> tuple[Threshold, ...]:
         """The thresholds as this site has them."""
         return tuple(self._thresholds().values())
 
@@ -149,16 +150,16 @@ class Settings(_Strict):
             self.prefix, tuple(promql.Matcher(name, "=", value) for name, value in self.selectors.items())
         )
 
-    def _thresholds(self) -> dict[str, o.Threshold]:
-        return {t.key: _overridden(t, self.thresholds.get(t.key)) for t in o.THRESHOLDS}
+    def _thresholds(self) -> dict[str, Threshold]:
+        return {t.key: _overridden(t, self.thresholds.get(t.key)) for t in THRESHOLDS}
 
-    def _objective(self, objective: o.Objective) -> o.Objective:
+    def _objective(self, objective: Objective) -> Objective:
         return _overridden(objective, self.objectives.get(objective.key))
 
     def model_post_init(self, _context: object) -> None:
         """Refuse what pydantic cannot see: unknown keys of the two tables, and ranges that are too short."""
-        _known("thresholds", self.thresholds, [t.key for t in o.THRESHOLDS])
-        _known("objectives", self.objectives, [x.key for x in o.OBJECTIVES])
+        _known("thresholds", self.thresholds, [t.key for t in THRESHOLDS])
+        _known("objectives", self.objectives, [x.key for x in OBJECTIVES])
         self._thresholds()
         self.all_objectives()
         if units.seconds(self.rate_window) < 4 * units.seconds(self.scrape_interval):

@@ -11,7 +11,7 @@ from mnemoscope.model.settings import Settings, from_mapping
 
 DEFAULTS = Settings()
 
-# Nothing is left as it is by default, so that a default that survives shows.
+# Every default is overridden, so that a default that survives is visible.
 OVERRIDES = from_mapping(
     {
         "prefix": "acme_brain",
@@ -55,7 +55,7 @@ AWKWARD = from_mapping(
             "cache_hit_ratio": {"yellow": 0.947, "red": 0.521},
             "storage_error_ratio": {"yellow": 0.0095, "red": 0.263},
         },
-        # Promtool takes longest over what has windows of hours, whose tests have no values near a limit here.
+        # Promtool takes longest for alerts with windows of hours, whose tests have no values near a limit here.
         "alerts": {
             name: {"enabled": False}
             for name in alerts.alert_names()
@@ -68,7 +68,7 @@ SITES = {"defaults": DEFAULTS, "overrides": OVERRIDES, "awkward": AWKWARD}
 
 
 def write(files: dict[str, str], folder: Path) -> list[Path]:
-    """Write the files into `folder`; their paths."""
+    """Write the files into `folder` and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -76,7 +76,7 @@ def write(files: dict[str, str], folder: Path) -> list[Path]:
 
 
 def only(pack: Pack, alert: str) -> Pack:
-    """The rules of one alert, and the groups of records that they read."""
+    """Return the rules of one alert, and the groups of records that they read."""
     rules = pack.rules_of(alert)
     read = [
         group
@@ -87,7 +87,7 @@ def only(pack: Pack, alert: str) -> Pack:
 
 
 def mutated(pack: Pack, rule: Alert, expr: str) -> Pack:
-    """`pack`, in which `rule` has another expression."""
+    """Return `pack` with another expression in `rule`."""
     return Pack(
         tuple(
             replace(group, rules=tuple(replace(r, expr=expr) if r is rule else r for r in group.rules))
@@ -97,7 +97,7 @@ def mutated(pack: Pack, rule: Alert, expr: str) -> Pack:
 
 
 def lay_out(folder: Path, settings: Settings, tested: Pack, written: Pack, alert: str) -> Path:
-    """Write the rules of `written` beside the tests of `tested`; the path of the alert's test file."""
+    """Write the rules of `written` beside the tests of `tested`, and return the path of the alert's test file."""
     write(render_rules(written, settings), folder / "rules")
     name = f"{alert}.test.yaml"
     (path,) = write({name: render_tests(settings, tested)[name]}, folder / "rule-tests")

@@ -1,4 +1,4 @@
-"""Queries held against the catalog: what does not exist is named, and what may exist is left alone."""
+"""Queries are checked against the catalog: names that do not exist are found, and names that may exist pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a site sets reaches every rule, and nothing of the defaults is left behind."""
+"""The settings of a site reach every rule, and no default survives."""
 
 from __future__ import annotations
 

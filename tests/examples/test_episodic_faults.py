@@ -11,9 +11,9 @@ from episodic_service import QUIET, SENTENCES, Service, Window, until
 from mnemoscope import catalog as m
 from mnemoscope.examples.episodic_memory import faults
 from mnemoscope.examples.episodic_memory.semantic import QUALITY_LIMIT
-from mnemoscope.model import objectives
+from mnemoscope.model import thresholds
 
-LIMITS = {threshold.key: threshold for threshold in objectives.THRESHOLDS}
+LIMITS = {threshold.key: threshold for threshold in thresholds.THRESHOLDS}
 
 
 def limit(key: str) -> float:

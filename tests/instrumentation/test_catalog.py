@@ -16,7 +16,7 @@ import pytest
 import mnemoscope
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import CATALOG, ExposedNames, Kind, Label, Metric, Source, Unit, labels
-from mnemoscope.model import objectives
+from mnemoscope.model import thresholds
 
 # The signals that the reviewed systems need, each with the metrics that measure it.
 SIGNALS = {
@@ -152,7 +152,7 @@ def test_a_vector_search_is_recorded_by_outcome() -> None:
 
 
 def test_buckets_straddle_every_limit_that_is_judged_on_them() -> None:
-    for threshold in objectives.THRESHOLDS:
+    for threshold in thresholds.THRESHOLDS:
         if threshold.metric.kind is not Kind.HISTOGRAM or threshold.unit is not threshold.metric.unit:
             continue
         for limit in filter(None, (threshold.yellow, threshold.red)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runbook_samples import ALERT, pack_of
+from runbook_samples import ALERT, Folder, pack_of
 
 from mnemoscope import alerts
 from mnemoscope.alerts.model import Alert, Group, Pack
@@ -89,3 +89,22 @@ def test_the_expression_shown_is_the_expression_of_the_rule(name: str) -> None:
     assert shown == [rule.expr for rule in pack.rules_of(name)]
     assert block.startswith(FACTS_BEGIN)
     assert block.endswith(FACTS_END)
+
+
+def test_the_index_lists_every_alert_with_its_limits_and_those_that_are_disabled() -> None:
+    settings = Settings.model_validate({"alerts": {"FanEffectExcessive": {"enabled": False}}})
+
+    block = facts.render_index(alerts.build(settings), settings)
+
+    rows = [line for line in block.splitlines() if line.startswith("| [")]
+    assert len(rows) == len(alerts.alert_names())
+    assert any("(LockWaitHigh.md)" in row and "yellow above 50 ms, red above 1 s" in row for row in rows)
+    assert "disabled" in rows[-1]
+    assert "(FanEffectExcessive.md)" in rows[-1]
+
+
+def test_a_page_that_only_the_table_of_the_index_links_to_is_in_the_index(folder: Folder) -> None:
+    table = facts.render_index(folder.pack, folder.settings)
+    folder.edit("- slow: [LockWaitHigh](LockWaitHigh.md)", table, "README")
+
+    assert folder.lint() == []

@@ -1,4 +1,4 @@
-"""The parts of a rule test."""
+"""The parts of a rule test: series, and what fires or is recorded at which moment."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..model import Alert
+from .clock import Clock, milliseconds
 from .expected import Firing
-from .series import Clock, Series, milliseconds
+from .series import Series
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What fires, of the alert called `alert`, at the moment `at` (milliseconds)."""
+    """What fires at the moment `at` (milliseconds), of the alert called `alert`; nothing by default."""
 
     at: int
     alert: str
@@ -31,7 +32,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Series that go in, and what has to come out.
+    """Input series, and what must come out of them.
 
     Attributes:
         name: a sentence about what is shown.
@@ -39,7 +40,7 @@ class Scenario:
         series: the input.
         checks: what fires, and when.
         queries: what records hold.
-        clock: when samples come and rules are evaluated, if not as the site does it; one for a whole file.
+        clock: when samples come and rules are evaluated, if not as the site does it; the same for a whole file.
     """
 
     name: str
@@ -50,16 +51,11 @@ class Scenario:
     clock: Clock | None = None
 
 
-def due(clock: Clock, rule: Alert, active: int) -> int:
-    """The evaluation at which a rule that holds since `active` fires."""
-    return clock.evaluated(active + milliseconds(rule.for_))
+def due(clock: Clock, rule: Alert, since: int) -> int:
+    """Return the evaluation at which a rule that holds since `since` fires."""
+    return clock.evaluated(since + milliseconds(rule.for_))
 
 
-def fired(
-    rules: Iterable[Alert], holding: Iterable[Alert], active: int, at: int, labels: Mapping[str, str], value: float
-) -> tuple[Firing, ...]:
-    """Those of `rules` that fire at `at`, when those in `holding` hold since `active`."""
-    held = list(holding)
-    return tuple(
-        Firing(rule, labels, value) for rule in rules if rule in held and at - active >= milliseconds(rule.for_)
-    )
+def fired(holding: Iterable[Alert], since: int, at: int, labels: Mapping[str, str], value: float) -> tuple[Firing, ...]:
+    """Return those rules in `holding`, which hold since `since`, that fire at `at`."""
+    return tuple(Firing(rule, labels, value) for rule in holding if at - since >= milliseconds(rule.for_))

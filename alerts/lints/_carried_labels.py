@@ -1,4 +1,4 @@
-"""Which labels the result of an expression can carry, worked out from its text and the catalog."""
+"""The labels that the result of an expression can carry, derived from its text and the catalog."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mnemoscope.model.settings import Settings
 from ..model import Pack
 
 Labels = frozenset[str] | None
-"""The labels that are left; None where that cannot be known."""
+"""The labels that are left; None if they cannot be known."""
 
 _SETS = frozenset({"and", "unless"})
 _ABSENT = frozenset({"absent", "absent_over_time"})
 
 
 def kept(expression: str, series: Mapping[str, Known]) -> Labels:
-    """The labels that series found by `expression` can carry.
+    """Return the labels that the result of `expression` can carry.
 
     Raises:
         MnemoscopeError: it is not PromQL.
@@ -30,7 +30,7 @@ def kept(expression: str, series: Mapping[str, Known]) -> Labels:
 
 
 def record_labels(pack: Pack, settings: Settings) -> dict[str, Labels]:
-    """The labels of each record, where later records build upon earlier ones."""
+    """Return the labels of each record; later records build on earlier records."""
     found: dict[str, Labels] = {}
     for record in pack.records():
         found[record.name] = kept(record.expr, queries.known_series(settings, found))
