@@ -17,9 +17,9 @@ from mnemoscope.model import links
 from mnemoscope.model.settings import Settings
 from mnemoscope.promql import Queries
 
+from .expressions import Expressions, narrowing
 from .panels.layer import DATASOURCE, Dashboard, Panel, Row, TimePicker, Variable, plain
 from .panels.style import PURPLE
-from .view import View, narrowing
 
 TAG = "mnemoscope"
 COLUMNS = 24
@@ -141,8 +141,8 @@ def assemble(settings: Settings, uid: str, description: str, sections: Sequence[
         time=core.Time("now-1h", "now"),
         timePicker=TimePicker(refreshIntervals=["10s", "30s", "1m", "5m", "15m", "1h"]),
         refresh="30s",
-        templating=core.Templating(list=list(_variables(View(settings)))),
-        annotations=core.Annotations(list=[_BUILT_IN, _deployments(View(settings))]),
+        templating=core.Templating(list=list(_variables(Expressions(settings)))),
+        annotations=core.Annotations(list=[_BUILT_IN, _deployments(Expressions(settings))]),
         links=list(_links(settings)),
         panels=placed,
     )
@@ -182,7 +182,7 @@ def _lines(panels: Iterable[Panel]) -> Iterator[list[Panel]]:
         yield line
 
 
-def _variables(view: View) -> Iterator[Variable]:
+def _variables(expressions: Expressions) -> Iterator[Variable]:
     yield Variable(
         name="datasource",
         type="datasource",
@@ -191,9 +191,9 @@ def _variables(view: View) -> Iterator[Variable]:
         description="The Prometheus that scrapes the service",
         refresh=core.REFRESH_ON_DASHBOARD_LOAD,
     )
-    site = view.settings.queries
+    site = expressions.settings.queries
     narrowed = list(site.matchers)
-    for role, label in view.variable_labels().items():
+    for role, label in expressions.variable_labels().items():
         # Each list is narrowed by the choices to its left.
         anchor = Queries(site.prefix, tuple(narrowed)).series(c.SERVICE_UPTIME)
         yield Variable(
@@ -221,10 +221,10 @@ _BUILT_IN = {
 }
 
 
-def _deployments(view: View) -> dict[str, Any]:
+def _deployments(expressions: Expressions) -> dict[str, Any]:
     """Marks where a version appears that was not there five minutes before."""
-    running = f"count by (track, version) ({view.live.series(c.ROLLOUT_INFO)})"
-    before = f"count by (track, version) ({view.live.series(c.ROLLOUT_INFO)} offset {_DEPLOY_WINDOW})"
+    running = f"count by (track, version) ({expressions.live.series(c.ROLLOUT_INFO)})"
+    before = f"count by (track, version) ({expressions.live.series(c.ROLLOUT_INFO)} offset {_DEPLOY_WINDOW})"
     return {
         "datasource": DATASOURCE,
         "enable": True,

@@ -17,10 +17,10 @@ from mnemoscope.model.settings import Settings
 from mnemoscope.promql import Matcher, Part
 
 from ..board import Board, Section, assemble
+from ..expressions import Expressions, or_zero, share
 from ..panels.constructors import stat, state_timeline, table, text, timeseries
 from ..panels.query import Query
-from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, RED, YELLOW, Line, Step, limits
-from ..view import View, or_zero, share
+from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, RED, YELLOW, Line, ThresholdStep, limits
 
 UID = "canary-comparison"
 
@@ -48,14 +48,14 @@ a verdict. The verdict, with its statistics, is `mnemoscope gate`.
 
 def build(settings: Settings) -> Board:
     """The board for one site."""
-    tracks = Tracks(View(settings))
+    tracks = Tracks(Expressions(settings))
     return assemble(
         settings,
         UID,
         "Latency, throughput, errors and quality of the canary against stable.",
         [
             _verdict(tracks),
-            _rollout(tracks.view),
+            _rollout(tracks.expressions),
             *(_comparison(tracks, *row) for row in _COMPARED),
             _quality(tracks),
         ],
@@ -65,14 +65,14 @@ def build(settings: Settings) -> Board:
 class Tracks:
     """Expressions over the records by release track."""
 
-    def __init__(self, view: View) -> None:
-        self.view = view
+    def __init__(self, expressions: Expressions) -> None:
+        self.expressions = expressions
 
     def sum(self, metric: Metric, track: str, part: Part = "", keep: tuple[str, ...] = (), **equals: str) -> str:
         """The recorded rate of one track."""
         wanted = {"track": track, **equals}
-        name = record_names.by_track(self.view.settings, metric, part)
-        selected = self.view.record(name, *(Matcher(label, "=", value) for label, value in wanted.items()))
+        name = record_names.by_track(self.expressions.settings, metric, part)
+        selected = self.expressions.record(name, *(Matcher(label, "=", value) for label, value in wanted.items()))
         return promql.by(keep, selected) if keep else f"sum({selected})"
 
     def errors(self, metric: Metric, track: str) -> str:
@@ -108,7 +108,7 @@ def _both(make: Callable[[str], str], legend: str) -> list[Query]:
 def _verdict(tracks: Tracks) -> Section:
     worse_above = limits(WARN, FAIL)
     # A fall is the regression here.
-    worse_below = (Step(RED), Step(YELLOW, -float(FAIL)), Step(GREEN, -float(WARN)))
+    worse_below = (ThresholdStep(RED), ThresholdStep(YELLOW, -float(FAIL)), ThresholdStep(GREEN, -float(WARN)))
     latencies = [
         Query(_change(*(tracks.quantile(0.99, metric, track) for track in ("canary", "stable"))), title, line=line)
         for (_, title, metric, _), line in zip(_COMPARED, _DISTINCT, strict=True)
@@ -125,7 +125,7 @@ def _verdict(tracks: Tracks) -> Section:
         )
     ]
     quality.append(Query(_change(tracks.hits("canary"), tracks.hits("stable")), "cache hit ratio", line="dot"))
-    errors = tracks.view.settings.threshold("storage_error_ratio")
+    errors = tracks.expressions.settings.threshold("storage_error_ratio")
     return Section(
         "Canary against stable",
         [
@@ -170,10 +170,10 @@ _QUANTILE_LINES: dict[float, Line] = {0.5: "dot", 0.95: "dash", 0.99: "solid"}
 _DISTINCT: tuple[Line, ...] = ("solid", "dash", "dot", "solid", "dash")
 
 
-def _rollout(view: View) -> Section:
-    released = view.live.series(c.ROLLOUT_INFO)
+def _rollout(expressions: Expressions) -> Section:
+    released = expressions.live.series(c.ROLLOUT_INFO)
     on = {"0": ("off", BLUE), "0.5": ("differs", RED), "1": ("on", GREEN)}
-    flags = view.gauge(c.ROLLOUT_FEATURE_FLAG, "flag", how="avg")
+    flags = expressions.gauge(c.ROLLOUT_FEATURE_FLAG, "flag", how="avg")
     # Instances that disagree give a mean strictly between 0 and 1: show it as one state, 0.5.
     agreed = f"({flags} == 0) or ({flags} == 1) or (0.5 + 0 * {flags})"
     return Section(
@@ -194,7 +194,7 @@ def _rollout(view: View) -> Section:
                 "Canary's share of requests",
                 "Share of the requests that canary answers: whether the stage is really in effect.",
                 Unit.RATIO,
-                Query(_canary_share(view), "canary"),
+                Query(_canary_share(expressions), "canary"),
                 width=4,
             ),
             state_timeline(
@@ -203,7 +203,7 @@ def _rollout(view: View) -> Section:
                 "State of each flag over all instances. They have to agree within seconds of a change.",
                 Unit.COUNT,
                 Query(agreed, "{{flag}}"),
-                steps=(Step(BLUE), Step(RED, 0.25), Step(GREEN, 0.75)),
+                steps=(ThresholdStep(BLUE), ThresholdStep(RED, 0.25), ThresholdStep(GREEN, 0.75)),
                 texts=on,
                 width=10,
                 rows=7,
@@ -212,9 +212,11 @@ def _rollout(view: View) -> Section:
     )
 
 
-def _canary_share(view: View) -> str:
-    name = record_names.by_track(view.settings, c.REQUEST_DURATION, "count")
-    return share(f"sum({view.record(name, Matcher('track', '=', 'canary'))})", f"sum({view.record(name)})")
+def _canary_share(expressions: Expressions) -> str:
+    name = record_names.by_track(expressions.settings, c.REQUEST_DURATION, "count")
+    return share(
+        f"sum({expressions.record(name, Matcher('track', '=', 'canary'))})", f"sum({expressions.record(name)})"
+    )
 
 
 def _comparison(tracks: Tracks, key: str, title: str, metric: Metric, event: str) -> Section:

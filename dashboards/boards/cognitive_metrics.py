@@ -9,31 +9,31 @@ from mnemoscope.model.settings import Settings
 from mnemoscope.promql import ratio
 
 from ..board import Board, Section, assemble
+from ..expressions import Expressions
 from ..panels.constructors import gauge, heatmap, timeseries
 from ..panels.query import Query
 from ..panels.style import GREY, PER_SECOND, zones
-from ..view import View
 
 UID = "cognitive-metrics"
 
 
 def build(settings: Settings) -> Board:
     """The board for one site."""
-    view = View(settings)
+    expressions = Expressions(settings)
     return assemble(
         settings,
         UID,
         "Consolidation, concept quality, semantic health and the fan effect of an agent-memory service.",
-        [_concepts(view), _fan(view), _consolidation(view), _patterns(view)],
+        [_concepts(expressions), _fan(expressions), _consolidation(expressions), _patterns(expressions)],
     )
 
 
-def _buckets(view: View, metric: c.Metric) -> Query:
-    return Query(view.rate(metric, "le", part="bucket"), "{{le}}")
+def _buckets(expressions: Expressions, metric: c.Metric) -> Query:
+    return Query(expressions.rate(metric, "le", part="bucket"), "{{le}}")
 
 
-def _concepts(view: View) -> Section:
-    limit = view.settings.threshold("concept_quality")
+def _concepts(expressions: Expressions) -> Section:
+    limit = expressions.settings.threshold("concept_quality")
     return Section(
         "Concepts",
         [
@@ -42,7 +42,7 @@ def _concepts(view: View) -> Section:
                 "Concept quality, mean",
                 "Mean quality of the concepts formed. Below the yellow line concepts mislead recall; hold the rollout.",
                 Unit.RATIO,
-                Query(view.mean(c.CONCEPT_QUALITY), "mean"),
+                Query(expressions.mean(c.CONCEPT_QUALITY), "mean"),
                 steps=zones(limit),
                 maximum=1,
                 alerts=("ConceptQualityViolation",),
@@ -53,7 +53,7 @@ def _concepts(view: View) -> Section:
                 "Where the qualities lie. Two bands mean that one kind of episode consolidates badly, "
                 "which the mean hides.",
                 Unit.RATIO,
-                _buckets(view, c.CONCEPT_QUALITY),
+                _buckets(expressions, c.CONCEPT_QUALITY),
                 width=8,
             ),
             gauge(
@@ -61,7 +61,7 @@ def _concepts(view: View) -> Section:
                 "Semantic health",
                 "Share of concepts whose quality is above the limit, of the worst instance.",
                 Unit.RATIO,
-                Query(view.gauge(c.SEMANTIC_HEALTH, how="min"), "health"),
+                Query(expressions.gauge(c.SEMANTIC_HEALTH, how="min"), "health"),
                 steps=zones(limit),
                 width=4,
             ),
@@ -70,7 +70,7 @@ def _concepts(view: View) -> Section:
                 "Diversity of recall",
                 "Mean diversity of one recall's results. Falling towards 0, recall returns the same memory many times.",
                 Unit.RATIO,
-                Query(view.mean(c.RECALL_DIVERSITY), "mean"),
+                Query(expressions.mean(c.RECALL_DIVERSITY), "mean"),
                 maximum=1,
                 width=4,
             ),
@@ -78,8 +78,8 @@ def _concepts(view: View) -> Section:
     )
 
 
-def _fan(view: View) -> Section:
-    settings = view.settings
+def _fan(expressions: Expressions) -> Section:
+    settings = expressions.settings
     return Section(
         "Fan effect",
         [
@@ -90,9 +90,9 @@ def _fan(view: View) -> Section:
                 "judges; "
                 "above the yellow one, prune weak associations.",
                 Unit.COUNT,
-                *view.quantiles(c.FAN_ASSOCIATIONS, qs=(0.5, 0.95)),
+                *expressions.quantiles(c.FAN_ASSOCIATIONS, qs=(0.5, 0.95)),
                 Query(
-                    view.record(record_names.quantile(settings, "job", c.FAN_ASSOCIATIONS, 95)),
+                    expressions.record(record_names.quantile(settings, "job", c.FAN_ASSOCIATIONS, 95)),
                     "p95 judged {{job}}",
                     color=GREY,
                     line="dash",
@@ -105,7 +105,7 @@ def _fan(view: View) -> Section:
                 "Fan, distribution",
                 "How many recalls activate how many associations.",
                 Unit.COUNT,
-                _buckets(view, c.FAN_ASSOCIATIONS),
+                _buckets(expressions, c.FAN_ASSOCIATIONS),
                 width=8,
             ),
             timeseries(
@@ -113,14 +113,14 @@ def _fan(view: View) -> Section:
                 "Spreading activation by fan, p95",
                 "What a high fan costs. If only `high` is slow, the fan is the cause; if all are, the store is.",
                 Unit.SECONDS,
-                *view.quantiles(c.FAN_RECALL_DURATION, "fan", qs=(0.95,)),
+                *expressions.quantiles(c.FAN_RECALL_DURATION, "fan", qs=(0.95,)),
             ),
         ],
     )
 
 
-def _consolidation(view: View) -> Section:
-    runs = view.rate(c.CONSOLIDATION_DURATION)
+def _consolidation(expressions: Expressions) -> Section:
+    runs = expressions.rate(c.CONSOLIDATION_DURATION)
     outcome = c.CONSOLIDATION_DURATION.label("outcome")
     return Section(
         "Consolidation",
@@ -130,7 +130,7 @@ def _consolidation(view: View) -> Section:
                 "Consolidation runs",
                 "Runs a second, by how they ended. While runs fail, episodes pile up unconsolidated.",
                 PER_SECOND,
-                Query(view.rate(c.CONSOLIDATION_DURATION, "outcome"), "{{outcome}}", label=outcome),
+                Query(expressions.rate(c.CONSOLIDATION_DURATION, "outcome"), "{{outcome}}", label=outcome),
                 width=6,
             ),
             timeseries(
@@ -138,8 +138,8 @@ def _consolidation(view: View) -> Section:
                 "Throughput",
                 "Episodes worked through and concepts formed, a second.",
                 PER_SECOND,
-                Query(view.rate(c.CONSOLIDATION_EPISODES), "episodes"),
-                Query(view.rate(c.CONCEPT_FORMED), "concepts", line="dash"),
+                Query(expressions.rate(c.CONSOLIDATION_EPISODES), "episodes"),
+                Query(expressions.rate(c.CONCEPT_FORMED), "concepts", line="dash"),
                 width=6,
             ),
             timeseries(
@@ -147,7 +147,7 @@ def _consolidation(view: View) -> Section:
                 "Episodes a run",
                 "Episodes that one run works through; falling at equal load, runs come too often.",
                 Unit.COUNT,
-                Query(ratio(view.rate(c.CONSOLIDATION_EPISODES), runs), "episodes a run"),
+                Query(ratio(expressions.rate(c.CONSOLIDATION_EPISODES), runs), "episodes a run"),
                 width=6,
             ),
             timeseries(
@@ -155,14 +155,14 @@ def _consolidation(view: View) -> Section:
                 "Duration of a run",
                 "Time of one consolidation run.",
                 Unit.SECONDS,
-                *view.quantiles(c.CONSOLIDATION_DURATION),
+                *expressions.quantiles(c.CONSOLIDATION_DURATION),
                 width=6,
             ),
         ],
     )
 
 
-def _patterns(view: View) -> Section:
+def _patterns(expressions: Expressions) -> Section:
     return Section(
         "Patterns",
         [
@@ -171,7 +171,7 @@ def _patterns(view: View) -> Section:
                 "Pattern extractions that failed",
                 "Share of extractions that ended in an error, by strategy.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.PATTERN_EXTRACTION_DURATION, "strategy"), "{{strategy}}", many=True),
+                Query(expressions.error_ratio(c.PATTERN_EXTRACTION_DURATION, "strategy"), "{{strategy}}", many=True),
             ),
             timeseries(
                 "pattern-heuristics",
@@ -179,14 +179,14 @@ def _patterns(view: View) -> Section:
                 "Heuristics changed by what was learned, a second. None for long while episodes complete: "
                 "learning is off.",
                 PER_SECOND,
-                Query(view.rate(c.PATTERN_HEURISTICS_UPDATED), "updated"),
+                Query(expressions.rate(c.PATTERN_HEURISTICS_UPDATED), "updated"),
             ),
             timeseries(
                 "pattern-latency",
                 "Pattern extraction, p95",
                 "Time to extract patterns from one episode, by strategy.",
                 Unit.SECONDS,
-                *view.quantiles(c.PATTERN_EXTRACTION_DURATION, "strategy", qs=(0.95,)),
+                *expressions.quantiles(c.PATTERN_EXTRACTION_DURATION, "strategy", qs=(0.95,)),
             ),
         ],
     )

@@ -12,10 +12,10 @@ from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.model.settings import Settings
 
 from ..board import Board, Section, assemble
+from ..expressions import Expressions
 from ..panels.constructors import stat
 from ..panels.query import Query
 from ..panels.style import GREEN, RED, zones
-from ..view import View
 from . import memory_sections, platform_sections
 
 UID = "dual-memory"
@@ -23,28 +23,28 @@ UID = "dual-memory"
 
 def build(settings: Settings) -> Board:
     """The board for one site."""
-    view = View(settings)
+    expressions = Expressions(settings)
     return assemble(
         settings,
         UID,
         "Recall, blending, locks, index, caches, storage and completions of an agent-memory service.",
         [
-            _glance(view),
-            memory_sections.recall(view),
-            memory_sections.blending(view),
-            memory_sections.locks(view),
-            memory_sections.index(view),
-            memory_sections.caches(view),
-            *platform_sections.storage(view),
-            platform_sections.completions(view),
-            platform_sections.limits(view),
-            platform_sections.service(view),
+            _glance(expressions),
+            memory_sections.recall(expressions),
+            memory_sections.blending(expressions),
+            memory_sections.locks(expressions),
+            memory_sections.index(expressions),
+            memory_sections.caches(expressions),
+            *platform_sections.storage(expressions),
+            platform_sections.completions(expressions),
+            platform_sections.limits(expressions),
+            platform_sections.service(expressions),
         ],
     )
 
 
-def _glance(view: View) -> Section:
-    limit = view.settings.threshold
+def _glance(expressions: Expressions) -> Section:
+    limit = expressions.settings.threshold
     return Section(
         "At a glance",
         [
@@ -53,7 +53,7 @@ def _glance(view: View) -> Section:
                 "Ready",
                 "Whether every selected instance takes requests; ask /ready of one that does not for the reason.",
                 Unit.COUNT,
-                Query(view.gauge(c.SERVICE_READY, how="min"), "ready"),
+                Query(expressions.gauge(c.SERVICE_READY, how="min"), "ready"),
                 texts={"0": ("not ready", RED), "1": ("ready", GREEN)},
                 trend=False,
             ),
@@ -62,7 +62,7 @@ def _glance(view: View) -> Section:
                 "Storage errors",
                 "Share of storage operations that failed. Beyond red, roll back.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.STORAGE_OPERATION_DURATION), "errors"),
+                Query(expressions.error_ratio(c.STORAGE_OPERATION_DURATION), "errors"),
                 steps=zones(limit("storage_error_ratio")),
             ),
             stat(
@@ -70,7 +70,7 @@ def _glance(view: View) -> Section:
                 "Cache hits",
                 "Share of cache lookups that hit, over all caches.",
                 Unit.RATIO,
-                Query(view.hit_ratio(), "hits"),
+                Query(expressions.hit_ratio(), "hits"),
                 steps=zones(limit("cache_hit_ratio")),
             ),
             stat(
@@ -78,7 +78,7 @@ def _glance(view: View) -> Section:
                 "Peak completions",
                 "Most completions that ran at once on one instance within the last minute.",
                 Unit.COUNT,
-                Query(view.gauge(c.COMPLETION_IN_FLIGHT_PEAK, how="max"), "peak"),
+                Query(expressions.gauge(c.COMPLETION_IN_FLIGHT_PEAK, how="max"), "peak"),
                 steps=zones(limit("concurrent_completions")),
             ),
             stat(
@@ -86,7 +86,7 @@ def _glance(view: View) -> Section:
                 "Deadlocks",
                 "Deadlocks in the time range; there must be none.",
                 Unit.COUNT,
-                Query(view.total(c.LOCK_DEADLOCKS), "deadlocks"),
+                Query(expressions.total(c.LOCK_DEADLOCKS), "deadlocks"),
                 steps=zones(limit("lock_deadlocks")),
                 decimals=0,
                 trend=False,
@@ -97,7 +97,7 @@ def _glance(view: View) -> Section:
                 "Lock wait, p99",
                 "99 % of acquisitions of any lock waited at most this long.",
                 Unit.SECONDS,
-                Query(view.quantile(0.99, c.LOCK_WAIT_DURATION), "p99", exemplar=True),
+                Query(expressions.quantile(0.99, c.LOCK_WAIT_DURATION), "p99", exemplar=True),
                 steps=zones(limit("lock_wait_p99")),
             ),
             stat(
@@ -105,7 +105,7 @@ def _glance(view: View) -> Section:
                 "Index write, p99",
                 "99 % of index writes took at most this long.",
                 Unit.SECONDS,
-                Query(view.quantile(0.99, c.INDEX_WRITE_DURATION), "p99", exemplar=True),
+                Query(expressions.quantile(0.99, c.INDEX_WRITE_DURATION), "p99", exemplar=True),
                 steps=zones(limit("index_write_p99")),
             ),
             stat(
@@ -113,7 +113,7 @@ def _glance(view: View) -> Section:
                 "Recall, p99",
                 "99 % of recalls, on any path, took at most this long.",
                 Unit.SECONDS,
-                Query(view.quantile(0.99, c.RECALL_DURATION), "p99", exemplar=True),
+                Query(expressions.quantile(0.99, c.RECALL_DURATION), "p99", exemplar=True),
                 steps=zones(limit("recall_p99")),
             ),
         ],

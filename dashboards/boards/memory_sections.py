@@ -9,17 +9,17 @@ from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.promql import Matcher
 
 from ..board import Section
+from ..expressions import Expressions, or_none, or_zero, share
 from ..panels.constructors import bargauge, timeseries
 from ..panels.query import Query
 from ..panels.style import GREY, PER_SECOND, RED, zones
-from ..view import View, or_none, or_zero, share
 
 
-def recall(view: View) -> Section:
+def recall(expressions: Expressions) -> Section:
     """How often, how well and how fast memories are found."""
-    settings, limit = view.settings, view.settings.threshold
+    settings, limit = expressions.settings, expressions.settings.threshold
     judged = record_names.quantile(settings, "job_path", c.RECALL_DURATION, 99)
-    recalls = view.rate(c.RECALL_DURATION, "path")
+    recalls = expressions.rate(c.RECALL_DURATION, "path")
     return Section(
         "Recall",
         [
@@ -28,14 +28,18 @@ def recall(view: View) -> Section:
                 "Recalls that failed",
                 "Share of recalls that ended in an error, by path. Anything but 0 needs a look at storage and index.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.RECALL_DURATION, "path"), "{{path}}", label=c.RECALL_DURATION.label("path")),
+                Query(
+                    expressions.error_ratio(c.RECALL_DURATION, "path"),
+                    "{{path}}",
+                    label=c.RECALL_DURATION.label("path"),
+                ),
             ),
             timeseries(
                 "recall-latency",
                 "Recall latency",
                 "Time of one recall over all paths. The lines are the green and the red limit of p99.",
                 Unit.SECONDS,
-                *view.quantiles(c.RECALL_DURATION),
+                *expressions.quantiles(c.RECALL_DURATION),
                 steps=zones(limit("recall_p99")),
             ),
             timeseries(
@@ -44,9 +48,12 @@ def recall(view: View) -> Section:
                 "Time of a recall that asks both memories. The grey line is what the alert judges; "
                 "if it rises alone, look at the weights and at semantic timeouts.",
                 Unit.SECONDS,
-                *view.quantiles(c.RECALL_DURATION, path="blended"),
+                *expressions.quantiles(c.RECALL_DURATION, path="blended"),
                 Query(
-                    view.record(judged, Matcher("path", "=", "blended")), "p99 judged {{job}}", color=GREY, line="dash"
+                    expressions.record(judged, Matcher("path", "=", "blended")),
+                    "p99 judged {{job}}",
+                    color=GREY,
+                    line="dash",
                 ),
                 steps=zones(limit("blended_recall_p99")),
                 alerts=("BlendedRecallLatencyP99Breach",),
@@ -67,12 +74,14 @@ def recall(view: View) -> Section:
                 "A rise after a deployment means that something is stored but not indexed.",
                 Unit.RATIO,
                 Query(
-                    share(view.rate(c.RECALL_EMPTY, "path"), recalls),
+                    share(expressions.rate(c.RECALL_EMPTY, "path"), recalls),
                     "empty {{path}}",
                     label=c.RECALL_EMPTY.label("path"),
                 ),
                 Query(
-                    share(view.rate(c.RECALL_FALLBACKS), view.rate(c.RECALL_DURATION, path="hierarchical")),
+                    share(
+                        expressions.rate(c.RECALL_FALLBACKS), expressions.rate(c.RECALL_DURATION, path="hierarchical")
+                    ),
                     "fell back to flat",
                     color=RED,
                     line="dash",
@@ -84,16 +93,16 @@ def recall(view: View) -> Section:
                 "Time of the search within a recall, p95 by index. Compare with recall latency: "
                 "if recall is slow and this is not, the time goes to locks or storage.",
                 Unit.SECONDS,
-                *view.quantiles(c.RECALL_VECTOR_SEARCH_DURATION, "index", qs=(0.95,)),
+                *expressions.quantiles(c.RECALL_VECTOR_SEARCH_DURATION, "index", qs=(0.95,)),
                 steps=zones(limit("vector_search_p95")),
             ),
         ],
     )
 
 
-def blending(view: View) -> Section:
+def blending(expressions: Expressions) -> Section:
     """How episodic and semantic memory share a blended recall."""
-    blended = view.rate(c.RECALL_DURATION, path="blended")
+    blended = expressions.rate(c.RECALL_DURATION, path="blended")
     return Section(
         "Blending and weights",
         [
@@ -102,14 +111,14 @@ def blending(view: View) -> Section:
                 "Blended recalls without semantic memory",
                 "Share of blended recalls that went on without semantic memory because it took too long.",
                 Unit.RATIO,
-                Query(share(view.rate(c.MEMORY_SEMANTIC_TIMEOUTS), blended), "timed out"),
+                Query(share(expressions.rate(c.MEMORY_SEMANTIC_TIMEOUTS), blended), "timed out"),
             ),
             bargauge(
                 "memory-weight",
                 "Weights",
                 "Weight of each memory in a blended recall, mean of the instances; 0.7 and 0.3 by default.",
                 Unit.RATIO,
-                Query(view.gauge(c.MEMORY_WEIGHT, "memory", how="avg"), "{{memory}}"),
+                Query(expressions.gauge(c.MEMORY_WEIGHT, "memory", how="avg"), "{{memory}}"),
                 maximum=1,
                 width=4,
             ),
@@ -119,7 +128,9 @@ def blending(view: View) -> Section:
                 "Episodes and concepts; the most any instance holds, for instances may share a store.",
                 Unit.COUNT,
                 Query(
-                    view.gauge(c.MEMORY_ITEMS, "memory", how="max"), "{{memory}}", label=c.MEMORY_ITEMS.label("memory")
+                    expressions.gauge(c.MEMORY_ITEMS, "memory", how="max"),
+                    "{{memory}}",
+                    label=c.MEMORY_ITEMS.label("memory"),
                 ),
                 width=6,
             ),
@@ -128,8 +139,8 @@ def blending(view: View) -> Section:
                 "Dual-memory cohort",
                 "Share of users served by dual memory, lowest and highest of the instances; they must agree.",
                 Unit.RATIO,
-                Query(view.gauge(c.MEMORY_COHORT_SAMPLING, how="max"), "highest"),
-                Query(view.gauge(c.MEMORY_COHORT_SAMPLING, how="min"), "lowest", line="dash"),
+                Query(expressions.gauge(c.MEMORY_COHORT_SAMPLING, how="max"), "highest"),
+                Query(expressions.gauge(c.MEMORY_COHORT_SAMPLING, how="min"), "lowest", line="dash"),
                 maximum=1,
                 width=6,
             ),
@@ -137,10 +148,10 @@ def blending(view: View) -> Section:
     )
 
 
-def locks(view: View) -> Section:
+def locks(expressions: Expressions) -> Section:
     """Who waits for whom, how long, and whether anyone waits for ever."""
-    settings, limit = view.settings, view.settings.threshold
-    acquired = view.rate(c.LOCK_WAIT_DURATION)
+    settings, limit = expressions.settings, expressions.settings.threshold
+    acquired = expressions.rate(c.LOCK_WAIT_DURATION)
     kinds = {
         "deadlocks": c.LOCK_DEADLOCKS,
         "stalls": c.LOCK_STALLS,
@@ -157,7 +168,10 @@ def locks(view: View) -> Section:
                 "high with long waits asks for shorter critical sections.",
                 Unit.RATIO,
                 Query(
-                    share(view.rate(c.LOCK_CONTENDED, "lock", "mode"), view.rate(c.LOCK_WAIT_DURATION, "lock", "mode")),
+                    share(
+                        expressions.rate(c.LOCK_CONTENDED, "lock", "mode"),
+                        expressions.rate(c.LOCK_WAIT_DURATION, "lock", "mode"),
+                    ),
                     "{{lock}} {{mode}}",
                     many=True,
                 ),
@@ -167,7 +181,7 @@ def locks(view: View) -> Section:
                 "Lock hold time, p99",
                 "How long a lock was held, by lock and mode: the holder that others wait for.",
                 Unit.SECONDS,
-                *view.quantiles(c.LOCK_HOLD_DURATION, "lock", "mode", qs=(0.99,)),
+                *expressions.quantiles(c.LOCK_HOLD_DURATION, "lock", "mode", qs=(0.99,)),
                 logarithmic=True,
             ),
             timeseries(
@@ -175,9 +189,9 @@ def locks(view: View) -> Section:
                 "Lock wait, p99",
                 "Time from asking for a lock to holding it, by lock and mode. The grey line is what the alert judges.",
                 Unit.SECONDS,
-                *view.quantiles(c.LOCK_WAIT_DURATION, "lock", "mode", qs=(0.99,)),
+                *expressions.quantiles(c.LOCK_WAIT_DURATION, "lock", "mode", qs=(0.99,)),
                 Query(
-                    view.record(record_names.quantile(settings, "job_lock_mode", c.LOCK_WAIT_DURATION, 99)),
+                    expressions.record(record_names.quantile(settings, "job_lock_mode", c.LOCK_WAIT_DURATION, 99)),
                     "judged {{lock}} {{mode}} {{job}}",
                     color=GREY,
                     line="dash",
@@ -192,7 +206,7 @@ def locks(view: View) -> Section:
                 "Lock faults",
                 "Deadlocks, stalls, time-outs and poisoned locks a second; all should be 0.",
                 PER_SECOND,
-                *(Query(or_zero(view.rate(metric), acquired), name) for name, metric in kinds.items()),
+                *(Query(or_zero(expressions.rate(metric), acquired), name) for name, metric in kinds.items()),
                 width=6,
             ),
             timeseries(
@@ -202,7 +216,7 @@ def locks(view: View) -> Section:
                 "stands for no pair. Any pair is a deadlock that has not happened yet.",
                 Unit.COUNT,
                 Query(
-                    or_none(view.seen(c.LOCK_ORDER_INVERSIONS, "first", "second"), acquired, "first"),
+                    or_none(expressions.seen(c.LOCK_ORDER_INVERSIONS, "first", "second"), acquired, "first"),
                     "{{first}} {{second}}",
                     many=True,
                 ),
@@ -214,7 +228,7 @@ def locks(view: View) -> Section:
                 "Waiters",
                 "Threads and tasks that wait now, by lock and mode. A line that never falls is a stall.",
                 Unit.COUNT,
-                Query(view.gauge(c.LOCK_WAITERS, "lock", "mode"), "{{lock}} {{mode}}", many=True),
+                Query(expressions.gauge(c.LOCK_WAITERS, "lock", "mode"), "{{lock}} {{mode}}", many=True),
                 width=6,
             ),
             timeseries(
@@ -223,17 +237,17 @@ def locks(view: View) -> Section:
                 "Writes that wait in the deferred queue because a try-lock failed. A queue that only "
                 "grows never drains.",
                 Unit.COUNT,
-                Query(view.gauge(c.LOCK_DEFERRED_DEPTH, "lock"), "{{lock}}", many=True),
+                Query(expressions.gauge(c.LOCK_DEFERRED_DEPTH, "lock"), "{{lock}}", many=True),
                 width=6,
             ),
         ],
     )
 
 
-def index(view: View) -> Section:
+def index(expressions: Expressions) -> Section:
     """Whether writes reach the index, and what it costs."""
-    settings, limit = view.settings, view.settings.threshold
-    writes = view.rate(c.INDEX_WRITE_DURATION)
+    settings, limit = expressions.settings, expressions.settings.threshold
+    writes = expressions.rate(c.INDEX_WRITE_DURATION)
     return Section(
         "Index",
         [
@@ -243,8 +257,8 @@ def index(view: View) -> Section:
                 "Index writes that failed, and entries stored but not indexed, a second. Recall cannot "
                 "find what is lost here.",
                 PER_SECOND,
-                Query(or_zero(view.rate(c.INDEX_WRITE_DURATION, outcome="error"), writes), "failed"),
-                Query(or_zero(view.rate(c.INDEX_MISSING), writes), "stored, not indexed", line="dash"),
+                Query(or_zero(expressions.rate(c.INDEX_WRITE_DURATION, outcome="error"), writes), "failed"),
+                Query(or_zero(expressions.rate(c.INDEX_MISSING), writes), "stored, not indexed", line="dash"),
                 width=6,
             ),
             timeseries(
@@ -252,7 +266,7 @@ def index(view: View) -> Section:
                 "Index memory",
                 "Memory of the index that holds most, by index. The lines are 1 M and 10 M episodes.",
                 Unit.BYTES,
-                Query(view.gauge(c.INDEX_MEMORY, "index", how="max"), "{{index}}", many=True),
+                Query(expressions.gauge(c.INDEX_MEMORY, "index", how="max"), "{{index}}", many=True),
                 steps=zones(limit("index_memory")),
                 width=6,
             ),
@@ -261,7 +275,7 @@ def index(view: View) -> Section:
                 "Index entries",
                 "Entries of the fullest instance, by index; compare with the items held.",
                 Unit.COUNT,
-                Query(view.gauge(c.INDEX_ENTRIES, "index", how="max"), "{{index}}", many=True),
+                Query(expressions.gauge(c.INDEX_ENTRIES, "index", how="max"), "{{index}}", many=True),
                 width=6,
             ),
             timeseries(
@@ -269,9 +283,9 @@ def index(view: View) -> Section:
                 "Index write, p99",
                 "Time to write one entry, by index. The grey line is what the alert judges.",
                 Unit.SECONDS,
-                *view.quantiles(c.INDEX_WRITE_DURATION, "index", qs=(0.95, 0.99)),
+                *expressions.quantiles(c.INDEX_WRITE_DURATION, "index", qs=(0.95, 0.99)),
                 Query(
-                    view.record(record_names.quantile(settings, "job_index", c.INDEX_WRITE_DURATION, 99)),
+                    expressions.record(record_names.quantile(settings, "job_index", c.INDEX_WRITE_DURATION, 99)),
                     "judged {{index}} {{job}}",
                     color=GREY,
                     line="dash",
@@ -285,10 +299,10 @@ def index(view: View) -> Section:
     )
 
 
-def caches(view: View) -> Section:
+def caches(expressions: Expressions) -> Section:
     """Whether the caches pay for themselves, and tell the truth."""
-    limit = view.settings.threshold
-    lookups = view.rate(c.CACHE_LOOKUPS)
+    limit = expressions.settings.threshold
+    lookups = expressions.rate(c.CACHE_LOOKUPS)
     return Section(
         "Caches",
         [
@@ -297,8 +311,8 @@ def caches(view: View) -> Section:
                 "Stale reads and failed lookups",
                 "Share of lookups that were served an out-of-date value, or that failed.",
                 Unit.RATIO,
-                Query(share(view.rate(c.CACHE_STALE_READS), lookups), "stale"),
-                Query(share(view.rate(c.CACHE_LOOKUPS, result="error"), lookups), "failed", line="dash"),
+                Query(share(expressions.rate(c.CACHE_STALE_READS), lookups), "stale"),
+                Query(share(expressions.rate(c.CACHE_LOOKUPS, result="error"), lookups), "failed", line="dash"),
                 width=6,
             ),
             timeseries(
@@ -307,7 +321,7 @@ def caches(view: View) -> Section:
                 "Share of lookups that hit, by cache. It falls after a restart and recovers; if it does "
                 "not, look at evictions.",
                 Unit.RATIO,
-                Query(view.hit_ratio("cache"), "{{cache}}", many=True),
+                Query(expressions.hit_ratio("cache"), "{{cache}}", many=True),
                 steps=zones(limit("cache_hit_ratio")),
                 maximum=1,
                 width=6,
@@ -318,8 +332,8 @@ def caches(view: View) -> Section:
                 "Evictions and invalidations",
                 "Entries dropped a second: to make room, or because the durable value changed.",
                 PER_SECOND,
-                Query(or_zero(view.rate(c.CACHE_EVICTIONS), lookups), "evicted"),
-                Query(or_zero(view.rate(c.CACHE_INVALIDATIONS), lookups), "invalidated", line="dash"),
+                Query(or_zero(expressions.rate(c.CACHE_EVICTIONS), lookups), "evicted"),
+                Query(or_zero(expressions.rate(c.CACHE_INVALIDATIONS), lookups), "invalidated", line="dash"),
                 width=6,
             ),
             timeseries(
@@ -327,7 +341,7 @@ def caches(view: View) -> Section:
                 "Cache size",
                 "Bytes held, by cache; at its limit it evicts.",
                 Unit.BYTES,
-                Query(view.gauge(c.CACHE_SIZE, "cache"), "{{cache}}", many=True),
+                Query(expressions.gauge(c.CACHE_SIZE, "cache"), "{{cache}}", many=True),
                 width=6,
             ),
         ],

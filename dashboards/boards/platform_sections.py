@@ -7,11 +7,11 @@ from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.promql import ratio
 
 from ..board import Section
+from ..expressions import Expressions, or_none, or_zero, share
 from ..panels import style
 from ..panels.constructors import stat, state_timeline, timeseries
 from ..panels.query import Query
-from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, RED, REQUESTS, Step, zones
-from ..view import View, or_none, or_zero, share
+from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, RED, REQUESTS, ThresholdStep, zones
 
 _DAY = 86_400
 # The recovery point that backups have to keep.
@@ -19,14 +19,14 @@ _BACKUP_AGE = style.limits(_DAY, 2 * _DAY)
 _CIRCUIT = {"0": ("closed", GREEN), "1": ("half open", ORANGE), "2": ("open", RED)}
 
 
-def storage(view: View) -> list[Section]:
+def storage(expressions: Expressions) -> list[Section]:
     """The durable store: its operations, and the files and connections under it."""
-    return [_operations(view), _store(view)]
+    return [_operations(expressions), _store(expressions)]
 
 
-def _operations(view: View) -> Section:
-    limit = view.settings.threshold
-    operations = view.rate(c.STORAGE_OPERATION_DURATION)
+def _operations(expressions: Expressions) -> Section:
+    limit = expressions.settings.threshold
+    operations = expressions.rate(c.STORAGE_OPERATION_DURATION)
     return Section(
         "Storage operations",
         [
@@ -36,7 +36,7 @@ def _operations(view: View) -> Section:
                 "Share of storage operations that failed, by backend. Yellow is the compensation trigger, "
                 "red rolls back.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.STORAGE_OPERATION_DURATION, "backend"), "{{backend}}", many=True),
+                Query(expressions.error_ratio(c.STORAGE_OPERATION_DURATION, "backend"), "{{backend}}", many=True),
                 steps=zones(limit("storage_error_ratio")),
                 alerts=("StorageErrorRatioHigh",),
             ),
@@ -46,21 +46,23 @@ def _operations(view: View) -> Section:
                 "Failures a second by class: timeouts and busy ask for load relief, integrity and "
                 "corruption for a restore.",
                 PER_SECOND,
-                Query(or_none(view.rate(c.STORAGE_ERRORS, "kind"), operations, "kind"), "{{kind}}", many=True),
+                Query(or_none(expressions.rate(c.STORAGE_ERRORS, "kind"), operations, "kind"), "{{kind}}", many=True),
             ),
             timeseries(
                 "storage-latency",
                 "Storage latency, p99",
                 "Time of one operation, by backend and operation.",
                 Unit.SECONDS,
-                *view.quantiles(c.STORAGE_OPERATION_DURATION, "backend", "operation", qs=(0.99,)),
+                *expressions.quantiles(c.STORAGE_OPERATION_DURATION, "backend", "operation", qs=(0.99,)),
             ),
             timeseries(
                 "storage-divergence",
                 "Divergence",
                 "Entries found in one store and not in another, a second, by who disagrees with whom.",
                 PER_SECOND,
-                Query(view.rate(c.STORAGE_DIVERGENCE, "kind"), "{{kind}}", label=c.STORAGE_DIVERGENCE.label("kind")),
+                Query(
+                    expressions.rate(c.STORAGE_DIVERGENCE, "kind"), "{{kind}}", label=c.STORAGE_DIVERGENCE.label("kind")
+                ),
             ),
             timeseries(
                 "storage-repair",
@@ -69,16 +71,16 @@ def _operations(view: View) -> Section:
                 "difference, a second. "
                 "A failed one leaves the stores apart.",
                 PER_SECOND,
-                Query(or_zero(view.rate(c.STORAGE_COMPENSATIONS, outcome="ok"), operations), "compensated"),
+                Query(or_zero(expressions.rate(c.STORAGE_COMPENSATIONS, outcome="ok"), operations), "compensated"),
                 Query(
-                    or_zero(view.rate(c.STORAGE_COMPENSATIONS, outcome="error"), operations),
+                    or_zero(expressions.rate(c.STORAGE_COMPENSATIONS, outcome="error"), operations),
                     "compensation failed",
                     color=RED,
                     line="dash",
                 ),
-                Query(or_zero(view.rate(c.STORAGE_RECONCILIATIONS, outcome="ok"), operations), "reconciled"),
+                Query(or_zero(expressions.rate(c.STORAGE_RECONCILIATIONS, outcome="ok"), operations), "reconciled"),
                 Query(
-                    or_zero(view.rate(c.STORAGE_RECONCILIATIONS, outcome="error"), operations),
+                    or_zero(expressions.rate(c.STORAGE_RECONCILIATIONS, outcome="error"), operations),
                     "reconciliation failed",
                     color=RED,
                     line="dot",
@@ -89,8 +91,8 @@ def _operations(view: View) -> Section:
                 "Circuit breaker",
                 "State of the breaker before each backend. Open for more than five minutes: the backend is down.",
                 Unit.COUNT,
-                Query(_circuit(view), "{{backend}}"),
-                steps=(Step(GREEN), Step(ORANGE, 1), Step(RED, 2)),
+                Query(_circuit(expressions), "{{backend}}"),
+                steps=(ThresholdStep(GREEN), ThresholdStep(ORANGE, 1), ThresholdStep(RED, 2)),
                 texts=_CIRCUIT,
                 width=8,
                 rows=8,
@@ -99,16 +101,16 @@ def _operations(view: View) -> Section:
     )
 
 
-def _circuit(view: View) -> str:
+def _circuit(expressions: Expressions) -> str:
     """The worst state of a backend's breakers: 0 closed, 1 half open, 2 open."""
-    half = view.gauge(c.STORAGE_CIRCUIT_STATE, "backend", how="max", state="half_open")
-    opened = view.gauge(c.STORAGE_CIRCUIT_STATE, "backend", how="max", state="open")
+    half = expressions.gauge(c.STORAGE_CIRCUIT_STATE, "backend", how="max", state="half_open")
+    opened = expressions.gauge(c.STORAGE_CIRCUIT_STATE, "backend", how="max", state="open")
     return f"(2 * {opened} > 0) or {half}"
 
 
-def _store(view: View) -> Section:
-    limit = view.settings.threshold
-    live, total = (view.gauge(c.STORAGE_CONTENT_SIZE, "backend", state=state) for state in ("live", "total"))
+def _store(expressions: Expressions) -> Section:
+    limit = expressions.settings.threshold
+    live, total = (expressions.gauge(c.STORAGE_CONTENT_SIZE, "backend", state=state) for state in ("live", "total"))
     return Section(
         "Store",
         [
@@ -117,7 +119,10 @@ def _store(view: View) -> Section:
                 "Corrupt records",
                 "Records in the time range that failed their checksum. One is enough to open the corruption runbook.",
                 Unit.COUNT,
-                Query(or_zero(view.total(c.STORAGE_CORRUPTION), view.rate(c.STORAGE_OPERATION_DURATION)), "corrupt"),
+                Query(
+                    or_zero(expressions.total(c.STORAGE_CORRUPTION), expressions.rate(c.STORAGE_OPERATION_DURATION)),
+                    "corrupt",
+                ),
                 steps=style.limits(1, 2),
                 decimals=0,
                 trend=False,
@@ -128,7 +133,7 @@ def _store(view: View) -> Section:
                 "Age of the last backup",
                 "Time since a backup last succeeded, the oldest of the backends; the recovery point is 24 hours.",
                 Unit.SECONDS,
-                Query(f"time() - {view.gauge(c.STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP, how='min')}", "age"),
+                Query(f"time() - {expressions.gauge(c.STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP, how='min')}", "age"),
                 steps=_BACKUP_AGE,
                 width=6,
             ),
@@ -137,7 +142,7 @@ def _store(view: View) -> Section:
                 "Backups",
                 "Backups in the time range, by how they ended.",
                 Unit.COUNT,
-                Query(view.total(c.STORAGE_BACKUP_DURATION, "outcome"), "{{outcome}}"),
+                Query(expressions.total(c.STORAGE_BACKUP_DURATION, "outcome"), "{{outcome}}"),
                 decimals=0,
                 trend=False,
                 width=6,
@@ -147,7 +152,7 @@ def _store(view: View) -> Section:
                 "Compactions",
                 "Compaction runs in the time range, by how they ended.",
                 Unit.COUNT,
-                Query(view.total(c.STORAGE_COMPACTION_DURATION, "outcome"), "{{outcome}}"),
+                Query(expressions.total(c.STORAGE_COMPACTION_DURATION, "outcome"), "{{outcome}}"),
                 decimals=0,
                 trend=False,
                 width=6,
@@ -159,18 +164,18 @@ def _store(view: View) -> Section:
                 "limit: the pool is exhausted.",
                 Unit.COUNT,
                 Query(
-                    view.gauge(c.STORAGE_POOL_CONNECTIONS, "state"),
+                    expressions.gauge(c.STORAGE_POOL_CONNECTIONS, "state"),
                     "{{state}}",
                     label=c.STORAGE_POOL_CONNECTIONS.label("state"),
                 ),
-                Query(view.gauge(c.STORAGE_POOL_LIMIT), "limit", color=RED, line="dash"),
+                Query(expressions.gauge(c.STORAGE_POOL_LIMIT), "limit", color=RED, line="dash"),
             ),
             timeseries(
                 "storage-wal",
                 "Write-ahead log",
                 "Bytes of write-ahead log, by backend. Growth without end means that no checkpoint runs.",
                 Unit.BYTES,
-                Query(view.gauge(c.STORAGE_WAL_SIZE, "backend", how="max"), "{{backend}}", many=True),
+                Query(expressions.gauge(c.STORAGE_WAL_SIZE, "backend", how="max"), "{{backend}}", many=True),
                 steps=zones(limit("wal_size")),
             ),
             timeseries(
@@ -186,10 +191,10 @@ def _store(view: View) -> Section:
     )
 
 
-def completions(view: View) -> Section:
+def completions(expressions: Expressions) -> Section:
     """Episodes that are completed at once, and those that have to wait."""
-    limit = view.settings.threshold
-    done = view.rate(c.COMPLETION_DURATION)
+    limit = expressions.settings.threshold
+    done = expressions.rate(c.COMPLETION_DURATION)
     return Section(
         "Completions",
         [
@@ -198,8 +203,8 @@ def completions(view: View) -> Section:
                 "Completions that failed",
                 "Completions that failed, and that were turned away because the queue was full, a second.",
                 PER_SECOND,
-                Query(or_zero(view.rate(c.COMPLETION_DURATION, outcome="error"), done), "failed"),
-                Query(or_zero(view.rate(c.COMPLETION_REJECTIONS), done), "rejected", line="dash"),
+                Query(or_zero(expressions.rate(c.COMPLETION_DURATION, outcome="error"), done), "failed"),
+                Query(or_zero(expressions.rate(c.COMPLETION_REJECTIONS), done), "rejected", line="dash"),
                 width=6,
             ),
             timeseries(
@@ -209,10 +214,10 @@ def completions(view: View) -> Section:
                 "busiest instance. "
                 "The alert judges the peak.",
                 Unit.COUNT,
-                Query(view.gauge(c.COMPLETION_IN_FLIGHT_PEAK, how="max"), "peak"),
-                Query(view.gauge(c.COMPLETION_IN_FLIGHT, how="max"), "now", line="dash"),
-                Query(view.gauge(c.COMPLETION_QUEUE_DEPTH, how="max"), "queued", line="dot"),
-                Query(view.gauge(c.COMPLETION_LIMIT, how="max"), "limit", color=RED, line="dash"),
+                Query(expressions.gauge(c.COMPLETION_IN_FLIGHT_PEAK, how="max"), "peak"),
+                Query(expressions.gauge(c.COMPLETION_IN_FLIGHT, how="max"), "now", line="dash"),
+                Query(expressions.gauge(c.COMPLETION_QUEUE_DEPTH, how="max"), "queued", line="dot"),
+                Query(expressions.gauge(c.COMPLETION_LIMIT, how="max"), "limit", color=RED, line="dash"),
                 steps=zones(limit("concurrent_completions")),
                 width=6,
                 alerts=("CompletionConcurrencyHigh",),
@@ -222,8 +227,8 @@ def completions(view: View) -> Section:
                 "Episodes",
                 "Episodes created and completed a second; apart for long, work piles up.",
                 PER_SECOND,
-                Query(view.rate(c.EPISODE_CREATED), "created"),
-                Query(view.rate(c.COMPLETION_DURATION, outcome="ok"), "completed", line="dash"),
+                Query(expressions.rate(c.EPISODE_CREATED), "created"),
+                Query(expressions.rate(c.COMPLETION_DURATION, outcome="ok"), "completed", line="dash"),
                 width=6,
             ),
             timeseries(
@@ -231,16 +236,16 @@ def completions(view: View) -> Section:
                 "Completion latency",
                 "Time to complete an episode, waiting for a permit included.",
                 Unit.SECONDS,
-                *view.quantiles(c.COMPLETION_DURATION),
+                *expressions.quantiles(c.COMPLETION_DURATION),
                 width=6,
             ),
         ],
     )
 
 
-def limits(view: View) -> Section:
+def limits(expressions: Expressions) -> Section:
     """What was refused, and why."""
-    requests = view.rate(c.REQUEST_DURATION)
+    requests = expressions.rate(c.REQUEST_DURATION)
     return Section(
         "Limits",
         [
@@ -249,7 +254,9 @@ def limits(view: View) -> Section:
                 "Inputs refused",
                 "Inputs a second that passed a limit, by limit.",
                 PER_SECOND,
-                Query(view.rate(c.LIMIT_REJECTIONS, "limit"), "{{limit}}", label=c.LIMIT_REJECTIONS.label("limit")),
+                Query(
+                    expressions.rate(c.LIMIT_REJECTIONS, "limit"), "{{limit}}", label=c.LIMIT_REJECTIONS.label("limit")
+                ),
                 width=12,
             ),
             timeseries(
@@ -257,18 +264,18 @@ def limits(view: View) -> Section:
                 "Requests refused",
                 "Share of requests refused because a quota was used up or they came too fast.",
                 Unit.RATIO,
-                Query(share(view.rate(c.LIMIT_QUOTA_EXCEEDED), requests), "quota used up"),
-                Query(share(view.rate(c.LIMIT_RATE_LIMITED), requests), "too fast", line="dash"),
+                Query(share(expressions.rate(c.LIMIT_QUOTA_EXCEEDED), requests), "quota used up"),
+                Query(share(expressions.rate(c.LIMIT_RATE_LIMITED), requests), "too fast", line="dash"),
                 width=12,
             ),
         ],
     )
 
 
-def service(view: View) -> Section:
+def service(expressions: Expressions) -> Section:
     """Requests, and the process that answers them."""
-    limit = view.settings.threshold
-    instance = view.settings.instance_labels[0]
+    limit = expressions.settings.threshold
+    instance = expressions.settings.instance_labels[0]
     legend = f"{{{{{instance}}}}}"
     return Section(
         "Service",
@@ -278,7 +285,7 @@ def service(view: View) -> Section:
                 "Request error ratio",
                 "Share of requests that failed by the service's own fault.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.REQUEST_DURATION), "errors", color=RED),
+                Query(expressions.error_ratio(c.REQUEST_DURATION), "errors", color=RED),
                 width=6,
             ),
             timeseries(
@@ -286,7 +293,7 @@ def service(view: View) -> Section:
                 "Requests",
                 "Requests a second, by route.",
                 REQUESTS,
-                Query(view.rate(c.REQUEST_DURATION, "route"), "{{route}}", many=True),
+                Query(expressions.rate(c.REQUEST_DURATION, "route"), "{{route}}", many=True),
                 width=6,
             ),
             timeseries(
@@ -294,7 +301,7 @@ def service(view: View) -> Section:
                 "Request latency",
                 "Time to answer a request, over all routes.",
                 Unit.SECONDS,
-                *view.quantiles(c.REQUEST_DURATION),
+                *expressions.quantiles(c.REQUEST_DURATION),
                 width=6,
             ),
             timeseries(
@@ -302,7 +309,7 @@ def service(view: View) -> Section:
                 "Requests in flight",
                 "Requests that are not answered to their last byte, by instance. Growth without end: answers hang.",
                 Unit.COUNT,
-                Query(view.gauge(c.REQUEST_IN_FLIGHT, instance), legend, many=True),
+                Query(expressions.gauge(c.REQUEST_IN_FLIGHT, instance), legend, many=True),
                 width=6,
             ),
             timeseries(
@@ -310,7 +317,7 @@ def service(view: View) -> Section:
                 "Uptime",
                 "Time since each instance started; a saw-tooth is a crash loop.",
                 Unit.SECONDS,
-                Query(view.gauge(c.SERVICE_UPTIME, instance, how="max"), legend, many=True),
+                Query(expressions.gauge(c.SERVICE_UPTIME, instance, how="max"), legend, many=True),
                 width=6,
             ),
             timeseries(
@@ -319,7 +326,10 @@ def service(view: View) -> Section:
                 "Resident memory as a share of what the process may use, by instance.",
                 Unit.RATIO,
                 Query(
-                    ratio(view.gauge(c.SERVICE_MEMORY, instance), view.gauge(c.SERVICE_MEMORY_LIMIT, instance)),
+                    ratio(
+                        expressions.gauge(c.SERVICE_MEMORY, instance),
+                        expressions.gauge(c.SERVICE_MEMORY_LIMIT, instance),
+                    ),
                     legend,
                     many=True,
                 ),
@@ -331,7 +341,7 @@ def service(view: View) -> Section:
                 "Open files",
                 "File descriptors open, by instance.",
                 Unit.COUNT,
-                Query(view.gauge(c.SERVICE_OPEN_FILES, instance), legend, many=True),
+                Query(expressions.gauge(c.SERVICE_OPEN_FILES, instance), legend, many=True),
                 steps=zones(limit("open_files")),
                 width=6,
             ),
@@ -342,7 +352,10 @@ def service(view: View) -> Section:
                 "blind to these.",
                 PER_SECOND,
                 Query(
-                    or_zero(view.rate(c.INSTRUMENTATION_DROPPED), f"sum({view.live.series(c.INSTRUMENTATION_SERIES)})"),
+                    or_zero(
+                        expressions.rate(c.INSTRUMENTATION_DROPPED),
+                        f"sum({expressions.live.series(c.INSTRUMENTATION_SERIES)})",
+                    ),
                     "dropped",
                     color=BLUE,
                 ),

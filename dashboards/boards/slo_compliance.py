@@ -20,11 +20,11 @@ from mnemoscope.model.units import number
 from mnemoscope.promql import Matcher
 
 from ..board import Board, Section, assemble
+from ..expressions import Expressions
 from ..panels.constructors import bargauge, gauge, stat, table, text, timeseries
 from ..panels.layer import Panel
 from ..panels.query import Query
-from ..panels.style import BLUE, GREEN, ORANGE, PALETTE, PER_SECOND, RED, YELLOW, Line, Step, zones
-from ..view import View
+from ..panels.style import BLUE, GREEN, ORANGE, PALETTE, PER_SECOND, RED, YELLOW, Line, ThresholdStep, zones
 
 UID = "slo-compliance"
 
@@ -42,24 +42,24 @@ _SIGNALS: dict[Metric, str] = {
 
 def build(settings: Settings) -> Board:
     """The board for one site."""
-    view = View(settings)
+    expressions = Expressions(settings)
     objectives = settings.all_objectives()
     return assemble(
         settings,
         UID,
         "Compliance, error budget and burn rate of every objective, and whether the service is there at all.",
         [
-            _now(view),
-            Section("Compliance over the period", [_compliance(view, objective) for objective in objectives]),
-            Section("Error budget left", [_budget(view, objective) for objective in objectives]),
-            *(_burning(view, objective) for objective in objectives),
+            _now(expressions),
+            Section("Compliance over the period", [_compliance(expressions, objective) for objective in objectives]),
+            Section("Error budget left", [_budget(expressions, objective) for objective in objectives]),
+            *(_burning(expressions, objective) for objective in objectives),
             _text(settings),
         ],
     )
 
 
-def _now(view: View) -> Section:
-    settings = view.settings
+def _now(expressions: Expressions) -> Section:
+    settings = expressions.settings
     return Section(
         "Now",
         [
@@ -68,8 +68,8 @@ def _now(view: View) -> Section:
                 "Alerts firing",
                 "How many alerts fire; the table names them.",
                 Unit.COUNT,
-                Query(f"count({_alerts(view)}) or vector(0)", "firing"),
-                steps=(Step(GREEN), Step(RED, 1)),
+                Query(f"count({_alerts(expressions)}) or vector(0)", "firing"),
+                steps=(ThresholdStep(GREEN), ThresholdStep(RED, 1)),
                 decimals=0,
                 trend=False,
                 width=3,
@@ -79,7 +79,7 @@ def _now(view: View) -> Section:
                 "Deadlocks",
                 "Deadlocks in the time range; the objective is none.",
                 Unit.COUNT,
-                Query(view.total(c.LOCK_DEADLOCKS), "deadlocks"),
+                Query(expressions.total(c.LOCK_DEADLOCKS), "deadlocks"),
                 steps=zones(settings.threshold("lock_deadlocks")),
                 decimals=0,
                 trend=False,
@@ -92,8 +92,8 @@ def _now(view: View) -> Section:
                 "all: the service "
                 "is gone, or is not scraped.",
                 Unit.COUNT,
-                Query(f"sum({_up(view)})", "up", color=GREEN),
-                Query(f"count({_up(view)})", "known", color=BLUE, line="dash"),
+                Query(f"sum({_up(expressions)})", "up", color=GREEN),
+                Query(f"count({_up(expressions)})", "known", color=BLUE, line="dash"),
                 width=9,
                 alerts=(absence.ABSENT, absence.DOWN),
             ),
@@ -102,7 +102,7 @@ def _now(view: View) -> Section:
                 "Firing alerts",
                 "The alerts that fire, with what tells them apart; one row `none` while all is quiet.",
                 Unit.COUNT,
-                Query(_alert_rows(view), ""),
+                Query(_alert_rows(expressions), ""),
                 columns={"alertname": "Alert", "severity": "Severity", "job": "Job", "Value": "Series"},
                 width=9,
             ),
@@ -110,30 +110,30 @@ def _now(view: View) -> Section:
     )
 
 
-def _up(view: View) -> str:
+def _up(expressions: Expressions) -> str:
     # The job is named besides the variable: with All selected, other services' targets would be counted too.
-    return view.live.up(Matcher("job", "=", view.settings.job))
+    return expressions.live.up(Matcher("job", "=", expressions.settings.job))
 
 
-def _alerts(view: View) -> str:
-    return view.record("ALERTS", Matcher("alertstate", "=", "firing"))
+def _alerts(expressions: Expressions) -> str:
+    return expressions.record("ALERTS", Matcher("alertstate", "=", "firing"))
 
 
-def _alert_rows(view: View) -> str:
-    firing = promql.by(("alertname", "severity", "job"), _alerts(view))
+def _alert_rows(expressions: Expressions) -> str:
+    firing = promql.by(("alertname", "severity", "job"), _alerts(expressions))
     return f'{firing} or (label_replace(vector(0), "alertname", "none", "", "") unless on () {firing})'
 
 
-def _bad_share(view: View, objective: Objective, window: str) -> str:
+def _bad_share(expressions: Expressions, objective: Objective, window: str) -> str:
     """Share of bad events by job; 0 while a job that is there serves nothing."""
-    bad = view.record(record_names.slo_ratio(view.settings, objective, window))
-    return f"({bad} or 0 * {view.record(record_names.slo_total(view.settings, objective))})"
+    bad = expressions.record(record_names.slo_ratio(expressions.settings, objective, window))
+    return f"({bad} or 0 * {expressions.record(record_names.slo_total(expressions.settings, objective))})"
 
 
-def _compliance(view: View, objective: Objective) -> Panel:
+def _compliance(expressions: Expressions, objective: Objective) -> Panel:
     target, budget = objective.target, objective.budget
     # Green keeps half of the budget in hand; below the target it is spent.
-    steps = (Step(RED), Step(YELLOW, float(target)), Step(GREEN, float(target + budget / 2)))
+    steps = (ThresholdStep(RED), ThresholdStep(YELLOW, float(target)), ThresholdStep(GREEN, float(target + budget / 2)))
     return gauge(
         f"compliance-{objective.key}",
         objective.title,
@@ -141,30 +141,30 @@ def _compliance(view: View, objective: Objective) -> Panel:
         "of the error "
         "budget is gone; red: the objective is missed.",
         Unit.RATIO,
-        Query(f"1 - {_bad_share(view, objective, objective.period)}", "{{job}}"),
+        Query(f"1 - {_bad_share(expressions, objective, objective.period)}", "{{job}}"),
         steps=steps,
         minimum=float(1 - 4 * budget),
         decimals=3,
     )
 
 
-def _budget(view: View, objective: Objective) -> Panel:
-    spent = f"{_bad_share(view, objective, objective.period)} / {number(objective.budget)}"
+def _budget(expressions: Expressions, objective: Objective) -> Panel:
+    spent = f"{_bad_share(expressions, objective, objective.period)} / {number(objective.budget)}"
     return bargauge(
         f"budget-{objective.key}",
         objective.title,
         f"Share of the error budget that is left of {objective.period}; 0 is spent, below 0 overspent.",
         Unit.RATIO,
         Query(f"1 - {spent}", "{{job}}"),
-        steps=(Step(RED), Step(YELLOW, 1e-9), Step(GREEN, _BUDGET_LOW)),
+        steps=(ThresholdStep(RED), ThresholdStep(YELLOW, 1e-9), ThresholdStep(GREEN, _BUDGET_LOW)),
         minimum=-1,
         maximum=1,
         width=6,
     )
 
 
-def _burning(view: View, objective: Objective) -> Section:
-    settings = view.settings
+def _burning(expressions: Expressions, objective: Objective) -> Section:
+    settings = expressions.settings
     ok, bad = record_names.slo_total(settings, objective), record_names.slo_errors(settings, objective)
     return Section(
         f"Budget of {objective.title.lower()}",
@@ -174,8 +174,8 @@ def _burning(view: View, objective: Objective) -> Section:
                 f"{objective.title}: events",
                 "All events and bad ones a second. Few events make a ratio jumpy; judge it with this beside it.",
                 PER_SECOND,
-                Query(view.record(bad), "bad {{job}}", color=RED, line="dash"),
-                Query(view.record(ok), "all {{job}}", color=BLUE),
+                Query(expressions.record(bad), "bad {{job}}", color=RED, line="dash"),
+                Query(expressions.record(ok), "all {{job}}", color=BLUE),
                 width=8,
             ),
             timeseries(
@@ -185,11 +185,11 @@ def _burning(view: View, objective: Objective) -> Section:
                 "period. An alert fires "
                 "when a solid line and the dashed one of its colour are both above the line of its factor.",
                 "none",
-                *_burn_rates(view, objective),
+                *_burn_rates(expressions, objective),
                 steps=_factors(objective),
                 width=16,
                 alerts=(burn_rate.alert_name(objective),),
-                data_links=[_signal(view, objective)],
+                data_links=[_signal(expressions, objective)],
             ),
         ],
     )
@@ -200,26 +200,28 @@ _LONG: Line = "solid"
 _SHORT: Line = "dash"
 
 
-def _burn_rates(view: View, objective: Objective) -> list[Query]:
+def _burn_rates(expressions: Expressions, objective: Objective) -> list[Query]:
     budget = number(objective.budget)
     return [
-        Query(f"{_bad_share(view, objective, window)} / {budget}", f"{window} {{{{job}}}}", color=color, line=line)
+        Query(
+            f"{_bad_share(expressions, objective, window)} / {budget}", f"{window} {{{{job}}}}", color=color, line=line
+        )
         for pair, color in zip(burn_rate.WINDOWS, PALETTE, strict=False)
         for window, line in ((pair.long, _LONG), (pair.short, _SHORT))
     ]
 
 
-def _factors(objective: Objective) -> tuple[Step, ...]:
+def _factors(objective: Objective) -> tuple[ThresholdStep, ...]:
     """The alerts' factors, each once; those that wake somebody are red."""
     factors: dict[Decimal, str] = {}
     for window in burn_rate.WINDOWS:
         factors[window.factor(objective)] = RED if window.severity == "critical" else ORANGE
-    return (Step(GREEN), *(Step(factors[value], float(value)) for value in sorted(factors)))
+    return (ThresholdStep(GREEN), *(ThresholdStep(factors[value], float(value)) for value in sorted(factors)))
 
 
-def _signal(view: View, objective: Objective) -> dict[str, object]:
+def _signal(expressions: Expressions, objective: Objective) -> dict[str, object]:
     panel = links.panel_id(_SIGNALS[objective.metric])
-    variables = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", *view.variable_labels().values()))
+    variables = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", *expressions.variable_labels().values()))
     return {
         "title": "The signal behind it",
         "url": f"/d/dual-memory?${{__url_time_range}}&{variables}&viewPanel={panel}",

@@ -21,8 +21,8 @@ from mnemoscope.model import links
 from mnemoscope.model.settings import Settings
 
 from ..board import COLUMNS, Board, raw_panels
+from ..expressions import RANGE, RATE, Expressions, narrowing
 from ..panels.layer import DATASOURCE
-from ..view import RANGE, RATE, View, narrowing
 
 MAX_UID = 40
 
@@ -100,7 +100,7 @@ def rates_of_counters(board: Board, context: Context) -> Iterator[Found]:
 
 def variable_matchers(board: Board, context: Context) -> Iterator[Found]:
     """Every selector narrows by the variables: records by cluster and job, all others by instance too."""
-    labels = View(context.settings).variable_labels()
+    labels = Expressions(context.settings).variable_labels()
     for where, expr in _parsed(board):
         for selector in promql.selectors(expr):
             aggregated = ":" in selector.name or selector.name in knowledge.RULE_SERIES
@@ -178,7 +178,7 @@ def known_uid(board: Board, context: Context) -> Iterator[Found]:
 def has_variables(board: Board, context: Context) -> Iterator[Found]:
     """The board has the variables that its queries and links use."""
     there = _variables(board)
-    for name in ("datasource", *View(context.settings).variable_labels().values()):
+    for name in ("datasource", *Expressions(context.settings).variable_labels().values()):
         if name not in there:
             yield "", f"no variable {name!r}"
 

@@ -14,7 +14,7 @@ from mnemoscope.instrumentation.catalog import Unit
 
 from .layer import DATASOURCE, Panel
 from .query import Query, series_overrides, targets
-from .style import NEUTRAL, PALETTE, UNITS, Step
+from .style import NEUTRAL, PALETTE, UNITS, ThresholdStep
 
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 
@@ -25,7 +25,7 @@ def timeseries(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step] = (),
+    steps: Sequence[ThresholdStep] = (),
     stack: bool = False,
     maximum: float | None = None,
     signed: bool = False,
@@ -80,7 +80,7 @@ def stat(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step] = NEUTRAL,
+    steps: Sequence[ThresholdStep] = NEUTRAL,
     texts: Mapping[str, tuple[str, str]] | None = None,
     decimals: int | None = None,
     trend: bool = True,
@@ -120,7 +120,7 @@ def gauge(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step],
+    steps: Sequence[ThresholdStep],
     minimum: float = 0,
     maximum: float = 1,
     decimals: int | None = None,
@@ -158,7 +158,7 @@ def bargauge(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step] = NEUTRAL,
+    steps: Sequence[ThresholdStep] = NEUTRAL,
     minimum: float = 0,
     maximum: float | None = None,
     width: int = 8,
@@ -292,7 +292,7 @@ def state_timeline(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step],
+    steps: Sequence[ThresholdStep],
     texts: Mapping[str, tuple[str, str]],
     width: int = 12,
     rows: int = 6,
@@ -347,7 +347,7 @@ def _panel(
     unit: Unit | str,
     queries: Iterable[Query],
     *,
-    steps: Sequence[Step] = NEUTRAL,
+    steps: Sequence[ThresholdStep] = NEUTRAL,
     form: str = "time_series",
     instant: bool = False,
     data_links: Sequence[Mapping[str, Any]] = (),

@@ -35,7 +35,7 @@ REQUESTS = "reqps"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ThresholdStep:
     """From `value` upwards a reading has this colour; None is the base, below every other step."""
 
     color: str
@@ -46,22 +46,26 @@ class Step:
         return {"color": self.color, "value": self.value}
 
 
-NEUTRAL = (Step(BLUE),)
+NEUTRAL = (ThresholdStep(BLUE),)
 
 
-def zones(threshold: Threshold) -> tuple[Step, ...]:
+def zones(threshold: Threshold) -> tuple[ThresholdStep, ...]:
     """Green, yellow and red, turning at the very limits that the alert of this threshold reads."""
     if threshold.worse == "above":
         return limits(threshold.yellow, threshold.red)
     if threshold.red is None:
-        return (Step(YELLOW), Step(GREEN, float(threshold.yellow)))
-    return (Step(RED), Step(YELLOW, float(threshold.red)), Step(GREEN, float(threshold.yellow)))
+        return (ThresholdStep(YELLOW), ThresholdStep(GREEN, float(threshold.yellow)))
+    return (
+        ThresholdStep(RED),
+        ThresholdStep(YELLOW, float(threshold.red)),
+        ThresholdStep(GREEN, float(threshold.yellow)),
+    )
 
 
-def limits(yellow: Decimal | float, red: Decimal | float | None = None) -> tuple[Step, ...]:
+def limits(yellow: Decimal | float, red: Decimal | float | None = None) -> tuple[ThresholdStep, ...]:
     """Zones of a reading that is worse the higher it is."""
-    steps = (Step(GREEN), Step(YELLOW, float(yellow)))
-    return steps if red is None else (*steps, Step(RED, float(red)))
+    steps = (ThresholdStep(GREEN), ThresholdStep(YELLOW, float(yellow)))
+    return steps if red is None else (*steps, ThresholdStep(RED, float(red)))
 
 
 def line_style(line: Line) -> dict[str, Any]:

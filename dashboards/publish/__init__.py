@@ -33,7 +33,7 @@ Action = Literal["created", "updated", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class BoardResult:
     """What became of one board, and its address."""
 
     uid: str
@@ -47,7 +47,7 @@ class Report:
 
     folder: str
     folder_created: bool
-    boards: tuple[Published, ...]
+    boards: tuple[BoardResult, ...]
 
     def __str__(self) -> str:
         folder = f"folder {self.folder}: {'created' if self.folder_created else 'unchanged'}"
@@ -144,7 +144,7 @@ class _Grafana:
             raise self._refused(answer, f"folder {title!r}")
         return answer.status_code == 200
 
-    def save(self, board: Board, folder: str, message: str) -> Published:
+    def save(self, board: Board, folder: str, message: str) -> BoardResult:
         """Create or update one board."""
         answer = self._call("GET", f"/api/dashboards/uid/{board.uid}")
         if answer.status_code not in (200, 404):
@@ -156,7 +156,7 @@ class _Grafana:
             raise _provisioned(board)
         document = board.json()
         if stored and meta.get("folderUid") == folder and _same(stored, document):
-            return Published(board.uid, "unchanged", url)
+            return BoardResult(board.uid, "unchanged", url)
         # The version that was read, not `overwrite`: a save of somebody else in between is a conflict, not lost.
         document |= {"id": None, "version": stored.get("version", 0)}
         # Without folderUid Grafana would move the board to the root.
@@ -164,7 +164,7 @@ class _Grafana:
         answer = self._call("POST", "/api/dashboards/db", body)
         if answer.status_code != 200:
             raise self._not_saved(answer, board)
-        return Published(board.uid, "updated" if stored else "created", url)
+        return BoardResult(board.uid, "updated" if stored else "created", url)
 
     def _not_saved(self, answer: httpx.Response, board: Board) -> MnemoscopeError:
         reason = _reason(answer)

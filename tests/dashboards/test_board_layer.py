@@ -20,7 +20,7 @@ from mnemoscope.dashboards import Board
 from mnemoscope.dashboards.panels import constructors as panels
 from mnemoscope.dashboards.panels.layer import Panel, plain
 from mnemoscope.dashboards.panels.query import Query
-from mnemoscope.dashboards.panels.style import Step, limits
+from mnemoscope.dashboards.panels.style import ThresholdStep, limits
 from mnemoscope.instrumentation.catalog import Unit
 
 register_default_plugins()
@@ -185,4 +185,4 @@ def test_nothing_that_went_with_older_grafanas_is_written(boards: list[Board]) -
 
 
 def test_a_zone_step_without_value_is_the_base() -> None:
-    assert Step("#000").to_json_data() == {"color": "#000", "value": None}
+    assert ThresholdStep("#000").to_json_data() == {"color": "#000", "value": None}

@@ -27,7 +27,7 @@ _LINES: dict[float, Line] = {0.5: "dot", 0.95: "dash", 0.99: "solid"}
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Expressions:
     """Expressions over what the board's variables select."""
 
     settings: Settings
