@@ -11,7 +11,7 @@ from mnemoscope.errors import MnemoscopeError
 from mnemoscope.model.settings import Settings
 
 from ..board import TAG, Board, render
-from . import folder_uid
+from .grafana import folder_uid
 
 DATASOURCE_UID = "mnemoscope-prometheus"
 BOARDS_FOLDER = "/var/lib/grafana/dashboards/mnemoscope"
