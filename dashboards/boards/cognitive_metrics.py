@@ -18,7 +18,7 @@ UID = "cognitive-metrics"
 
 
 def build(settings: Settings) -> Board:
-    """The board for one site."""
+    """Return the board for one site."""
     expressions = Expressions(settings)
     return assemble(
         settings,
@@ -40,7 +40,8 @@ def _concepts(expressions: Expressions) -> Section:
             timeseries(
                 "concept-quality",
                 "Concept quality, mean",
-                "Mean quality of the concepts formed. Below the yellow line concepts mislead recall; hold the rollout.",
+                "Mean quality of the concepts that were formed. Below the yellow line, concepts mislead recall: hold "
+                "the rollout.",
                 Unit.RATIO,
                 Query(expressions.mean(c.CONCEPT_QUALITY), "mean"),
                 steps=zones(limit),
@@ -50,8 +51,8 @@ def _concepts(expressions: Expressions) -> Section:
             heatmap(
                 "concept-quality-distribution",
                 "Concept quality, distribution",
-                "Where the qualities lie. Two bands mean that one kind of episode consolidates badly, "
-                "which the mean hides.",
+                "Distribution of the quality. Two bands mean that one kind of episode consolidates badly. The mean "
+                "hides this.",
                 Unit.RATIO,
                 _buckets(expressions, c.CONCEPT_QUALITY),
                 width=8,
@@ -59,7 +60,7 @@ def _concepts(expressions: Expressions) -> Section:
             gauge(
                 "semantic-health",
                 "Semantic health",
-                "Share of concepts whose quality is above the limit, of the worst instance.",
+                "Share of concepts whose quality is above the limit, on the worst instance.",
                 Unit.RATIO,
                 Query(expressions.gauge(c.SEMANTIC_HEALTH, how="min"), "health"),
                 steps=zones(limit),
@@ -68,7 +69,7 @@ def _concepts(expressions: Expressions) -> Section:
             timeseries(
                 "recall-diversity",
                 "Diversity of recall",
-                "Mean diversity of one recall's results. Falling towards 0, recall returns the same memory many times.",
+                "Mean diversity of the results of one recall. Near 0, recall returns the same memory many times.",
                 Unit.RATIO,
                 Query(expressions.mean(c.RECALL_DIVERSITY), "mean"),
                 maximum=1,
@@ -86,9 +87,8 @@ def _fan(expressions: Expressions) -> Section:
             timeseries(
                 "fan",
                 "Fan",
-                "Associations that the concepts of one recall activate. The grey line is what the alert "
-                "judges; "
-                "above the yellow one, prune weak associations.",
+                "Associations that the concepts of one recall activate. The grey line is the value that the alert "
+                "checks. Above the yellow line, prune weak associations.",
                 Unit.COUNT,
                 *expressions.quantiles(c.FAN_ASSOCIATIONS, qs=(0.5, 0.95)),
                 Query(
@@ -111,7 +111,8 @@ def _fan(expressions: Expressions) -> Section:
             timeseries(
                 "fan-latency",
                 "Spreading activation by fan, p95",
-                "What a high fan costs. If only `high` is slow, the fan is the cause; if all are, the store is.",
+                "Time of spreading activation by fan. If only `high` is slow, the fan is the cause. If all are slow, "
+                "the store is the cause.",
                 Unit.SECONDS,
                 *expressions.quantiles(c.FAN_RECALL_DURATION, "fan", qs=(0.95,)),
             ),
@@ -128,7 +129,7 @@ def _consolidation(expressions: Expressions) -> Section:
             timeseries(
                 "consolidation-outcome",
                 "Consolidation runs",
-                "Runs a second, by how they ended. While runs fail, episodes pile up unconsolidated.",
+                "Runs per second, by outcome. While runs fail, episodes are not consolidated and pile up.",
                 PER_SECOND,
                 Query(expressions.rate(c.CONSOLIDATION_DURATION, "outcome"), "{{outcome}}", label=outcome),
                 width=6,
@@ -136,7 +137,7 @@ def _consolidation(expressions: Expressions) -> Section:
             timeseries(
                 "consolidation-throughput",
                 "Throughput",
-                "Episodes worked through and concepts formed, a second.",
+                "Episodes processed and concepts formed, per second.",
                 PER_SECOND,
                 Query(expressions.rate(c.CONSOLIDATION_EPISODES), "episodes"),
                 Query(expressions.rate(c.CONCEPT_FORMED), "concepts", line="dash"),
@@ -144,10 +145,10 @@ def _consolidation(expressions: Expressions) -> Section:
             ),
             timeseries(
                 "consolidation-yield",
-                "Episodes a run",
-                "Episodes that one run works through; falling at equal load, runs come too often.",
+                "Episodes per run",
+                "Episodes that one run processes. If it falls at equal load, runs are too frequent.",
                 Unit.COUNT,
-                Query(ratio(expressions.rate(c.CONSOLIDATION_EPISODES), runs), "episodes a run"),
+                Query(ratio(expressions.rate(c.CONSOLIDATION_EPISODES), runs), "episodes per run"),
                 width=6,
             ),
             timeseries(
@@ -176,8 +177,8 @@ def _patterns(expressions: Expressions) -> Section:
             timeseries(
                 "pattern-heuristics",
                 "Heuristics updated",
-                "Heuristics changed by what was learned, a second. None for long while episodes complete: "
-                "learning is off.",
+                "Heuristics changed by learning, per second. If it stays at 0 while episodes complete, learning is "
+                "off.",
                 PER_SECOND,
                 Query(expressions.rate(c.PATTERN_HEURISTICS_UPDATED), "updated"),
             ),

@@ -1,6 +1,6 @@
-"""Whether the service keeps its objectives, how much of each error budget is left, and how fast it goes.
+"""Objectives: whether the service meets them, how much of each error budget is left, and how fast it burns.
 
-Everything comes from the records that the burn-rate alerts read, and the lines are the alerts' own factors.
+All panels read the records that the burn-rate alerts read. The lines are the factors of these alerts.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ..panels.style import BLUE, GREEN, ORANGE, PALETTE, PER_SECOND, RED, YELLOW
 
 UID = "slo-compliance"
 
-# Yellow while less than a quarter of the budget is left; red when it is spent.
+# Yellow while less than a quarter of the budget is left, red when it is spent.
 _BUDGET_LOW = 0.25
 
-# Where the signal behind an objective is looked into: a panel of the board dual-memory.
+# The panel of the board dual-memory that shows the signal behind an objective.
 _SIGNALS: dict[Metric, str] = {
     c.RECALL_DURATION: "recall-latency",
     c.INDEX_WRITE_DURATION: "index-write",
@@ -41,13 +41,13 @@ _SIGNALS: dict[Metric, str] = {
 
 
 def build(settings: Settings) -> Board:
-    """The board for one site."""
+    """Return the board for one site."""
     expressions = Expressions(settings)
     objectives = settings.all_objectives()
     return assemble(
         settings,
         UID,
-        "Compliance, error budget and burn rate of every objective, and whether the service is there at all.",
+        "Compliance, error budget and burn rate of every objective, and the targets that are up.",
         [
             _now(expressions),
             Section("Compliance over the period", [_compliance(expressions, objective) for objective in objectives]),
@@ -66,7 +66,7 @@ def _now(expressions: Expressions) -> Section:
             stat(
                 "alerts-firing",
                 "Alerts firing",
-                "How many alerts fire; the table names them.",
+                "Number of alerts that fire. The table lists them.",
                 Unit.COUNT,
                 Query(f"count({_alerts(expressions)}) or vector(0)", "firing"),
                 steps=(ThresholdStep(GREEN), ThresholdStep(RED, 1)),
@@ -77,7 +77,7 @@ def _now(expressions: Expressions) -> Section:
             stat(
                 "deadlocks",
                 "Deadlocks",
-                "Deadlocks in the time range; the objective is none.",
+                "Deadlocks in the time range. The objective is 0.",
                 Unit.COUNT,
                 Query(expressions.total(c.LOCK_DEADLOCKS), "deadlocks"),
                 steps=zones(settings.threshold("lock_deadlocks")),
@@ -88,9 +88,8 @@ def _now(expressions: Expressions) -> Section:
             timeseries(
                 "targets-up",
                 "Targets up",
-                "Instances that Prometheus reaches, and all it knows of. Apart: one is down. No line at "
-                "all: the service "
-                "is gone, or is not scraped.",
+                "Instances that Prometheus can scrape, and all instances that it knows. If the lines differ, an "
+                "instance is down. If there is no line, the service is down or is not scraped.",
                 Unit.COUNT,
                 Query(f"sum({_up(expressions)})", "up", color=GREEN),
                 Query(f"count({_up(expressions)})", "known", color=BLUE, line="dash"),
@@ -100,7 +99,7 @@ def _now(expressions: Expressions) -> Section:
             table(
                 "alerts-table",
                 "Firing alerts",
-                "The alerts that fire, with what tells them apart; one row `none` while all is quiet.",
+                "The alerts that fire, with their labels. If none fires, the table has one row, `none`.",
                 Unit.COUNT,
                 Query(_alert_rows(expressions), ""),
                 columns={"alertname": "Alert", "severity": "Severity", "job": "Job", "Value": "Series"},
@@ -111,7 +110,7 @@ def _now(expressions: Expressions) -> Section:
 
 
 def _up(expressions: Expressions) -> str:
-    # The job is named besides the variable: with All selected, other services' targets would be counted too.
+    # The job is fixed besides the variable: with All selected, the targets of other services would be counted.
     return expressions.live.up(Matcher("job", "=", expressions.settings.job))
 
 
@@ -125,21 +124,20 @@ def _alert_rows(expressions: Expressions) -> str:
 
 
 def _bad_share(expressions: Expressions, objective: Objective, window: str) -> str:
-    """Share of bad events by job; 0 while a job that is there serves nothing."""
+    """Return the share of bad events by job, or 0 for a job without events."""
     bad = expressions.record(record_names.slo_ratio(expressions.settings, objective, window))
     return f"({bad} or 0 * {expressions.record(record_names.slo_total(expressions.settings, objective))})"
 
 
 def _compliance(expressions: Expressions, objective: Objective) -> Panel:
     target, budget = objective.target, objective.budget
-    # Green keeps half of the budget in hand; below the target it is spent.
+    # Green while at least half of the budget is left. Below the target it is spent.
     steps = (ThresholdStep(RED), ThresholdStep(YELLOW, float(target)), ThresholdStep(GREEN, float(target + budget / 2)))
     return gauge(
         f"compliance-{objective.key}",
         objective.title,
-        f"Share of good events over {objective.period}. Objective: {objective.description}. Yellow: half "
-        "of the error "
-        "budget is gone; red: the objective is missed.",
+        f"Share of good events over {objective.period}. Objective: {objective.description}. Yellow: half of the error "
+        "budget is spent. Red: the objective is missed.",
         Unit.RATIO,
         Query(f"1 - {_bad_share(expressions, objective, objective.period)}", "{{job}}"),
         steps=steps,
@@ -153,7 +151,7 @@ def _budget(expressions: Expressions, objective: Objective) -> Panel:
     return bargauge(
         f"budget-{objective.key}",
         objective.title,
-        f"Share of the error budget that is left of {objective.period}; 0 is spent, below 0 overspent.",
+        f"Share of the error budget of {objective.period} that is left. At 0 it is spent, below 0 it is overspent.",
         Unit.RATIO,
         Query(f"1 - {spent}", "{{job}}"),
         steps=(ThresholdStep(RED), ThresholdStep(YELLOW, 1e-9), ThresholdStep(GREEN, _BUDGET_LOW)),
@@ -172,7 +170,7 @@ def _burning(expressions: Expressions, objective: Objective) -> Section:
             timeseries(
                 f"events-{objective.key}",
                 f"{objective.title}: events",
-                "All events and bad ones a second. Few events make a ratio jumpy; judge it with this beside it.",
+                "All events and bad events per second. With few events, the burn rate jumps.",
                 PER_SECOND,
                 Query(expressions.record(bad), "bad {{job}}", color=RED, line="dash"),
                 Query(expressions.record(ok), "all {{job}}", color=BLUE),
@@ -181,9 +179,9 @@ def _burning(expressions: Expressions, objective: Objective) -> Section:
             timeseries(
                 f"burn-rate-{objective.key}",
                 f"{objective.title}: burn rate",
-                "How many times faster than allowed the budget is spent; 1 spends it exactly in the "
-                "period. An alert fires "
-                "when a solid line and the dashed one of its colour are both above the line of its factor.",
+                "How many times faster than allowed the budget is spent. At 1, it is spent exactly at the end of the "
+                "period. An alert fires when a solid line and the dashed line of the same colour are both above the "
+                "line of its factor.",
                 "none",
                 *_burn_rates(expressions, objective),
                 steps=_factors(objective),
@@ -195,7 +193,7 @@ def _burning(expressions: Expressions, objective: Objective) -> Section:
     )
 
 
-# The line of a pair's long and of its short window.
+# Line styles of the long and the short window of a pair.
 _LONG: Line = "solid"
 _SHORT: Line = "dash"
 
@@ -212,7 +210,7 @@ def _burn_rates(expressions: Expressions, objective: Objective) -> list[Query]:
 
 
 def _factors(objective: Objective) -> tuple[ThresholdStep, ...]:
-    """The alerts' factors, each once; those that wake somebody are red."""
+    """Return the factors of the alerts, each once. Those of critical alerts are red."""
     factors: dict[Decimal, str] = {}
     for window in burn_rate.WINDOWS:
         factors[window.factor(objective)] = RED if window.severity == "critical" else ORANGE
@@ -240,7 +238,7 @@ def _text(settings: Settings) -> Section:
             text(
                 "objectives",
                 "Objectives",
-                "What is promised, and which review asked for it.",
+                "The objectives, and the review that each comes from.",
                 f"| Objective | Target | Source |\n|---|---|---|\n{rows}\n",
                 rows=7,
             )

@@ -68,8 +68,8 @@ class Grafana:
             )
         if answer.status_code != 200 or "database" not in health:
             raise MnemoscopeError(
-                f"{self._address} answers, but is not Grafana (status {answer.status_code} on /api/health); "
-                "check the address and its path"
+                f"{self._address} answers, but is not Grafana (status {answer.status_code} on /api/health); check the "
+                "address and its path"
             )
 
     def ensure_folder(self, uid: str, title: str) -> bool:
