@@ -20,7 +20,7 @@ from ..board import Board, Section, assemble
 from ..expressions import Expressions, or_zero, share
 from ..panels.constructors import stat, state_timeline, table, text, timeseries
 from ..panels.query import Query
-from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, RED, YELLOW, Line, ThresholdStep, limits
+from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, QUANTILE_LINES, RED, YELLOW, Line, ThresholdStep, limits
 
 UID = "canary-comparison"
 
@@ -171,8 +171,7 @@ def _quality_changes(tracks: Tracks) -> list[Query]:
     ]
 
 
-# On a latency panel the line style is the quantile, and the colour is the track.
-_QUANTILE_LINES: dict[float, Line] = {0.5: "dot", 0.95: "dash", 0.99: "solid"}
+# Line styles of the kinds of work that one panel compares.
 _DISTINCT: tuple[Line, ...] = ("solid", "dash", "dot", "solid", "dash")
 
 
@@ -228,7 +227,7 @@ def _canary_share(expressions: Expressions) -> str:
 def _comparison(tracks: Tracks, key: str, title: str, metric: Metric, event: str) -> Section:
     quantiles = [
         Query(tracks.quantile(q, metric, track), f"{track} p{q * 100:g}", color=color, line=line)
-        for q, line in _QUANTILE_LINES.items()
+        for q, line in QUANTILE_LINES.items()
         for track, (color, _) in _TRACKS.items()
     ]
     return Section(

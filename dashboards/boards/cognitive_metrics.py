@@ -93,7 +93,7 @@ def _fan(expressions: Expressions) -> Section:
                 *expressions.quantiles(c.FAN_ASSOCIATIONS, qs=(0.5, 0.95)),
                 Query(
                     expressions.record(record_names.quantile(settings, "job", c.FAN_ASSOCIATIONS, 95)),
-                    "p95 judged {{job}}",
+                    "p95 of the alert {{job}}",
                     color=GREY,
                     line="dash",
                 ),

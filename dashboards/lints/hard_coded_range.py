@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from ..expressions import RANGE, RATE
+from ..expressions import RANGE, RATE_INTERVAL
 from .subject import Subject
 
 NAME = "hard-coded-range"
@@ -21,8 +21,8 @@ def run(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each range that is neither `$__rate_interval` nor `$__range`."""
     for where, expression in subject.expressions():
         for written in _RANGES.findall(_QUOTED.sub('""', expression)):
-            if written not in (RATE, RANGE):
-                yield Finding(where, NAME, f"hard-coded range [{written}]; use {RATE}")
+            if written not in (RATE_INTERVAL, RANGE):
+                yield Finding(where, NAME, f"hard-coded range [{written}]; use {RATE_INTERVAL}")
 
 
 def failing(subject: Subject) -> Subject:

@@ -13,7 +13,7 @@ from mnemoscope.linting import queries
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from ..expressions import narrowing
+from ..expressions import variable_matcher
 from .subject import Subject
 
 NAME = "missing-matcher"
@@ -28,8 +28,8 @@ def run(subject: Subject) -> Iterator[Finding]:
             for role, label in labels.items():
                 if role == "instance" and aggregated:
                     continue
-                if narrowing(label) not in selector.matchers:
-                    yield Finding(where, NAME, f"{selector.name} lacks the matcher {narrowing(label)}")
+                if variable_matcher(label) not in selector.matchers:
+                    yield Finding(where, NAME, f"{selector.name} lacks the matcher {variable_matcher(label)}")
 
 
 def failing(subject: Subject) -> Subject:

@@ -1,6 +1,6 @@
-"""One constructor a visualisation; each takes what differs between panels and fixes the rest.
+"""One constructor for each visualisation. It takes what differs between panels and sets the rest.
 
-Common arguments: `key` (stable; the panel's id derives from it), `title`, `description` (what the reader
+Common arguments: `key` (stable; the id of the panel derives from it), `title`, `description` (what the reader
 should conclude), `unit` (the catalog's or Grafana's), queries, and `alerts` (names of the alerts that lead here;
 the panel then links to their pages).
 """
@@ -34,7 +34,7 @@ def timeseries(
     alerts: tuple[str, ...] = (),
     data_links: Sequence[Mapping[str, Any]] = (),
 ) -> Panel:
-    """Lines over time; `steps` are drawn as dashed lines at their values. Zero is shown unless `signed`."""
+    """Return a panel of lines over time. `steps` are dashed lines. The axis starts at zero unless `signed`."""
     custom: dict[str, Any] = {
         "axisPlacement": "auto",
         "drawStyle": "line",
@@ -87,7 +87,7 @@ def stat(
     width: int = 4,
     alerts: tuple[str, ...] = (),
 ) -> Panel:
-    """The latest value, large, coloured by zone; `texts` maps a value to its word and colour."""
+    """Return a panel of the latest value, coloured by `steps`. `texts` maps a value to its word and colour."""
     return _panel(
         key,
         "stat",
@@ -127,7 +127,7 @@ def gauge(
     width: int = 6,
     alerts: tuple[str, ...] = (),
 ) -> Panel:
-    """The latest value on a dial, with its zones on the rim."""
+    """Return a panel of the latest value on a dial, with `steps` on the rim."""
     return _panel(
         key,
         "gauge",
@@ -164,7 +164,7 @@ def bargauge(
     width: int = 8,
     alerts: tuple[str, ...] = (),
 ) -> Panel:
-    """The latest value of each series as a bar."""
+    """Return a panel of the latest value of each series as a bar."""
     field: dict[str, Any] = {"color": {"mode": "thresholds"}, "min": minimum, **_reading(None, None)}
     if maximum is not None:
         field["max"] = maximum
@@ -205,7 +205,7 @@ def heatmap(
     width: int = 12,
     alerts: tuple[str, ...] = (),
 ) -> Panel:
-    """How a histogram's buckets fill over time; `unit` is that of the buckets' bounds."""
+    """Return a panel of the buckets of a histogram over time. `unit` is the unit of their bounds."""
     return _panel(
         key,
         "heatmap",
@@ -254,7 +254,7 @@ def table(
     rows: int = 8,
     alerts: tuple[str, ...] = (),
 ) -> Panel:
-    """One row a series; `columns` maps a label, or `Value`, to its heading, in order of display."""
+    """Return a table with one row for each series. `columns` maps a label, or `Value`, to its heading, in order."""
     return _panel(
         key,
         "table",
@@ -298,7 +298,7 @@ def state_timeline(
     rows: int = 6,
     alerts: tuple[str, ...] = (),
 ) -> Panel:
-    """States over time; a value shows as its word, so that nobody has to know the colours."""
+    """Return a panel of states over time. `texts` maps a value to its word and colour."""
     return _panel(
         key,
         "state-timeline",
@@ -327,7 +327,7 @@ def state_timeline(
 
 
 def text(key: str, title: str, description: str, content: str, *, width: int = 24, rows: int = 5) -> Panel:
-    """Markdown that stands on the board itself."""
+    """Return a panel of Markdown text."""
     return Panel(
         key=key,
         kind="text",
@@ -375,7 +375,7 @@ def _unit(unit: Unit | str) -> str:
 
 
 def _reading(texts: Mapping[str, tuple[str, str]] | None, decimals: int | None) -> dict[str, Any]:
-    """The entries of a field that say how its value reads: words for values, and digits."""
+    """Return the entries of a field that format its value: words for values, and decimals."""
     reading: dict[str, Any] = {"mappings": []}
     if texts:
         options = {

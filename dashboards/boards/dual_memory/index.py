@@ -54,7 +54,7 @@ def section(expressions: Expressions) -> Section:
                 *expressions.quantiles(c.INDEX_WRITE_DURATION, "index", qs=(0.95, 0.99)),
                 Query(
                     expressions.record(record_names.quantile(settings, "job_index", c.INDEX_WRITE_DURATION, 99)),
-                    "judged {{index}} {{job}}",
+                    "alert value {{index}} {{job}}",
                     color=GREY,
                     line="dash",
                     many=True,

@@ -50,7 +50,7 @@ def _waiting(expressions: Expressions) -> list[Panel]:
             *expressions.quantiles(c.LOCK_WAIT_DURATION, "lock", "mode", qs=(0.99,)),
             Query(
                 expressions.record(record_names.quantile(settings, "job_lock_mode", c.LOCK_WAIT_DURATION, 99)),
-                "judged {{lock}} {{mode}} {{job}}",
+                "alert value {{lock}} {{mode}} {{job}}",
                 color=GREY,
                 line="dash",
                 many=True,
@@ -64,7 +64,7 @@ def _waiting(expressions: Expressions) -> list[Panel]:
 
 def _faults(expressions: Expressions) -> list[Panel]:
     acquired = expressions.rate(c.LOCK_WAIT_DURATION)
-    inversions = expressions.seen(c.LOCK_ORDER_INVERSIONS, "first", "second")
+    inversions = expressions.processes_with_events(c.LOCK_ORDER_INVERSIONS, "first", "second")
     return [
         timeseries(
             "lock-faults",

@@ -50,7 +50,7 @@ def _errors_and_latency(expressions: Expressions) -> list[Panel]:
             *expressions.quantiles(c.RECALL_DURATION, path="blended"),
             Query(
                 expressions.record(record, Matcher("path", "=", "blended")),
-                "p99 judged {{job}}",
+                "p99 of the alert {{job}}",
                 color=GREY,
                 line="dash",
             ),
