@@ -83,7 +83,7 @@ class Expressions:
     def quantiles(
         self, metric: Metric, *keep: str, qs: Iterable[float] = (0.5, 0.95, 0.99), **equals: str
     ) -> list[Query]:
-        """Return one query for each quantile, each with a line style of its own."""
+        """Return one query for each quantile, each with its own line style."""
         return [
             Query(
                 self.quantile(q, metric, *keep, **equals),

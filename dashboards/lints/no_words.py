@@ -25,4 +25,4 @@ def failing(subject: Subject) -> Subject:
     return subject.with_changed_panel(lambda panel: panel.update(description=""))
 
 
-CHECK = Check(NAME, "The description tells an engineer on call what to conclude from the panel.", run, failing)
+CHECK = Check(NAME, "An engineer on call reads in the description what to conclude from the panel.", run, failing)

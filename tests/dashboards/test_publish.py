@@ -113,7 +113,7 @@ def test_board_provisioned_from_a_file_is_not_replaced(grafana: GrafanaContract,
     assert "change the file" in str(error)
 
 
-def test_board_that_becomes_provisioned_meanwhile_is_explained_too(
+def test_board_that_becomes_provisioned_during_publication_is_refused(
     grafana: GrafanaContract, boards: list[Board]
 ) -> None:
     run(boards, grafana.url)
@@ -136,7 +136,7 @@ def test_folder_created_by_another_client_meanwhile_is_used(grafana: GrafanaCont
     assert len(grafana.stored) == len(boards)
 
 
-def test_message_is_cut_to_what_grafana_takes(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_message_is_cut_to_the_length_that_grafana_accepts(grafana: GrafanaContract, boards: list[Board]) -> None:
     run(boards, grafana.url, message="x" * 900)
     assert {len(stored.message) for stored in grafana.stored.values()} == {500}
 
@@ -154,9 +154,7 @@ def test_error_for_the_token_of_a_viewer_names_the_role_it_needs(grafana: Grafan
 
 
 @pytest.mark.parametrize("token", ["", "  ", "glsa\nx", "glsä"])
-def test_token_that_cannot_be_one_is_refused_without_a_request(
-    token: str, grafana: GrafanaContract, boards: list[Board]
-) -> None:
+def test_invalid_token_is_refused_without_a_request(token: str, grafana: GrafanaContract, boards: list[Board]) -> None:
     assert "set GRAFANA_TOKEN" in str(refusal(boards, grafana.url, token))
     assert not grafana.requests
 
@@ -166,7 +164,7 @@ def test_grafana_without_its_database_has_its_own_error(grafana: GrafanaContract
     assert "no database connection" in str(refusal(boards, grafana.url))
 
 
-def test_proxy_that_limits_bodies_is_named(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_error_for_a_proxy_that_limits_bodies_names_the_limit(grafana: GrafanaContract, boards: list[Board]) -> None:
     grafana.body_limit = 10_000
     assert "raise its body limit" in str(refusal(boards, grafana.url))
 
@@ -177,7 +175,7 @@ def test_board_beyond_the_size_limit_leaves_none_half_published(grafana: Grafana
     assert not grafana.requests
 
 
-def test_what_grafana_refuses_for_another_reason_is_passed_on(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_reason_of_any_other_refusal_is_in_the_error(grafana: GrafanaContract, boards: list[Board]) -> None:
     nameless = replace(boards[0], document={**boards[0].document, "title": ""})
     assert "board dual-memory (status 400): Dashboard title cannot be empty" in str(refusal([nameless], grafana.url))
 
@@ -234,7 +232,7 @@ def test_redirect_is_named_and_not_followed_with_the_token(boards: list[Board]) 
 
 
 @pytest.mark.parametrize("url", ["grafana.example", "ftp://grafana.example", "", "http://", "http://[", "http://a:b@c"])
-def test_address_that_is_none_is_refused_without_its_credentials(url: str, boards: list[Board]) -> None:
+def test_error_for_an_invalid_address_shows_no_credentials(url: str, boards: list[Board]) -> None:
     text = str(refusal(boards, url))
     assert "address" in text
     assert "a:b" not in text

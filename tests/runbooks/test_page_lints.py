@@ -1,4 +1,4 @@
-"""Each check of the pages finds the fault it is for, says where, and finds nothing in sound pages."""
+"""Each check of the pages finds the faults that it is for, names the place, and finds nothing in sound pages."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_facts_below_the_first_section_are_found(folder: Folder) -> None:
     ]
 
 
-def test_facts_that_differ_by_line_ends_alone_are_in_step(folder: Folder) -> None:
+def test_facts_that_differ_only_in_line_ends_are_up_to_date(folder: Folder) -> None:
     path = folder.path / f"{ALERT}.md"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
