@@ -1,4 +1,7 @@
-"""Four Grafana boards, built with grafanalib from the same catalog, records and thresholds as the alerts."""
+"""Four Grafana boards, built with grafanalib from the same catalog, records and thresholds as the alerts.
+
+To add a panel, add one call of a constructor (`panels/constructors.py`) to the module of its section in `boards/`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from .publish.provisioning import files as provisioning_files
 
 
 def build(settings: Settings) -> list[Board]:
-    """The boards of one site, in the order of `links.BOARDS`.
+    """Return the boards of one site, in the order of `links.BOARDS`.
 
     Raises:
-        MnemoscopeError: the settings let no board be built.
+        MnemoscopeError: no board can be built from the settings.
     """
     return [module.build(settings) for module in (dual_memory, cognitive_metrics, canary_comparison, slo_compliance)]
 

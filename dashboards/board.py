@@ -1,4 +1,4 @@
-"""From sections of panels to a board: layout, variables, links, annotations, and the finished document."""
+"""A board made of sections of panels: layout, variables, links, annotations, and the finished document."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mnemoscope.model import links
 from mnemoscope.model.settings import Settings
 from mnemoscope.promql import Queries
 
+from .expressions import Expressions, variable_matcher
 from .panels.layer import DATASOURCE, Dashboard, Panel, Row, TimePicker, Variable, plain
 from .panels.style import PURPLE
-from .view import View, narrowing
 
 TAG = "mnemoscope"
 COLUMNS = 24
 
-# What a variable stands for when everything is selected. One Prometheus may know no cluster label at all, so
-# an absent one has to match as well.
+# The regular expression of each variable when All is selected. A single Prometheus may have no cluster label, so the
+# one of `cluster` also matches an absent label.
 ALL_VALUES: Mapping[str, str] = {"cluster": ".*", "job": ".+", "instance": ".+"}
 
 _TITLES = {"cluster": "Cluster", "job": "Job", "instance": "Instance"}
@@ -44,7 +44,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class ShownPanel:
-    """A panel that shows something: its stable key, its id, and its queries as (ref id, expression) pairs."""
+    """A panel of a finished board: its stable key, its id, its title, and its queries as (ref id, expression) pairs."""
 
     key: str
     id: int
@@ -59,8 +59,8 @@ class Board:
     Attributes:
         uid: its stable uid, one of `links.BOARDS`.
         title: its title.
-        document: what Grafana stores.
-        keys: key of each panel, by id.
+        document: the JSON document that Grafana stores.
+        keys: the key of each panel, by id.
     """
 
     uid: str
@@ -70,7 +70,7 @@ class Board:
 
     @property
     def panels(self) -> tuple[ShownPanel, ...]:
-        """The panels in reading order, without the rows' headings."""
+        """The panels in reading order, without the headings of rows."""
         return tuple(
             ShownPanel(
                 self.keys.get(panel.get("id", 0), ""),
@@ -82,12 +82,12 @@ class Board:
         )
 
     def json(self) -> dict[str, Any]:
-        """The document, as a copy that may be changed."""
+        """Return a copy of the document that may be changed."""
         return deepcopy(dict(self.document))
 
 
 def raw_panels(board: Board) -> Iterator[Mapping[str, Any]]:
-    """Every panel of the document but the rows, also those inside a collapsed row."""
+    """Yield every panel of the document except the rows, including those inside a collapsed row."""
     for panel in board.document["panels"]:
         if panel.get("type") == "row":
             yield from panel.get("panels", ())
@@ -96,31 +96,31 @@ def raw_panels(board: Board) -> Iterator[Mapping[str, Any]]:
 
 
 def render(board: Board) -> str:
-    """The document as text: the same for the same settings, whatever the machine."""
+    """Return the document as text. The same settings give the same text on every machine."""
     return json.dumps(board.document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def queries(board: Board) -> Iterator[tuple[str, int, str, str]]:
-    """Every query as (panel title, panel id, ref id, expression)."""
+    """Yield every query as (panel title, panel id, ref id, expression)."""
     for panel in board.panels:
         for ref_id, expr in panel.queries:
             yield panel.title, panel.id, ref_id, expr
 
 
 def substitute(expr: str, rate_interval: str = "5m", range: str = "1h") -> str:
-    """`expr` as Grafana sends it with All selected everywhere, so that a Prometheus can be asked directly.
+    """Return `expr` as Grafana sends it to Prometheus while All is selected in every variable.
 
     >>> substitute('rate(x{job=~"$job"}[$__rate_interval])')
     'rate(x{job=~".+"}[5m])'
     """
     intervals = {"__rate_interval": rate_interval, "__range": range, "__interval": rate_interval}
-    # A site may call its labels otherwise; what it renames is then matched whether it is there or not.
+    # A site may rename its labels. A renamed label matches any value, and also if it is absent.
     values = {**intervals, **ALL_VALUES}
     return _VARIABLE.sub(lambda found: values.get(found[1] or found[2], ".*"), expr)
 
 
 def assemble(settings: Settings, uid: str, description: str, sections: Sequence[Section]) -> Board:
-    """The board `uid`, laid out and complete.
+    """Return the finished board `uid`.
 
     Raises:
         KeyError: `uid` is not one of `links.BOARDS`.
@@ -142,8 +142,8 @@ def assemble(settings: Settings, uid: str, description: str, sections: Sequence[
         time=core.Time("now-1h", "now"),
         timePicker=TimePicker(refreshIntervals=["10s", "30s", "1m", "5m", "15m", "1h"]),
         refresh="30s",
-        templating=core.Templating(list=list(_variables(View(settings)))),
-        annotations=core.Annotations(list=[_BUILT_IN, _deployments(View(settings))]),
+        templating=core.Templating(list=list(_variables(Expressions(settings)))),
+        annotations=core.Annotations(list=[_BUILT_IN, _deployments(Expressions(settings))]),
         links=list(_links(settings)),
         panels=placed,
     )
@@ -151,7 +151,7 @@ def assemble(settings: Settings, uid: str, description: str, sections: Sequence[
 
 
 def _layout(settings: Settings, uid: str, sections: Sequence[Section]) -> Iterator[Panel | Row]:
-    """Panels in reading order; each line is widened to fill all columns."""
+    """Yield the panels in reading order. Each line of panels is widened to fill all columns."""
     y = 0
     for section in sections:
         row_id = links.panel_id(f"{uid}/{section.title}")
@@ -183,7 +183,7 @@ def _lines(panels: Iterable[Panel]) -> Iterator[list[Panel]]:
         yield line
 
 
-def _variables(view: View) -> Iterator[Variable]:
+def _variables(expressions: Expressions) -> Iterator[Variable]:
     yield Variable(
         name="datasource",
         type="datasource",
@@ -192,10 +192,10 @@ def _variables(view: View) -> Iterator[Variable]:
         description="The Prometheus that scrapes the service",
         refresh=core.REFRESH_ON_DASHBOARD_LOAD,
     )
-    site = view.settings.queries
+    site = expressions.settings.queries
     narrowed = list(site.matchers)
-    for role, label in view.variable_labels().items():
-        # Each list is narrowed by the choices to its left.
+    for role, label in expressions.variable_labels().items():
+        # The choices in the variables to its left narrow each list.
         anchor = Queries(site.prefix, tuple(narrowed)).series(c.SERVICE_UPTIME)
         yield Variable(
             name=label,
@@ -208,7 +208,7 @@ def _variables(view: View) -> Iterator[Variable]:
             allValue=ALL_VALUES[role],
             refresh=core.REFRESH_ON_TIME_RANGE_CHANGE,
         )
-        narrowed.append(narrowing(label))
+        narrowed.append(variable_matcher(label))
 
 
 _BUILT_IN = {
@@ -222,10 +222,10 @@ _BUILT_IN = {
 }
 
 
-def _deployments(view: View) -> dict[str, Any]:
-    """Marks where a version appears that was not there five minutes before."""
-    running = f"count by (track, version) ({view.live.series(c.ROLLOUT_INFO)})"
-    before = f"count by (track, version) ({view.live.series(c.ROLLOUT_INFO)} offset {_DEPLOY_WINDOW})"
+def _deployments(expressions: Expressions) -> dict[str, Any]:
+    """Return the annotation that marks when a version first appears."""
+    running = f"count by (track, version) ({expressions.live.series(c.ROLLOUT_INFO)})"
+    before = f"count by (track, version) ({expressions.live.series(c.ROLLOUT_INFO)} offset {_DEPLOY_WINDOW})"
     return {
         "datasource": DATASOURCE,
         "enable": True,

@@ -1,4 +1,4 @@
-"""Runbooks: one page an alert, written by a person, with a block of facts that code keeps in step.
+"""Runbooks: one page for each alert. People write the text; code keeps the block of facts up to date.
 
 >>> from mnemoscope import runbooks
 >>> "LockWaitHigh" in runbooks.pages()

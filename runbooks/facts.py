@@ -1,4 +1,4 @@
-"""The block of facts at the top of a page: what the rules say, so that the prose need not repeat it."""
+"""The block of facts at the top of a page: severity, limits, expressions and board of an alert, from its rules."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .page import FACTS_BEGIN, FACTS_END
 
 T = TypeVar("T")
 
-_NOTE = "<!-- Written by `mnemoscope generate`: what stands between the two marks is overwritten. -->"
-_DISABLED = "This alert is disabled in the settings of this site; it cannot fire."
+_NOTE = "<!-- Written by `mnemoscope generate`. Edits between the two marks are overwritten. -->"
+_DISABLED = "This alert is disabled in the settings of this site. It cannot fire."
 
 
 def render(name: str, pack: Pack, settings: Settings) -> str:
-    """The block of facts of the alert `name`, marks included, without a line end at its close.
+    """Return the block of facts of the alert `name`, marks included, without a line end after the last mark.
 
-    It holds a table of the rules (severity, limit in words, pending time, further labels), the threshold or
-    objective behind them, a link to the panel that answers the alert, and each rule's expression.
+    It contains a table of the rules (severity, limit in words, pending time, further labels), their threshold or
+    objective, a link to the panel of the alert, and the expression of each rule.
 
     Raises:
-        KeyError: `pack` has no such alert, and the settings do not disable one of that name.
+        KeyError: `pack` has no such alert, and the settings do not disable an alert of that name.
     """
     rules = pack.rules_of(name)
     if rules:
@@ -59,7 +59,7 @@ def render_index(pack: Pack, settings: Settings) -> str:
 
 
 def is_disabled(name: str, settings: Settings) -> bool:
-    """Whether this site switched the alert `name` off; its page then stays, and says so."""
+    """Return whether this site disables the alert `name`. Its page then stays, with a note."""
     override = settings.alerts.get(name)
     return override is not None and not override.enabled
 

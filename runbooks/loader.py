@@ -1,6 +1,6 @@
-"""Where pages come from and go to: the packaged ones, a site's own copies, and what `generate` writes there.
+"""The packaged pages, the copies of a site, and the changes that `mnemoscope generate` makes to these copies.
 
-A site's copy belongs to the site: after it was seeded, only its block of facts is ever written again.
+A site owns its copies. After a copy was created, `generate` replaces only its block of facts.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .page import Page, facts_span, parse
 
 INDEX = "README"
 GENERAL_PAGES = (INDEX, "Troubleshooting")
-"""Pages that belong to no alert: the index by symptom, and the trouble that monitoring itself can have."""
+"""Pages that belong to no alert: the index by symptom, and the page about problems of the monitoring itself."""
 
 _DEFAULTS = Settings()
-# Records of objectives have windows of their own; all others carry the window of rates at the end of their names.
+# The names of records end with the window of rates, except those of objectives, which have windows of their own.
 _WINDOW_RECORD = re.compile(
     rf"(?<![\w:])(\w+:(?!{DEFAULT_PREFIX}_slo_)\w+:(?:p\d+_)?rate){_DEFAULTS.rate_window}(?!\w)"
 )
@@ -32,16 +32,16 @@ _PREFIXED = re.compile(rf"(?<![A-Za-z0-9_]){DEFAULT_PREFIX}_(?=[a-z])")
 
 
 def pages() -> dict[str, Traversable]:
-    """The packaged pages by name, the general ones included; written for the default settings."""
+    """Return the packaged pages by name, including the general ones. They are written for the default settings."""
     found = (entry for entry in files(__package__).iterdir() if entry.name.endswith(".md"))
     return {entry.name.removesuffix(".md"): entry for entry in sorted(found, key=lambda entry: entry.name)}
 
 
 def read(path: Path | Traversable) -> str:
-    """The text of a page, its line ends as they are.
+    """Return the text of a page with its own line ends.
 
     Raises:
-        MnemoscopeError: it cannot be read or is not UTF-8.
+        MnemoscopeError: the file cannot be read or is not UTF-8.
     """
     try:
         return path.read_bytes().decode("utf-8")
@@ -50,7 +50,7 @@ def read(path: Path | Traversable) -> str:
 
 
 def load(folder: Path) -> dict[str, Page]:
-    """Every page in `folder` by name; empty where there is no such folder.
+    """Return every page in `folder` by name. If there is no such folder, the result is empty.
 
     Raises:
         MnemoscopeError: a page cannot be read.
@@ -59,16 +59,16 @@ def load(folder: Path) -> dict[str, Page]:
 
 
 def sync(pages_dir: Path, pack: Pack, settings: Settings) -> dict[Path, str]:
-    """The files of `pages_dir` that must be written, and their new texts; empty when all is in step.
+    """Return the files of `pages_dir` that must be written, with their new texts. The caller writes them.
 
-    A missing page is seeded from the packaged one, in this site's names. In a page that is there, the block
-    of facts is renewed and everything else is left byte for byte, its line ends included, so write the
-    texts without translating line ends. A page whose marks are lost is left alone; the lint speaks of it.
+    A missing page is created from the packaged page, with the names of this site. In an existing page, only the block
+    of facts changes; all other bytes stay, including line ends. So write the texts without translating line ends. A
+    page without its marks is not changed; the check `facts` reports it.
 
     Raises:
         MnemoscopeError: a page cannot be read.
     """
-    wanted: dict[Path, str] = {}
+    changed: dict[Path, str] = {}
     for name in _names(pages_dir, pack, settings):
         path = pages_dir / f"{name}.md"
         old = read(path) if path.exists() else None
@@ -78,12 +78,12 @@ def sync(pages_dir: Path, pack: Pack, settings: Settings) -> dict[Path, str]:
         elif name not in GENERAL_PAGES:
             new = with_facts(new, facts.render(name, pack, settings))
         if new != old:
-            wanted[path] = new
-    return wanted
+            changed[path] = new
+    return changed
 
 
 def with_facts(text: str, block: str) -> str:
-    """`text` with its block of facts replaced by `block`, in the line ends of the page; as it is without marks."""
+    """Return `text` with `block` as its block of facts, in the line ends of the page. Without marks, return `text`."""
     span = facts_span(text)
     if span is None:
         return text
@@ -92,7 +92,7 @@ def with_facts(text: str, block: str) -> str:
 
 
 def localize(text: str, settings: Settings) -> str:
-    """A packaged page in the names of a site: its prefix, its scrape job and the window of its rates."""
+    """Return a packaged page with the names of a site: its prefix, its scrape job and the window of its rates."""
     text = _WINDOW_RECORD.sub(rf"\g<1>{settings.rate_window}", text)
     text = _PREFIXED.sub(f"{settings.prefix}_", text)
     text = text.replace(f"[{_DEFAULTS.rate_window}]", f"[{settings.rate_window}]")
@@ -103,8 +103,8 @@ def _names(pages_dir: Path, pack: Pack, settings: Settings) -> Iterator[str]:
     packaged = pages()
     yield from GENERAL_PAGES
     for name in pack.alert_names():
-        # An alert of a site's own has no packaged page to start from; the lint asks for one.
+        # An alert that a site adds has no packaged page; the check `alert-without-page` reports it.
         if name in packaged or (pages_dir / f"{name}.md").exists():
             yield name
-    # Pages of disabled alerts stay, so that links between pages hold.
+    # Pages of disabled alerts stay, so that links between pages still work.
     yield from (name for name in packaged if name not in pack.alert_names() and facts.is_disabled(name, settings))

@@ -1,7 +1,7 @@
-"""The shape of a runbook page: what the checks need to know of its Markdown.
+"""A parsed runbook page: its headings, fenced blocks, links and numbered steps.
 
-A page is prose that a person wrote around one block of facts that code writes. Parsing keeps line numbers,
-so that a finding leads to the place, and keeps the text as it is: nothing here renders it.
+A page is text that people write around one block of facts that code writes. Parsing keeps line numbers, so that a
+finding names the place. The text is not rendered or changed.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Heading:
 
     @property
     def anchor(self) -> str:
-        """What a link to it ends in, as GitHub and GitLab derive it."""
+        """The fragment of a link to the heading, as GitHub and GitLab derive it."""
         return _NOT_IN_ANCHOR.sub("", self.text.lower()).replace(" ", "-")
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A fenced block: the word behind the opening fence, the text inside, the line of the opening fence."""
+    """A fenced block: the word after the opening fence, the text inside, and the line of the opening fence."""
 
     language: str
     text: str
@@ -56,9 +56,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One item of a section's numbered list, with everything inside it.
+    """One item of the numbered list of a section, with everything inside it.
 
-    `answers` are its paragraphs that begin with `If`, in order: what to do for each result of the fence.
+    `answers` are its paragraphs that begin with `If`, in order. Each states what to do for one result.
     """
 
     number: int
@@ -78,7 +78,7 @@ class Page:
         fences: every fenced block outside the facts.
         links: every link outside the facts.
         steps: the numbered items below each second-level heading, by its text.
-        facts: the text between and with the two marks; None unless each mark stands there once, in order.
+        facts: the text from the first mark to the second, marks included; None unless each mark occurs once, in order.
     """
 
     name: str
@@ -90,17 +90,17 @@ class Page:
     facts: str | None
 
     def body(self, heading: Heading) -> str:
-        """What stands between `heading` and the next one, without surrounding space."""
+        """Return the text between `heading` and the next heading, without surrounding space."""
         following = [other.line for other in self.headings if other.line > heading.line]
         end = following[0] - 1 if following else None
         return "\n".join(self.text.splitlines()[heading.line : end]).strip()
 
 
 def parse(name: str, text: str) -> Page:
-    """The page called `name` whose Markdown is `text`; any text is a page, if perhaps a poor one."""
+    """Return the page `name` with the Markdown `text`. Every text can be parsed."""
     span = facts_span(text)
     facts = text[span[0] : span[1]] if span else None
-    # Blanked, not cut out, so that line numbers hold.
+    # Blank lines replace the facts, so that line numbers stay the same.
     prose = text if span is None else text[: span[0]] + "\n" * facts_lines(text, span) + text[span[1] :]
     tokens = _MARKDOWN.parse(prose)
     return Page(
@@ -115,7 +115,7 @@ def parse(name: str, text: str) -> Page:
 
 
 def facts_span(text: str) -> tuple[int, int] | None:
-    """Where the block of facts begins and ends, marks included; None unless each mark is there once, in order."""
+    """Return the span of the block of facts, marks included, or None unless each mark occurs once, in order."""
     if text.count(FACTS_BEGIN) != 1 or text.count(FACTS_END) != 1:
         return None
     begin, end = text.index(FACTS_BEGIN), text.index(FACTS_END)
@@ -123,7 +123,7 @@ def facts_span(text: str) -> tuple[int, int] | None:
 
 
 def facts_lines(text: str, span: tuple[int, int]) -> int:
-    """How many line ends the block of facts holds."""
+    """Return the number of line ends in the block of facts."""
     return text.count("\n", *span)
 
 

@@ -1,1 +1,1 @@
-"""The four boards, one module each; a module says what is shown and in which order, nothing else."""
+"""The four boards. A module or folder of each board holds its panels, in the order in which they appear."""

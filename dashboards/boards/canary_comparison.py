@@ -1,7 +1,7 @@
-"""Stable and canary side by side: what a release lead reads before the next stage.
+"""Stable and canary side by side: the board that a release lead reads before the next stage.
 
-Everything comes from records by release track, so that a track of one instance and one of fifty are compared by
-their rates and merged buckets, not by their processes.
+All panels read records by release track. A track of one instance and a track of fifty are compared by their rates and
+merged buckets.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from mnemoscope.model.settings import Settings
 from mnemoscope.promql import Matcher, Part
 
 from ..board import Board, Section, assemble
+from ..expressions import Expressions, or_zero, share
 from ..panels.constructors import stat, state_timeline, table, text, timeseries
 from ..panels.query import Query
-from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, RED, YELLOW, Line, Step, limits
-from ..view import View, or_zero, share
+from ..panels.style import BLUE, GREEN, ORANGE, PER_SECOND, QUANTILE_LINES, RED, YELLOW, Line, ThresholdStep, limits
 
 UID = "canary-comparison"
 
 WARN = Decimal("0.1")
 FAIL = Decimal("0.25")
 
-# Track to colour and line: told apart by both.
+# Colour and line style of each track.
 _TRACKS: dict[str, tuple[str, Line]] = {"stable": (BLUE, "solid"), "canary": (ORANGE, "dash")}
 
-# What is compared: key, title, metric, what one event is.
+# What is compared: key, title, metric, name of one event.
 _COMPARED: tuple[tuple[str, str, Metric, str], ...] = (
     ("request", "Requests", c.REQUEST_DURATION, "request"),
     ("recall", "Recall", c.RECALL_DURATION, "recall"),
@@ -40,22 +40,22 @@ _COMPARED: tuple[tuple[str, str, Metric, str], ...] = (
 )
 
 _GUIDE = """\
-**Blue is stable, orange and dashed is canary.** A change is canary against stable: +10 % warns (hold), +25 % fails
-(roll back). Wait until the warm-up is over and both tracks have traffic; one panel that moves alone is a lead, not
-a verdict. The verdict, with its statistics, is `mnemoscope gate`.
+**Blue is stable. Orange and dashed is canary.** A change compares canary with stable: at +10 % hold the stage, at
++25 % roll back. Wait until the warm-up is over and both tracks have traffic. If only one panel moves, look for the
+cause before you decide. `mnemoscope gate` gives the verdict with its statistics.
 """
 
 
 def build(settings: Settings) -> Board:
-    """The board for one site."""
-    tracks = Tracks(View(settings))
+    """Return the board for one site."""
+    tracks = Tracks(Expressions(settings))
     return assemble(
         settings,
         UID,
         "Latency, throughput, errors and quality of the canary against stable.",
         [
             _verdict(tracks),
-            _rollout(tracks.view),
+            _rollout(tracks.expressions),
             *(_comparison(tracks, *row) for row in _COMPARED),
             _quality(tracks),
         ],
@@ -65,36 +65,36 @@ def build(settings: Settings) -> Board:
 class Tracks:
     """Expressions over the records by release track."""
 
-    def __init__(self, view: View) -> None:
-        self.view = view
+    def __init__(self, expressions: Expressions) -> None:
+        self.expressions = expressions
 
     def sum(self, metric: Metric, track: str, part: Part = "", keep: tuple[str, ...] = (), **equals: str) -> str:
-        """The recorded rate of one track."""
+        """Return the recorded rate of one track."""
         wanted = {"track": track, **equals}
-        name = record_names.by_track(self.view.settings, metric, part)
-        selected = self.view.record(name, *(Matcher(label, "=", value) for label, value in wanted.items()))
+        name = record_names.by_track(self.expressions.settings, metric, part)
+        selected = self.expressions.record(name, *(Matcher(label, "=", value) for label, value in wanted.items()))
         return promql.by(keep, selected) if keep else f"sum({selected})"
 
     def errors(self, metric: Metric, track: str) -> str:
-        """Share of events that failed; 0 where there were none."""
+        """Return the share of events that failed, or 0 if there were no events."""
         return share(self.sum(metric, track, "count", outcome="error"), self.sum(metric, track, "count"))
 
     def quantile(self, q: float, metric: Metric, track: str) -> str:
-        """A latency quantile of one track."""
+        """Return a latency quantile of one track."""
         return promql.quantile(q, self.sum(metric, track, "bucket", keep=("le",)))
 
     def mean(self, metric: Metric, track: str) -> str:
-        """The mean of what a histogram of one track observed."""
+        """Return the mean of the observations of one track."""
         return promql.ratio(self.sum(metric, track, "sum"), self.sum(metric, track, "count"))
 
     def hits(self, track: str) -> str:
-        """Cache hit ratio of one track."""
+        """Return the cache hit ratio of one track."""
         hits, lookups = self.sum(c.CACHE_LOOKUPS, track, result="hit"), self.sum(c.CACHE_LOOKUPS, track)
         return promql.ratio(f"({or_zero(hits, lookups)})", lookups)
 
 
 def _change(canary: str, stable: str) -> str:
-    """Relative change of canary against stable: 0.1 is ten per cent more."""
+    """Return the relative change from stable to canary: 0.1 is 10 % more."""
     return f"{promql.ratio(canary, stable)} - 1"
 
 
@@ -106,26 +106,7 @@ def _both(make: Callable[[str], str], legend: str) -> list[Query]:
 
 
 def _verdict(tracks: Tracks) -> Section:
-    worse_above = limits(WARN, FAIL)
-    # A fall is the regression here.
-    worse_below = (Step(RED), Step(YELLOW, -float(FAIL)), Step(GREEN, -float(WARN)))
-    latencies = [
-        Query(_change(*(tracks.quantile(0.99, metric, track) for track in ("canary", "stable"))), title, line=line)
-        for (_, title, metric, _), line in zip(_COMPARED, _DISTINCT, strict=True)
-    ]
-    differences = [
-        Query(f"({tracks.errors(metric, 'canary')}) - ({tracks.errors(metric, 'stable')})", title, line=line)
-        for (_, title, metric, _), line in zip(_COMPARED, _DISTINCT, strict=True)
-    ]
-    quality = [
-        Query(_change(tracks.mean(metric, "canary"), tracks.mean(metric, "stable")), title, line=line)
-        for title, metric, line in (
-            ("concept quality", c.CONCEPT_QUALITY, _DISTINCT[0]),
-            ("recall diversity", c.RECALL_DIVERSITY, _DISTINCT[1]),
-        )
-    ]
-    quality.append(Query(_change(tracks.hits("canary"), tracks.hits("stable")), "cache hit ratio", line="dot"))
-    errors = tracks.view.settings.threshold("storage_error_ratio")
+    errors = tracks.expressions.settings.threshold("storage_error_ratio")
     return Section(
         "Canary against stable",
         [
@@ -135,46 +116,70 @@ def _verdict(tracks: Tracks) -> Section:
             timeseries(
                 "canary-error-change",
                 "Error ratio, canary minus stable",
-                "More errors on canary than on stable, in shares of all events. The lines are the limits "
-                "of the rollout "
+                "Error ratio of canary minus error ratio of stable. The dashed lines are the limits of the rollout "
                 "plan for failures.",
                 Unit.RATIO,
-                *differences,
+                *_error_differences(tracks),
                 steps=limits(errors.yellow, errors.red),
                 signed=True,
             ),
             timeseries(
                 "canary-quality-change",
                 "Quality, change",
-                "Change of concept quality, diversity and cache hits; a fall is the regression.",
+                "Change of concept quality, diversity and cache hits. A fall is a regression.",
                 Unit.RATIO,
-                *quality,
-                steps=worse_below,
+                *_quality_changes(tracks),
+                # A fall is the regression here.
+                steps=(ThresholdStep(RED), ThresholdStep(YELLOW, -float(FAIL)), ThresholdStep(GREEN, -float(WARN))),
                 signed=True,
             ),
             timeseries(
                 "canary-latency-change",
                 "Latency p99, change",
-                "Change of p99 of each kind of work; the lines are +10 % and +25 %.",
+                "Change of p99 of each kind of work. The dashed lines are +10 % and +25 %.",
                 Unit.RATIO,
-                *latencies,
-                steps=worse_above,
+                *_latency_changes(tracks),
+                steps=limits(WARN, FAIL),
                 signed=True,
             ),
         ],
     )
 
 
-# On a latency panel the line says the quantile, and the legend and colour the track.
-_QUANTILE_LINES: dict[float, Line] = {0.5: "dot", 0.95: "dash", 0.99: "solid"}
+def _error_differences(tracks: Tracks) -> list[Query]:
+    return [
+        Query(f"({tracks.errors(metric, 'canary')}) - ({tracks.errors(metric, 'stable')})", title, line=line)
+        for (_, title, metric, _), line in zip(_COMPARED, _DISTINCT, strict=True)
+    ]
+
+
+def _latency_changes(tracks: Tracks) -> list[Query]:
+    return [
+        Query(_change(*(tracks.quantile(0.99, metric, track) for track in ("canary", "stable"))), title, line=line)
+        for (_, title, metric, _), line in zip(_COMPARED, _DISTINCT, strict=True)
+    ]
+
+
+def _quality_changes(tracks: Tracks) -> list[Query]:
+    def mean(metric: Metric) -> str:
+        return _change(tracks.mean(metric, "canary"), tracks.mean(metric, "stable"))
+
+    return [
+        Query(mean(c.CONCEPT_QUALITY), "concept quality", line="solid"),
+        Query(mean(c.RECALL_DIVERSITY), "recall diversity", line="dash"),
+        Query(_change(tracks.hits("canary"), tracks.hits("stable")), "cache hit ratio", line="dot"),
+    ]
+
+
+# Line styles of the kinds of work that one panel compares.
 _DISTINCT: tuple[Line, ...] = ("solid", "dash", "dot", "solid", "dash")
 
 
-def _rollout(view: View) -> Section:
-    released = view.live.series(c.ROLLOUT_INFO)
+def _rollout(expressions: Expressions) -> Section:
+    released = expressions.live.series(c.ROLLOUT_INFO)
     on = {"0": ("off", BLUE), "0.5": ("differs", RED), "1": ("on", GREEN)}
-    flags = view.gauge(c.ROLLOUT_FEATURE_FLAG, "flag", how="avg")
-    # Instances that disagree give a mean strictly between 0 and 1: show it as one state, 0.5.
+    flags = expressions.gauge(c.ROLLOUT_FEATURE_FLAG, "flag", how="avg")
+    # If instances disagree, the mean lies between 0 and 1. It is shown as one state, 0.5.
     agreed = f"({flags} == 0) or ({flags} == 1) or (0.5 + 0 * {flags})"
     return Section(
         "Rollout",
@@ -182,7 +187,7 @@ def _rollout(view: View) -> Section:
             table(
                 "rollout-instances",
                 "Releases",
-                "Which version runs for whom, at which stage, on how many instances.",
+                "Which version runs on which track, at which stage, on how many instances.",
                 Unit.COUNT,
                 Query(promql.by(("track", "stage", "version"), released, "count"), ""),
                 columns={"track": "Track", "stage": "Stage (% of users)", "version": "Version", "Value": "Instances"},
@@ -192,18 +197,18 @@ def _rollout(view: View) -> Section:
             stat(
                 "rollout-share",
                 "Canary's share of requests",
-                "Share of the requests that canary answers: whether the stage is really in effect.",
+                "Share of the requests that canary answers. Compare it with the stage.",
                 Unit.RATIO,
-                Query(_canary_share(view), "canary"),
+                Query(_canary_share(expressions), "canary"),
                 width=4,
             ),
             state_timeline(
                 "rollout-flags",
                 "Feature flags",
-                "State of each flag over all instances. They have to agree within seconds of a change.",
+                "State of each flag over all instances. After a change, all instances must agree within seconds.",
                 Unit.COUNT,
                 Query(agreed, "{{flag}}"),
-                steps=(Step(BLUE), Step(RED, 0.25), Step(GREEN, 0.75)),
+                steps=(ThresholdStep(BLUE), ThresholdStep(RED, 0.25), ThresholdStep(GREEN, 0.75)),
                 texts=on,
                 width=10,
                 rows=7,
@@ -212,15 +217,17 @@ def _rollout(view: View) -> Section:
     )
 
 
-def _canary_share(view: View) -> str:
-    name = record_names.by_track(view.settings, c.REQUEST_DURATION, "count")
-    return share(f"sum({view.record(name, Matcher('track', '=', 'canary'))})", f"sum({view.record(name)})")
+def _canary_share(expressions: Expressions) -> str:
+    name = record_names.by_track(expressions.settings, c.REQUEST_DURATION, "count")
+    return share(
+        f"sum({expressions.record(name, Matcher('track', '=', 'canary'))})", f"sum({expressions.record(name)})"
+    )
 
 
 def _comparison(tracks: Tracks, key: str, title: str, metric: Metric, event: str) -> Section:
     quantiles = [
         Query(tracks.quantile(q, metric, track), f"{track} p{q * 100:g}", color=color, line=line)
-        for q, line in _QUANTILE_LINES.items()
+        for q, line in QUANTILE_LINES.items()
         for track, (color, _) in _TRACKS.items()
     ]
     return Section(
@@ -236,7 +243,8 @@ def _comparison(tracks: Tracks, key: str, title: str, metric: Metric, event: str
             timeseries(
                 f"canary-{key}-rate",
                 f"{title}: throughput",
-                f"Events ({event}) a second, by track; compare with the share of users that the stage gives canary.",
+                f"Events ({event}) per second, by track. Compare them with the share of users that the stage gives "
+                "canary.",
                 PER_SECOND,
                 *_both(lambda track: tracks.sum(metric, track, "count"), "{track}"),
             ),
@@ -258,7 +266,7 @@ def _quality(tracks: Tracks) -> Section:
             timeseries(
                 "canary-concept-quality",
                 "Concept quality, mean",
-                "Mean quality of the concepts formed, by track.",
+                "Mean quality of the concepts that were formed, by track.",
                 Unit.RATIO,
                 *_both(lambda track: tracks.mean(c.CONCEPT_QUALITY, track), "{track}"),
                 maximum=1,
@@ -266,7 +274,7 @@ def _quality(tracks: Tracks) -> Section:
             timeseries(
                 "canary-diversity",
                 "Recall diversity, mean",
-                "Mean diversity of one recall's results, by track.",
+                "Mean diversity of the results of one recall, by track.",
                 Unit.RATIO,
                 *_both(lambda track: tracks.mean(c.RECALL_DIVERSITY, track), "{track}"),
                 maximum=1,
@@ -274,7 +282,7 @@ def _quality(tracks: Tracks) -> Section:
             timeseries(
                 "canary-cache",
                 "Cache hit ratio",
-                "Share of cache lookups that hit, by track. A canary that just started has a cold cache.",
+                "Share of cache lookups that hit, by track. A canary that started recently has a cold cache.",
                 Unit.RATIO,
                 *_both(tracks.hits, "{track}"),
                 maximum=1,

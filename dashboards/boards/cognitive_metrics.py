@@ -9,67 +9,68 @@ from mnemoscope.model.settings import Settings
 from mnemoscope.promql import ratio
 
 from ..board import Board, Section, assemble
+from ..expressions import Expressions
 from ..panels.constructors import gauge, heatmap, timeseries
 from ..panels.query import Query
 from ..panels.style import GREY, PER_SECOND, zones
-from ..view import View
 
 UID = "cognitive-metrics"
 
 
 def build(settings: Settings) -> Board:
-    """The board for one site."""
-    view = View(settings)
+    """Return the board for one site."""
+    expressions = Expressions(settings)
     return assemble(
         settings,
         UID,
         "Consolidation, concept quality, semantic health and the fan effect of an agent-memory service.",
-        [_concepts(view), _fan(view), _consolidation(view), _patterns(view)],
+        [_concepts(expressions), _fan(expressions), _consolidation(expressions), _patterns(expressions)],
     )
 
 
-def _buckets(view: View, metric: c.Metric) -> Query:
-    return Query(view.rate(metric, "le", part="bucket"), "{{le}}")
+def _buckets(expressions: Expressions, metric: c.Metric) -> Query:
+    return Query(expressions.rate(metric, "le", part="bucket"), "{{le}}")
 
 
-def _concepts(view: View) -> Section:
-    limit = view.settings.threshold("concept_quality")
+def _concepts(expressions: Expressions) -> Section:
+    limit = expressions.settings.threshold("concept_quality")
     return Section(
         "Concepts",
         [
             timeseries(
                 "concept-quality",
                 "Concept quality, mean",
-                "Mean quality of the concepts formed. Below the yellow line concepts mislead recall; hold the rollout.",
+                "Mean quality of the concepts that were formed. Below the yellow line, concepts mislead recall: hold "
+                "the rollout.",
                 Unit.RATIO,
-                Query(view.mean(c.CONCEPT_QUALITY), "mean"),
+                Query(expressions.mean(c.CONCEPT_QUALITY), "mean"),
                 steps=zones(limit),
                 maximum=1,
             ),
             heatmap(
                 "concept-quality-distribution",
                 "Concept quality, distribution",
-                "Where the qualities lie. Two bands mean that one kind of episode consolidates badly, "
-                "which the mean hides.",
+                "Distribution of the quality. Two bands mean that one kind of episode consolidates badly. The mean "
+                "hides this.",
                 Unit.RATIO,
-                _buckets(view, c.CONCEPT_QUALITY),
+                _buckets(expressions, c.CONCEPT_QUALITY),
                 width=8,
             ),
             gauge(
                 "semantic-health",
                 "Semantic health",
-                "Share of concepts whose quality is above the limit, of the worst instance.",
+                "Share of concepts whose quality is above the limit, on the worst instance.",
                 Unit.RATIO,
-                Query(view.gauge(c.SEMANTIC_HEALTH, how="min"), "health"),
+                Query(expressions.gauge(c.SEMANTIC_HEALTH, how="min"), "health"),
                 steps=zones(limit),
                 width=4,
             ),
             timeseries(
                 "recall-diversity",
                 "Diversity of recall",
-                "Mean diversity of one recall's results. Falling towards 0, recall returns the same memory many times.",
+                "Mean diversity of the results of one recall. Near 0, recall returns the same memory many times.",
                 Unit.RATIO,
-                Query(view.mean(c.RECALL_DIVERSITY), "mean"),
+                Query(expressions.mean(c.RECALL_DIVERSITY), "mean"),
                 maximum=1,
                 width=4,
             ),
@@ -77,22 +78,21 @@ def _concepts(view: View) -> Section:
     )
 
 
-def _fan(view: View) -> Section:
-    settings = view.settings
+def _fan(expressions: Expressions) -> Section:
+    settings = expressions.settings
     return Section(
         "Fan effect",
         [
             timeseries(
                 "fan",
                 "Fan",
-                "Associations that the concepts of one recall activate. The grey line is what the alert "
-                "judges; "
-                "above the yellow one, prune weak associations.",
+                "Associations that the concepts of one recall activate. The grey line is the value that the alert "
+                "checks. Above the yellow line, prune weak associations.",
                 Unit.COUNT,
-                *view.quantiles(c.FAN_ASSOCIATIONS, qs=(0.5, 0.95)),
+                *expressions.quantiles(c.FAN_ASSOCIATIONS, qs=(0.5, 0.95)),
                 Query(
-                    view.record(record_names.quantile(settings, "job", c.FAN_ASSOCIATIONS, 95)),
-                    "p95 judged {{job}}",
+                    expressions.record(record_names.quantile(settings, "job", c.FAN_ASSOCIATIONS, 95)),
+                    "p95 of the alert {{job}}",
                     color=GREY,
                     line="dash",
                 ),
@@ -103,22 +103,23 @@ def _fan(view: View) -> Section:
                 "Fan, distribution",
                 "How many recalls activate how many associations.",
                 Unit.COUNT,
-                _buckets(view, c.FAN_ASSOCIATIONS),
+                _buckets(expressions, c.FAN_ASSOCIATIONS),
                 width=8,
             ),
             timeseries(
                 "fan-latency",
                 "Spreading activation by fan, p95",
-                "What a high fan costs. If only `high` is slow, the fan is the cause; if all are, the store is.",
+                "Time of spreading activation by fan. If only `high` is slow, the fan is the cause. If all are slow, "
+                "the store is the cause.",
                 Unit.SECONDS,
-                *view.quantiles(c.FAN_RECALL_DURATION, "fan", qs=(0.95,)),
+                *expressions.quantiles(c.FAN_RECALL_DURATION, "fan", qs=(0.95,)),
             ),
         ],
     )
 
 
-def _consolidation(view: View) -> Section:
-    runs = view.rate(c.CONSOLIDATION_DURATION)
+def _consolidation(expressions: Expressions) -> Section:
+    runs = expressions.rate(c.CONSOLIDATION_DURATION)
     outcome = c.CONSOLIDATION_DURATION.label("outcome")
     return Section(
         "Consolidation",
@@ -126,26 +127,26 @@ def _consolidation(view: View) -> Section:
             timeseries(
                 "consolidation-outcome",
                 "Consolidation runs",
-                "Runs a second, by how they ended. While runs fail, episodes pile up unconsolidated.",
+                "Runs per second, by outcome. While runs fail, episodes are not consolidated and pile up.",
                 PER_SECOND,
-                Query(view.rate(c.CONSOLIDATION_DURATION, "outcome"), "{{outcome}}", label=outcome),
+                Query(expressions.rate(c.CONSOLIDATION_DURATION, "outcome"), "{{outcome}}", label=outcome),
                 width=6,
             ),
             timeseries(
                 "consolidation-throughput",
                 "Throughput",
-                "Episodes worked through and concepts formed, a second.",
+                "Episodes processed and concepts formed, per second.",
                 PER_SECOND,
-                Query(view.rate(c.CONSOLIDATION_EPISODES), "episodes"),
-                Query(view.rate(c.CONCEPT_FORMED), "concepts", line="dash"),
+                Query(expressions.rate(c.CONSOLIDATION_EPISODES), "episodes"),
+                Query(expressions.rate(c.CONCEPT_FORMED), "concepts", line="dash"),
                 width=6,
             ),
             timeseries(
                 "consolidation-yield",
-                "Episodes a run",
-                "Episodes that one run works through; falling at equal load, runs come too often.",
+                "Episodes per run",
+                "Episodes that one run processes. If it falls at equal load, runs are too frequent.",
                 Unit.COUNT,
-                Query(ratio(view.rate(c.CONSOLIDATION_EPISODES), runs), "episodes a run"),
+                Query(ratio(expressions.rate(c.CONSOLIDATION_EPISODES), runs), "episodes per run"),
                 width=6,
             ),
             timeseries(
@@ -153,14 +154,14 @@ def _consolidation(view: View) -> Section:
                 "Duration of a run",
                 "Time of one consolidation run.",
                 Unit.SECONDS,
-                *view.quantiles(c.CONSOLIDATION_DURATION),
+                *expressions.quantiles(c.CONSOLIDATION_DURATION),
                 width=6,
             ),
         ],
     )
 
 
-def _patterns(view: View) -> Section:
+def _patterns(expressions: Expressions) -> Section:
     return Section(
         "Patterns",
         [
@@ -169,22 +170,22 @@ def _patterns(view: View) -> Section:
                 "Pattern extractions that failed",
                 "Share of extractions that ended in an error, by strategy.",
                 Unit.RATIO,
-                Query(view.error_ratio(c.PATTERN_EXTRACTION_DURATION, "strategy"), "{{strategy}}", many=True),
+                Query(expressions.error_ratio(c.PATTERN_EXTRACTION_DURATION, "strategy"), "{{strategy}}", many=True),
             ),
             timeseries(
                 "pattern-heuristics",
                 "Heuristics updated",
-                "Heuristics changed by what was learned, a second. None for long while episodes complete: "
-                "learning is off.",
+                "Heuristics changed by learning, per second. If it stays at 0 while episodes complete, learning is "
+                "off.",
                 PER_SECOND,
-                Query(view.rate(c.PATTERN_HEURISTICS_UPDATED), "updated"),
+                Query(expressions.rate(c.PATTERN_HEURISTICS_UPDATED), "updated"),
             ),
             timeseries(
                 "pattern-latency",
                 "Pattern extraction, p95",
                 "Time to extract patterns from one episode, by strategy.",
                 Unit.SECONDS,
-                *view.quantiles(c.PATTERN_EXTRACTION_DURATION, "strategy", qs=(0.95,)),
+                *expressions.quantiles(c.PATTERN_EXTRACTION_DURATION, "strategy", qs=(0.95,)),
             ),
         ],
     )

@@ -1,6 +1,6 @@
-"""Whether the service keeps its objectives, how much of each error budget is left, and how fast it goes.
+"""Objectives: whether the service meets them, how much of each error budget is left, and how fast it burns.
 
-Everything comes from the records that the burn-rate alerts read, and the lines are the alerts' own factors.
+All panels read the records that the burn-rate alerts read. The lines are the factors of these alerts.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from mnemoscope.model.units import number
 from mnemoscope.promql import Matcher
 
 from ..board import Board, Section, assemble
+from ..expressions import Expressions
 from ..panels.constructors import bargauge, gauge, stat, table, text, timeseries
 from ..panels.layer import Panel
 from ..panels.query import Query
-from ..panels.style import BLUE, GREEN, ORANGE, PALETTE, PER_SECOND, RED, YELLOW, Line, Step, zones
-from ..view import View
+from ..panels.style import BLUE, GREEN, ORANGE, PALETTE, PER_SECOND, RED, YELLOW, Line, ThresholdStep, zones
 
 UID = "slo-compliance"
 
-# Yellow while less than a quarter of the budget is left; red when it is spent.
+# Yellow while less than a quarter of the budget is left, red when it is spent.
 _BUDGET_LOW = 0.25
 
-# Where the signal behind an objective is looked into: a panel of the board dual-memory.
+# The panel of the board dual-memory that shows the signal behind an objective.
 _SIGNALS: dict[Metric, str] = {
     c.RECALL_DURATION: "recall-latency",
     c.INDEX_WRITE_DURATION: "index-write",
@@ -40,35 +40,35 @@ _SIGNALS: dict[Metric, str] = {
 
 
 def build(settings: Settings) -> Board:
-    """The board for one site."""
-    view = View(settings)
+    """Return the board for one site."""
+    expressions = Expressions(settings)
     objectives = settings.all_objectives()
     return assemble(
         settings,
         UID,
-        "Compliance, error budget and burn rate of every objective, and whether the service is there at all.",
+        "Compliance, error budget and burn rate of every objective, and the targets that are up.",
         [
-            _now(view),
-            Section("Compliance over the period", [_compliance(view, objective) for objective in objectives]),
-            Section("Error budget left", [_budget(view, objective) for objective in objectives]),
-            *(_burning(view, objective) for objective in objectives),
+            _now(expressions),
+            Section("Compliance over the period", [_compliance(expressions, objective) for objective in objectives]),
+            Section("Error budget left", [_budget(expressions, objective) for objective in objectives]),
+            *(_burning(expressions, objective) for objective in objectives),
             _text(settings),
         ],
     )
 
 
-def _now(view: View) -> Section:
-    settings = view.settings
+def _now(expressions: Expressions) -> Section:
+    settings = expressions.settings
     return Section(
         "Now",
         [
             stat(
                 "alerts-firing",
                 "Alerts firing",
-                "How many alerts fire; the table names them.",
+                "Number of alerts that fire. The table lists them.",
                 Unit.COUNT,
-                Query(f"count({_alerts(view)}) or vector(0)", "firing"),
-                steps=(Step(GREEN), Step(RED, 1)),
+                Query(f"count({_alerts(expressions)}) or vector(0)", "firing"),
+                steps=(ThresholdStep(GREEN), ThresholdStep(RED, 1)),
                 decimals=0,
                 trend=False,
                 width=3,
@@ -76,9 +76,9 @@ def _now(view: View) -> Section:
             stat(
                 "deadlocks",
                 "Deadlocks",
-                "Deadlocks in the time range; the objective is none.",
+                "Deadlocks in the time range. The objective is 0.",
                 Unit.COUNT,
-                Query(view.total(c.LOCK_DEADLOCKS), "deadlocks"),
+                Query(expressions.total(c.LOCK_DEADLOCKS), "deadlocks"),
                 steps=zones(settings.threshold("lock_deadlocks")),
                 decimals=0,
                 trend=False,
@@ -87,20 +87,19 @@ def _now(view: View) -> Section:
             timeseries(
                 "targets-up",
                 "Targets up",
-                "Instances that Prometheus reaches, and all it knows of. Apart: one is down. No line at "
-                "all: the service "
-                "is gone, or is not scraped.",
+                "Instances that Prometheus can scrape, and all instances that it knows. If the lines differ, an "
+                "instance is down. If there is no line, the service is down or is not scraped.",
                 Unit.COUNT,
-                Query(f"sum({_up(view)})", "up", color=GREEN),
-                Query(f"count({_up(view)})", "known", color=BLUE, line="dash"),
+                Query(f"sum({_up(expressions)})", "up", color=GREEN),
+                Query(f"count({_up(expressions)})", "known", color=BLUE, line="dash"),
                 width=9,
             ),
             table(
                 "alerts-table",
                 "Firing alerts",
-                "The alerts that fire, with what tells them apart; one row `none` while all is quiet.",
+                "The alerts that fire, with their labels. If none fires, the table has one row, `none`.",
                 Unit.COUNT,
-                Query(_alert_rows(view), ""),
+                Query(_alert_rows(expressions), ""),
                 columns={"alertname": "Alert", "severity": "Severity", "job": "Job", "Value": "Series"},
                 width=9,
             ),
@@ -108,61 +107,60 @@ def _now(view: View) -> Section:
     )
 
 
-def _up(view: View) -> str:
-    # The job is named besides the variable: with All selected, other services' targets would be counted too.
-    return view.live.up(Matcher("job", "=", view.settings.job))
+def _up(expressions: Expressions) -> str:
+    # The job is fixed besides the variable: with All selected, the targets of other services would be counted.
+    return expressions.live.up(Matcher("job", "=", expressions.settings.job))
 
 
-def _alerts(view: View) -> str:
-    return view.record("ALERTS", Matcher("alertstate", "=", "firing"))
+def _alerts(expressions: Expressions) -> str:
+    return expressions.record("ALERTS", Matcher("alertstate", "=", "firing"))
 
 
-def _alert_rows(view: View) -> str:
-    firing = promql.by(("alertname", "severity", "job"), _alerts(view))
+def _alert_rows(expressions: Expressions) -> str:
+    firing = promql.by(("alertname", "severity", "job"), _alerts(expressions))
     return f'{firing} or (label_replace(vector(0), "alertname", "none", "", "") unless on () {firing})'
 
 
-def _bad_share(view: View, objective: Objective, window: str) -> str:
-    """Share of bad events by job; 0 while a job that is there serves nothing."""
-    bad = view.record(record_names.slo_ratio(view.settings, objective, window))
-    return f"({bad} or 0 * {view.record(record_names.slo_total(view.settings, objective))})"
+def _bad_share(expressions: Expressions, objective: Objective, window: str) -> str:
+    """Return the share of bad events by job, or 0 for a job without events."""
+    bad = expressions.record(record_names.slo_ratio(expressions.settings, objective, window))
+    return f"({bad} or 0 * {expressions.record(record_names.slo_total(expressions.settings, objective))})"
 
 
-def _compliance(view: View, objective: Objective) -> Panel:
+def _compliance(expressions: Expressions, objective: Objective) -> Panel:
     target, budget = objective.target, objective.budget
-    # Green keeps half of the budget in hand; below the target it is spent.
-    steps = (Step(RED), Step(YELLOW, float(target)), Step(GREEN, float(target + budget / 2)))
+    # Green while at least half of the budget is left. Below the target it is spent.
+    steps = (ThresholdStep(RED), ThresholdStep(YELLOW, float(target)), ThresholdStep(GREEN, float(target + budget / 2)))
     return gauge(
         f"compliance-{objective.key}",
         objective.title,
-        f"Share of good events over {objective.period}. Objective: {objective.description}. Yellow: half "
-        "of the error "
-        "budget is gone; red: the objective is missed.",
+        f"Share of good events over {objective.period}. Objective: {objective.description}. Yellow: half of the error "
+        "budget is spent. Red: the objective is missed.",
         Unit.RATIO,
-        Query(f"1 - {_bad_share(view, objective, objective.period)}", "{{job}}"),
+        Query(f"1 - {_bad_share(expressions, objective, objective.period)}", "{{job}}"),
         steps=steps,
         minimum=float(1 - 4 * budget),
         decimals=3,
     )
 
 
-def _budget(view: View, objective: Objective) -> Panel:
-    spent = f"{_bad_share(view, objective, objective.period)} / {number(objective.budget)}"
+def _budget(expressions: Expressions, objective: Objective) -> Panel:
+    spent = f"{_bad_share(expressions, objective, objective.period)} / {number(objective.budget)}"
     return bargauge(
         f"budget-{objective.key}",
         objective.title,
-        f"Share of the error budget that is left of {objective.period}; 0 is spent, below 0 overspent.",
+        f"Share of the error budget of {objective.period} that is left. At 0 it is spent, below 0 it is overspent.",
         Unit.RATIO,
         Query(f"1 - {spent}", "{{job}}"),
-        steps=(Step(RED), Step(YELLOW, 1e-9), Step(GREEN, _BUDGET_LOW)),
+        steps=(ThresholdStep(RED), ThresholdStep(YELLOW, 1e-9), ThresholdStep(GREEN, _BUDGET_LOW)),
         minimum=-1,
         maximum=1,
         width=6,
     )
 
 
-def _burning(view: View, objective: Objective) -> Section:
-    settings = view.settings
+def _burning(expressions: Expressions, objective: Objective) -> Section:
+    settings = expressions.settings
     ok, bad = record_names.slo_total(settings, objective), record_names.slo_errors(settings, objective)
     return Section(
         f"Budget of {objective.title.lower()}",
@@ -170,53 +168,55 @@ def _burning(view: View, objective: Objective) -> Section:
             timeseries(
                 f"events-{objective.key}",
                 f"{objective.title}: events",
-                "All events and bad ones a second. Few events make a ratio jumpy; judge it with this beside it.",
+                "All events and bad events per second. With few events, the burn rate jumps.",
                 PER_SECOND,
-                Query(view.record(bad), "bad {{job}}", color=RED, line="dash"),
-                Query(view.record(ok), "all {{job}}", color=BLUE),
+                Query(expressions.record(bad), "bad {{job}}", color=RED, line="dash"),
+                Query(expressions.record(ok), "all {{job}}", color=BLUE),
                 width=8,
             ),
             timeseries(
                 f"burn-rate-{objective.key}",
                 f"{objective.title}: burn rate",
-                "How many times faster than allowed the budget is spent; 1 spends it exactly in the "
-                "period. An alert fires "
-                "when a solid line and the dashed one of its colour are both above the line of its factor.",
+                "How many times faster than allowed the budget is spent. At 1, it is spent exactly at the end of the "
+                "period. An alert fires when a solid line and the dashed line of the same colour are both above the "
+                "line of its factor.",
                 "none",
-                *_burn_rates(view, objective),
+                *_burn_rates(expressions, objective),
                 steps=_factors(objective),
                 width=16,
-                data_links=[_signal(view, objective)],
+                data_links=[_signal(expressions, objective)],
             ),
         ],
     )
 
 
-# The line of a pair's long and of its short window.
+# Line styles of the long and the short window of a pair.
 _LONG: Line = "solid"
 _SHORT: Line = "dash"
 
 
-def _burn_rates(view: View, objective: Objective) -> list[Query]:
+def _burn_rates(expressions: Expressions, objective: Objective) -> list[Query]:
     budget = number(objective.budget)
     return [
-        Query(f"{_bad_share(view, objective, window)} / {budget}", f"{window} {{{{job}}}}", color=color, line=line)
+        Query(
+            f"{_bad_share(expressions, objective, window)} / {budget}", f"{window} {{{{job}}}}", color=color, line=line
+        )
         for pair, color in zip(burn_rate.WINDOWS, PALETTE, strict=False)
         for window, line in ((pair.long, _LONG), (pair.short, _SHORT))
     ]
 
 
-def _factors(objective: Objective) -> tuple[Step, ...]:
-    """The alerts' factors, each once; those that wake somebody are red."""
+def _factors(objective: Objective) -> tuple[ThresholdStep, ...]:
+    """Return the factors of the alerts, each once. Those of critical alerts are red."""
     factors: dict[Decimal, str] = {}
     for window in burn_rate.WINDOWS:
         factors[window.factor(objective)] = RED if window.severity == "critical" else ORANGE
-    return (Step(GREEN), *(Step(factors[value], float(value)) for value in sorted(factors)))
+    return (ThresholdStep(GREEN), *(ThresholdStep(factors[value], float(value)) for value in sorted(factors)))
 
 
-def _signal(view: View, objective: Objective) -> dict[str, object]:
+def _signal(expressions: Expressions, objective: Objective) -> dict[str, object]:
     panel = links.panel_id(_SIGNALS[objective.metric])
-    variables = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", *view.variable_labels().values()))
+    variables = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", *expressions.variable_labels().values()))
     return {
         "title": "The signal behind it",
         "url": f"/d/dual-memory?${{__url_time_range}}&{variables}&viewPanel={panel}",
@@ -235,7 +235,7 @@ def _text(settings: Settings) -> Section:
             text(
                 "objectives",
                 "Objectives",
-                "What is promised, and which review asked for it.",
+                "The objectives, and the review that each comes from.",
                 f"| Objective | Target | Source |\n|---|---|---|\n{rows}\n",
                 rows=7,
             )

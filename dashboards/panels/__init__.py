@@ -1,1 +1,1 @@
-"""Panels: the layer over grafanalib, constructors, queries and style."""
+"""Panels: constructors, queries, style, and the layer over grafanalib."""

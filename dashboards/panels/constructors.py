@@ -1,6 +1,6 @@
-"""One constructor a visualisation; each takes what differs between panels and fixes the rest.
+"""One constructor for each visualisation. It takes what differs between panels and sets the rest.
 
-Common arguments: `key` (stable; the panel's id derives from it), `title`, `description` (what the reader
+Common arguments: `key` (stable; the id of the panel derives from it), `title`, `description` (what the reader
 should conclude), `unit` (the catalog's or Grafana's) and queries.
 """
 
@@ -13,7 +13,7 @@ from mnemoscope.instrumentation.catalog import Unit
 
 from .layer import DATASOURCE, Panel
 from .query import Query, series_overrides, targets
-from .style import NEUTRAL, PALETTE, UNITS, Step
+from .style import NEUTRAL, PALETTE, UNITS, ThresholdStep
 
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 
@@ -24,7 +24,7 @@ def timeseries(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step] = (),
+    steps: Sequence[ThresholdStep] = (),
     stack: bool = False,
     maximum: float | None = None,
     signed: bool = False,
@@ -32,7 +32,7 @@ def timeseries(
     width: int = 8,
     data_links: Sequence[Mapping[str, Any]] = (),
 ) -> Panel:
-    """Lines over time; `steps` are drawn as dashed lines at their values. Zero is shown unless `signed`."""
+    """Return a panel of lines over time. `steps` are dashed lines. The axis starts at zero unless `signed`."""
     custom: dict[str, Any] = {
         "axisPlacement": "auto",
         "drawStyle": "line",
@@ -77,13 +77,13 @@ def stat(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step] = NEUTRAL,
+    steps: Sequence[ThresholdStep] = NEUTRAL,
     texts: Mapping[str, tuple[str, str]] | None = None,
     decimals: int | None = None,
     trend: bool = True,
     width: int = 4,
 ) -> Panel:
-    """The latest value, large, coloured by zone; `texts` maps a value to its word and colour."""
+    """Return a panel of the latest value, coloured by `steps`. `texts` maps a value to its word and colour."""
     return _panel(
         key,
         "stat",
@@ -115,13 +115,13 @@ def gauge(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step],
+    steps: Sequence[ThresholdStep],
     minimum: float = 0,
     maximum: float = 1,
     decimals: int | None = None,
     width: int = 6,
 ) -> Panel:
-    """The latest value on a dial, with its zones on the rim."""
+    """Return a panel of the latest value on a dial, with `steps` on the rim."""
     return _panel(
         key,
         "gauge",
@@ -151,12 +151,12 @@ def bargauge(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step] = NEUTRAL,
+    steps: Sequence[ThresholdStep] = NEUTRAL,
     minimum: float = 0,
     maximum: float | None = None,
     width: int = 8,
 ) -> Panel:
-    """The latest value of each series as a bar."""
+    """Return a panel of the latest value of each series as a bar."""
     field: dict[str, Any] = {"color": {"mode": "thresholds"}, "min": minimum, **_reading(None, None)}
     if maximum is not None:
         field["max"] = maximum
@@ -195,7 +195,7 @@ def heatmap(
     *,
     width: int = 12,
 ) -> Panel:
-    """How a histogram's buckets fill over time; `unit` is that of the buckets' bounds."""
+    """Return a panel of the buckets of a histogram over time. `unit` is the unit of their bounds."""
     return _panel(
         key,
         "heatmap",
@@ -242,7 +242,7 @@ def table(
     width: int = 12,
     rows: int = 8,
 ) -> Panel:
-    """One row a series; `columns` maps a label, or `Value`, to its heading, in order of display."""
+    """Return a table with one row for each series. `columns` maps a label, or `Value`, to its heading, in order."""
     return _panel(
         key,
         "table",
@@ -279,12 +279,12 @@ def state_timeline(
     description: str,
     unit: Unit | str,
     *queries: Query,
-    steps: Sequence[Step],
+    steps: Sequence[ThresholdStep],
     texts: Mapping[str, tuple[str, str]],
     width: int = 12,
     rows: int = 6,
 ) -> Panel:
-    """States over time; a value shows as its word, so that nobody has to know the colours."""
+    """Return a panel of states over time. `texts` maps a value to its word and colour."""
     return _panel(
         key,
         "state-timeline",
@@ -312,7 +312,7 @@ def state_timeline(
 
 
 def text(key: str, title: str, description: str, content: str, *, width: int = 24, rows: int = 5) -> Panel:
-    """Markdown that stands on the board itself."""
+    """Return a panel of Markdown text."""
     return Panel(
         key=key,
         kind="text",
@@ -332,7 +332,7 @@ def _panel(
     unit: Unit | str,
     queries: Iterable[Query],
     *,
-    steps: Sequence[Step] = NEUTRAL,
+    steps: Sequence[ThresholdStep] = NEUTRAL,
     form: str = "time_series",
     instant: bool = False,
     data_links: Sequence[Mapping[str, Any]] = (),
@@ -360,7 +360,7 @@ def _unit(unit: Unit | str) -> str:
 
 
 def _reading(texts: Mapping[str, tuple[str, str]] | None, decimals: int | None) -> dict[str, Any]:
-    """The entries of a field that say how its value reads: words for values, and digits."""
+    """Return the entries of a field that format its value: words for values, and decimals."""
     reading: dict[str, Any] = {"mappings": []}
     if texts:
         options = {

@@ -1,8 +1,8 @@
-"""grafanalib, made right for a current Grafana.
+"""A layer over grafanalib that writes JSON for a current Grafana.
 
-grafanalib 0.7.1 writes what Grafana 6 to 8 read: rows and styles that are gone, a cap of 100 points on every
-panel, thresholds whose base is the text "null". Each class here takes grafanalib's own and corrects its
-JSON; nothing else in the project knows what had to be corrected.
+grafanalib 0.7.1 writes JSON for Grafana 6 to 8: with rows and styles that no longer exist, a limit of 100 points for
+every panel, and thresholds whose base is the text "null". Each class here extends a class of grafanalib and corrects
+its JSON. All corrections are in this module.
 """
 
 from __future__ import annotations
@@ -23,29 +23,28 @@ _ONLY_IF_SET = ("hideTimeOverride", "transparent", "transformations", "links")
 
 
 def _present(data: dict[str, Any]) -> dict[str, Any]:
-    """`data` without what Grafana would read as its default anyway."""
+    """Return `data` without entries that equal Grafana's defaults."""
     return {k: v for k, v in data.items() if v is not None and (v or k not in _ONLY_IF_SET)}
 
 
 def plain(value: Any) -> Any:
-    """grafanalib objects, and ours, as plain JSON data."""
+    """Return objects of grafanalib, or of this module, as plain JSON data."""
     return json.loads(json.dumps(value, cls=DashboardEncoder))
 
 
-# grafanalib carries no type information: its classes are Any to a type checker, hence the ignores below, and an
-# grafanalib carries no types, so each base class below is `Any` to the checker, which pyproject.toml permits here.
-# `attr.s` spelled out would make the checker refuse the attributes it cannot see.
+# grafanalib has no type information: each base class below is `Any` to the type checker, which pyproject.toml permits
+# for this module. With `attr.s` written at each class, the checker would refuse attributes that it cannot see.
 _extends = attr.s(auto_attribs=True, kw_only=True)
 
 
 @_extends
 class Target(core.Target):
-    """A Prometheus query, with exemplars and without Grafana 5's `step` and `intervalFactor`."""
+    """A Prometheus query, with exemplars and without `step` and `intervalFactor` of Grafana 5."""
 
     exemplar: bool = False
 
     def to_json_data(self) -> dict[str, Any]:
-        """The target as the Prometheus data source stores it."""
+        """Return the target as the Prometheus data source stores it."""
         return {
             "datasource": DATASOURCE,
             "editorMode": "code",
@@ -61,16 +60,16 @@ class Target(core.Target):
 
 @_extends
 class Panel(core.Panel):
-    """Any visualisation: what grafanalib shares between panels, and the parts that differ as data.
+    """A panel of any visualisation.
 
     Attributes:
-        key: stable name, from which the id derives.
+        key: stable name. The id derives from it.
         kind: Grafana's plugin id, such as `timeseries`.
         unit: Grafana's unit id.
         field: further entries of `fieldConfig.defaults`.
-        overrides: what single series look like.
-        options: the plugin's options.
-        width: columns of 24 it asks for; the layout may give it more.
+        overrides: the look of single series.
+        options: the options of the plugin.
+        width: requested columns, of 24; the layout may give it more.
         rows: height in grid units.
     """
 
@@ -85,7 +84,7 @@ class Panel(core.Panel):
     maxDataPoints: int | None = None
 
     def to_json_data(self) -> dict[str, Any]:
-        """The panel as Grafana stores it."""
+        """Return the panel as Grafana stores it."""
         data: dict[str, Any] = self.panel_json(
             {
                 "type": self.kind,
@@ -93,7 +92,7 @@ class Panel(core.Panel):
                 "options": self.options,
             }
         )
-        if not self.targets:  # a text panel queries nothing
+        if not self.targets:  # a text panel has no queries
             data["datasource"] = data["targets"] = data["fieldConfig"] = None
         return _present({k: v for k, v in data.items() if k not in _GONE_FROM_PANELS})
 
@@ -103,7 +102,7 @@ class Row(core.RowPanel):
     """The heading of a section."""
 
     def to_json_data(self) -> dict[str, Any]:
-        """The row as Grafana stores it."""
+        """Return the row as Grafana stores it."""
         return {
             "collapsed": self.collapsed,
             "gridPos": self.gridPos,
@@ -116,12 +115,12 @@ class Row(core.RowPanel):
 
 @_extends
 class Variable(core.Template):
-    """A template variable; where it has an All, that is its default."""
+    """A template variable. If it has the choice All, that is its default."""
 
     description: str = ""
 
     def to_json_data(self) -> dict[str, Any]:
-        """The variable as Grafana stores it."""
+        """Return the variable as Grafana stores it."""
         data = {
             "allValue": self.allValue,
             "current": {"text": "All", "value": "$__all"} if self.includeAll else {},
@@ -149,12 +148,12 @@ class Variable(core.Template):
 
 @_extends
 class TimePicker(core.TimePicker):
-    """The refresh intervals alone: `time_options` went with Grafana 8."""
+    """The refresh intervals, without `time_options`, which Grafana 8 removed."""
 
     timeOptions: list[str] = attr.ib(factory=list)
 
     def to_json_data(self) -> dict[str, Any]:
-        """The picker as Grafana stores it."""
+        """Return the time picker as Grafana stores it."""
         return {"hidden": self.hidden, "refresh_intervals": self.refreshIntervals}
 
 
@@ -165,6 +164,6 @@ class Dashboard(core.Dashboard):
     schemaVersion: int = SCHEMA_VERSION
 
     def to_json_data(self) -> dict[str, Any]:
-        """The board as Grafana stores it; `id` is null, the uid alone says which it is."""
+        """Return the board as Grafana stores it. `id` is null, because the uid identifies the board."""
         data = super().to_json_data()
         return {k: v for k, v in data.items() if k not in _GONE_FROM_BOARDS}

@@ -1,4 +1,4 @@
-"""One query of a panel: what is asked, how it is labelled, and what its lines look like."""
+"""One query of a panel: its expression, its legend, and the look of its lines."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Query:
     Attributes:
         expr: PromQL with Grafana's variables in it.
         legend: legend template, such as `p99 {{lock}}`.
-        color: fixed colour; empty: the next of the palette.
-        line: style of its lines, the cue beside colour.
-        many: whether it returns several series, which then are shades of one colour.
-        exemplar: whether to ask for exemplars, which lead from a point to a trace.
-        label: a closed label whose values get a fixed colour each.
+        color: fixed colour; if empty, the next colour of the palette.
+        line: style of its lines, so that colour is not the only difference.
+        many: whether it returns several series, which are then drawn in shades of one colour.
+        exemplar: whether to request exemplars, which link a point to a trace.
+        label: a label with a closed set of values; each value gets a fixed colour.
     """
 
     expr: str
@@ -36,7 +36,7 @@ class Query:
 
 
 def targets(queries: Iterable[Query], form: str, *, instant: bool) -> list[Target]:
-    """The targets of a panel; `form` is the format that its visualisation reads."""
+    """Return the targets of a panel. `form` is the result format that its visualisation reads."""
     return [
         Target(
             expr=query.expr,
@@ -51,7 +51,7 @@ def targets(queries: Iterable[Query], form: str, *, instant: bool) -> list[Targe
 
 
 def series_overrides(queries: Sequence[Query]) -> list[dict[str, Any]]:
-    """A fixed colour and line style for each query, and for each value of a closed label."""
+    """Return overrides that fix the colour and line style of each query, and of each value of a closed label."""
     overrides = []
     for place, query in enumerate(queries):
         color = query.color or PALETTE[place % len(PALETTE)]

@@ -1,6 +1,6 @@
-"""How boards look: colours that colour-blind readers can tell apart, line styles, zones and units.
+"""The look of boards: colours that colour-blind readers can distinguish, line styles, thresholds and units.
 
-Colour is never the only cue: quantiles differ in line style, zones carry lines, states carry text.
+Colour is never the only difference: quantiles differ in line style, thresholds have lines, states have text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.model.thresholds import Threshold
 
-# Okabe and Ito's palette, without black, which vanishes on a dark background.
+# The palette of Okabe and Ito, without black, which is invisible on a dark background.
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
 GREEN = "#009E73"
@@ -24,46 +24,52 @@ GREY = "#999999"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW)
 
 Line = Literal["solid", "dash", "dot"]
-# Dash patterns are pixels on and off; Grafana draws solid where none is given.
+# Dash patterns are pixels on and off. Without a pattern Grafana draws a solid line.
 _PATTERNS: dict[Line, list[int]] = {"dash": [10, 6], "dot": [2, 6]}
 
+QUANTILE_LINES: dict[float, Line] = {0.5: "dot", 0.95: "dash", 0.99: "solid"}
+
 UNITS = {Unit.SECONDS: "s", Unit.BYTES: "decbytes", Unit.RATIO: "percentunit", Unit.COUNT: "short"}
-"""Grafana's unit for each of the catalog's; sizes are decimal, as the thresholds are."""
+"""Grafana's unit for each unit of the catalog. Sizes are decimal, as in the thresholds."""
 
 PER_SECOND = "ops"
 REQUESTS = "reqps"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """From `value` upwards a reading has this colour; None is the base, below every other step."""
+class ThresholdStep:
+    """The colour of readings from `value` upwards. None is the base, below every other step."""
 
     color: str
     value: float | None = None
 
     def to_json_data(self) -> dict[str, Any]:
-        """The step as Grafana stores it."""
+        """Return the step as Grafana stores it."""
         return {"color": self.color, "value": self.value}
 
 
-NEUTRAL = (Step(BLUE),)
+NEUTRAL = (ThresholdStep(BLUE),)
 
 
-def zones(threshold: Threshold) -> tuple[Step, ...]:
-    """Green, yellow and red, turning at the very limits that the alert of this threshold reads."""
+def zones(threshold: Threshold) -> tuple[ThresholdStep, ...]:
+    """Return steps of green, yellow and red at the limits that the alert of this threshold reads."""
     if threshold.worse == "above":
         return limits(threshold.yellow, threshold.red)
     if threshold.red is None:
-        return (Step(YELLOW), Step(GREEN, float(threshold.yellow)))
-    return (Step(RED), Step(YELLOW, float(threshold.red)), Step(GREEN, float(threshold.yellow)))
+        return (ThresholdStep(YELLOW), ThresholdStep(GREEN, float(threshold.yellow)))
+    return (
+        ThresholdStep(RED),
+        ThresholdStep(YELLOW, float(threshold.red)),
+        ThresholdStep(GREEN, float(threshold.yellow)),
+    )
 
 
-def limits(yellow: Decimal | float, red: Decimal | float | None = None) -> tuple[Step, ...]:
-    """Zones of a reading that is worse the higher it is."""
-    steps = (Step(GREEN), Step(YELLOW, float(yellow)))
-    return steps if red is None else (*steps, Step(RED, float(red)))
+def limits(yellow: Decimal | float, red: Decimal | float | None = None) -> tuple[ThresholdStep, ...]:
+    """Return steps of green, yellow and red for a reading that is worse when it is higher."""
+    steps = (ThresholdStep(GREEN), ThresholdStep(YELLOW, float(yellow)))
+    return steps if red is None else (*steps, ThresholdStep(RED, float(red)))
 
 
 def line_style(line: Line) -> dict[str, Any]:
-    """The `custom.lineStyle` of a series."""
+    """Return the `custom.lineStyle` of a series."""
     return {"fill": line, "dash": _PATTERNS[line]} if line in _PATTERNS else {"fill": line}

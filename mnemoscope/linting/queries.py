@@ -1,7 +1,6 @@
-"""Hold PromQL against the catalog: does every metric, label and value that it asks for exist?
+"""Check PromQL against the catalog: every metric, label and label value in it must exist.
 
-Rules, panels and runbook pages share these checks, so that a query which can only ever be empty is found
-before it is shipped, wherever it is written.
+Rules, panels and runbook pages share these checks. They find a query that can never return data before it is shipped.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ SCRAPE_SERIES = (
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
 )
-"""Series that Prometheus writes for every target; they carry the target's labels alone."""
+"""Series that Prometheus writes for every target. They have only the labels of the target."""
 
 RULE_SERIES = ("ALERTS", "ALERTS_FOR_STATE")
-"""Series that Prometheus writes for alerts; their labels are whatever the rules give."""
+"""Series that Prometheus writes for alerts. Their labels come from the rules."""
 
 OVERFLOW = "other"
-"""What a value outside a closed set is recorded as."""
+"""The value that is recorded for a value outside a closed set."""
 
 _REGEX_SIGNS = frozenset("\\.+*?()[]{}^$")
 
@@ -41,9 +40,9 @@ class Known:
     """A series that may be queried.
 
     Attributes:
-        labels: the labels it can carry; None where nothing is known about them.
-        metric: the metric behind it; None for a recording rule or a series of Prometheus' own.
-        part: which of a histogram's series it is.
+        labels: the labels that it can have; None if they are not known.
+        metric: the metric behind it; None for a record or a series that Prometheus itself writes.
+        part: which series of a histogram it is.
     """
 
     labels: frozenset[str] | None
@@ -52,22 +51,22 @@ class Known:
 
     @property
     def cumulative(self) -> bool:
-        """Whether it only ever rises, so that a query has to take a rate of it."""
+        """Whether it only rises, so that a query must take a rate of it."""
         return self.metric is not None and self.metric.kind is not Kind.GAUGE
 
 
 Records = Collection[str] | Mapping[str, frozenset[str] | None]
-"""The recording rules there are: their names, or their names with the labels each carries."""
+"""The recording rules of a pack: their names, or their names with the labels of each."""
 
 
 def target_labels(settings: Settings) -> frozenset[str]:
-    """The labels that a scrape, rather than a metric, gives a series at this site."""
+    """Return the labels that a series gets from the scrape at this site."""
     named = {settings.cluster_label, *settings.instance_labels, *settings.selectors}
     return promql.TARGET_LABELS | named
 
 
 def known_series(settings: Settings, records: Records = ()) -> dict[str, Known]:
-    """Every series name that a query may use, and what is known about it."""
+    """Return every series that a query may use, by name."""
     target = target_labels(settings)
     series: dict[str, Known] = {name: Known(target) for name in SCRAPE_SERIES}
     series |= {name: Known(None) for name in RULE_SERIES}
@@ -77,8 +76,8 @@ def known_series(settings: Settings, records: Records = ()) -> dict[str, Known]:
             series[settings.queries.name(metric)] = Known(labels, metric)
             continue
         for part in _PARTS:
-            kept = labels | {"le"} if part == "bucket" else labels
-            series[settings.queries.name(metric, part)] = Known(kept, metric, part)
+            part_labels = labels | {"le"} if part == "bucket" else labels
+            series[settings.queries.name(metric, part)] = Known(part_labels, metric, part)
     given = records if isinstance(records, Mapping) else dict.fromkeys(records)
     return series | {name: Known(labels) for name, labels in given.items()}
 
@@ -87,13 +86,13 @@ _PARTS: tuple[promql.Part, ...] = ("bucket", "sum", "count")
 
 
 def check_selectors(expression: str, settings: Settings, record_names: Records = ()) -> list[str]:
-    """What `expression` asks for that does not exist: a metric, or a label of one.
+    """Return a message for each metric, and each label of a metric, in `expression` that does not exist.
 
-    Grafana variables may stand for durations and for values. Give `record_names` as a mapping to have the
-    labels of recording rules checked as well.
+    Grafana variables may stand for durations and for values. If `record_names` is a mapping, the labels of records are
+    checked as well.
 
     Raises:
-        MnemoscopeError: it is not PromQL.
+        MnemoscopeError: `expression` is not PromQL.
     """
     series = known_series(settings, record_names)
     found: list[str] = []
@@ -111,10 +110,10 @@ def check_selectors(expression: str, settings: Settings, record_names: Records =
 
 
 def check_values(expression: str, settings: Settings) -> list[str]:
-    """Matchers of `expression` that no sample can satisfy: a value outside a closed set, or no bucket bound.
+    """Return a message for each matcher that no sample can match: a value outside a closed set, or no bucket bound.
 
     Raises:
-        MnemoscopeError: it is not PromQL.
+        MnemoscopeError: `expression` is not PromQL.
     """
     series = known_series(settings)
     found: list[str] = []
@@ -127,17 +126,17 @@ def check_values(expression: str, settings: Settings) -> list[str]:
 
 
 def bounds_asked(matcher: Matcher) -> list[Decimal | None]:
-    """The bucket bounds that a matcher of `le` names, None for one that is no number; `+Inf` is left out."""
+    """Return the bucket bounds in a matcher of `le`, without `+Inf`. A bound that is not a number is None."""
     plain = matcher.value.replace(r"(\.0)?", "").replace(r"\.", ".").replace(r"\+", "+")
     texts = plain.split("|") if matcher.op in ("=~", "!~") else [plain]
     return [_number(text) for text in texts if text not in ("+Inf", ".+", ".*", "") and "$" not in text]
 
 
 def nodes(expression: str) -> list[pp.Expr]:
-    """Every node of the syntax tree, parents before their children.
+    """Return every node of the syntax tree, parents before their children.
 
     Raises:
-        MnemoscopeError: it is not PromQL.
+        MnemoscopeError: `expression` is not PromQL.
     """
     found: list[pp.Expr] = []
     pp.walk(promql.parse(expression), found.append)
@@ -153,7 +152,7 @@ def _number(text: str) -> Decimal | None:
 
 def _unknown_metric(name: str, series: Mapping[str, Known], settings: Settings) -> str:
     if not name:
-        return "a selector names no metric; start it with one"
+        return "a selector names no metric; begin it with a metric"
     for metric in CATALOG:
         if metric.kind is Kind.HISTOGRAM and metric.prometheus_name(settings.prefix) == name:
             return f"{name} is a histogram; query {name}_bucket, {name}_sum or {name}_count"
@@ -171,13 +170,13 @@ def _unknown_groupings(expression: str, series: Mapping[str, Known]) -> Iterator
         return
     known = frozenset[str]().union(*(labels for labels in asked if labels is not None))
     tree = nodes(expression)
-    # label_replace and label_join make new labels; count_values names one.
+    # label_replace, label_join and count_values create labels that are named by a string.
     known |= {node.val for node in tree if isinstance(node, pp.StringLiteral)}
     for node in tree:
         for label in _grouping(node):
             if label not in known:
                 near = _nearest(label, known)
-                yield f"no series of the expression has the label {label!r} it groups or matches by{near}"
+                yield f"the expression groups or matches by the label {label!r}, which none of its series has{near}"
 
 
 def _grouping(node: pp.Expr) -> list[str]:
@@ -201,7 +200,7 @@ def _impossible(selector: Selector, metric: Metric, matcher: Matcher) -> Iterato
         return
     for value in _plain_values(matcher):
         if value not in (*label.values, OVERFLOW):
-            yield f"{selector.name}: {label.name} is never {value!r}; it is one of {_set(label)}"
+            yield f"{selector.name}: {label.name} is never {value!r}; its values are {_set(label)}"
 
 
 def _plain_values(matcher: Matcher) -> list[str]:

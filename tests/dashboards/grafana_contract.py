@@ -35,16 +35,16 @@ class Stored:
 
 @dataclass
 class GrafanaContract:
-    """A Grafana of one major version; the sets and flags below make it awkward in the ways that Grafanas are.
+    """A Grafana of one major version. The attributes below switch on the ways in which real ones differ.
 
     Attributes:
-        token: what it accepts; any other is 401.
+        token: the token that it accepts; any other gets 401.
         viewer: whether the token may read only.
-        database_ok: what /api/health says.
+        database_ok: whether /api/health reports a healthy database.
         unique_titles: whether two boards of a folder may not share a title, as before version 11.
         body_limit: bytes a request may have, as a proxy limits it.
-        drops_nulls: whether what it gives back lacks entries that are null.
-        save_between: called before a save is looked at, to play somebody else.
+        drops_nulls: whether it drops null entries when it stores a board.
+        save_between: called before each save, to act as another client.
     """
 
     version: int = 13
@@ -97,12 +97,12 @@ class GrafanaContract:
         self._thread.join()
 
     def answer(self, method: str, path: str, authorization: str | None, raw: bytes) -> dict[str, Any]:
-        """The JSON of a request that succeeds.
+        """Return the JSON of a request that succeeds.
 
         Raises:
             Refused: it does not.
         """
-        if (method, path) == ("GET", "/api/health"):  # asks for no token
+        if (method, path) == ("GET", "/api/health"):  # needs no token
             if not self.database_ok:
                 raise Refused(503, "", database="failing", version=f"{self.version}.0.0")
             return {"database": "ok", "version": f"{self.version}.0.0", "commit": "abc"}

@@ -1,4 +1,4 @@
-"""Every query of every board returns data from a service that exports the catalog: asked of a real Prometheus."""
+"""Every query of every board returns data when a real Prometheus scrapes a service that exports the catalog."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.prometheus
 DEADLINE = 90.0
 Point = Callable[[Metric, tuple[str, ...], int], NumberPoint | HistogramPoint]
 
-# Counters with a label whose values nobody can know before the first event: a healthy service shows no series of them.
+# Counters with a label whose values are not known before the first event. A healthy service has no series of them.
 SILENT_WHILE_HEALTHY = {
     metric for metric in CATALOG if metric.kind is Kind.COUNTER and any(not label.values for label in metric.labels)
 } - {c.CACHE_LOOKUPS, c.LOCK_CONTENDED}
 
 
 def busy(metric: Metric, labels: tuple[str, ...], tick: int) -> NumberPoint | HistogramPoint:
-    """A point that moves on with every scrape."""
+    """Return a point that changes with every scrape."""
     if metric.kind is Kind.HISTOGRAM:
         counts = (tick,) * (len(metric.buckets) + 1)
         return HistogramPoint(labels, counts, float(sum(counts)) / 2)
@@ -43,7 +43,7 @@ def busy(metric: Metric, labels: tuple[str, ...], tick: int) -> NumberPoint | Hi
 
 
 def idle(metric: Metric, labels: tuple[str, ...], tick: int) -> NumberPoint | HistogramPoint:
-    """A point as it is before anything happened."""
+    """Return a point as it is before the first event."""
     if metric.kind is Kind.HISTOGRAM:
         return HistogramPoint(labels, (0,) * (len(metric.buckets) + 1), 0.0)
     return NumberPoint(labels, 0.0 if metric.kind is Kind.COUNTER else 1.0)
@@ -60,7 +60,7 @@ def families(track: str, tick: int, point: Point, left_out: set[Metric]) -> Iter
 
 @contextmanager
 def service(track: str, point: Point, left_out: set[Metric]) -> Iterator[Target]:
-    """An instance that exports every metric of the catalog but those left out."""
+    """Run an instance that exports every metric of the catalog except those left out."""
     ticks = itertools.count(1)
 
     class Handler(BaseHTTPRequestHandler):
@@ -94,7 +94,7 @@ def recording_rules(pack: Pack) -> str:
 
 
 def empty_queries(prometheus: PrometheusServer, boards: list[Board]) -> list[str]:
-    """The queries that return no number now, as board, panel and reference."""
+    """Return the queries that return no number now, as board, panel and reference."""
     return [
         f"{board.uid} / {title} / {ref}"
         for board in boards
@@ -108,7 +108,7 @@ def has_data(series: list[dict[str, Any]]) -> bool:
 
 
 def settled(look: Callable[[], list[str]], expected: Callable[[list[str]], bool]) -> list[str]:
-    """What `look` gives once it is as expected, or last gave before the deadline."""
+    """Return the result of `look` as soon as it is expected, or the last one before the deadline."""
     deadline = time.monotonic() + DEADLINE
     while True:
         found = look()
@@ -128,7 +128,7 @@ def test_every_query_returns_data_while_two_tracks_are_busy(
     targets = [serving.enter_context(service(track, busy, SILENT_WHILE_HEALTHY)) for track in ("stable", "canary")]
     prometheus = prometheus_server(rules=recording_rules(pack), targets=targets)
     assert settled(lambda: empty_queries(prometheus, boards), lambda found: not found) == []
-    assert not has_data(prometheus.query("a_metric_that_nobody_exports"))
+    assert not has_data(prometheus.query("a_metric_that_no_service_exports"))
 
 
 def test_idle_service_shows_no_errors_rather_than_no_data(

@@ -1,4 +1,4 @@
-"""The JSON of the layer over grafanalib, held against the models of Grafana's own schema."""
+"""The JSON of the layer over grafanalib agrees with the models of Grafana's own schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mnemoscope.dashboards import Board
 from mnemoscope.dashboards.panels import constructors as panels
 from mnemoscope.dashboards.panels.layer import Panel, plain
 from mnemoscope.dashboards.panels.query import Query
-from mnemoscope.dashboards.panels.style import Step, limits
+from mnemoscope.dashboards.panels.style import ThresholdStep, limits
 from mnemoscope.instrumentation.catalog import Unit
 
 register_default_plugins()
@@ -40,7 +40,7 @@ EVERY_KIND: dict[str, Panel] = {
 
 
 def lost(sent: Any, kept: Any, path: str = "") -> Iterator[str]:
-    """What a model did not keep of the JSON it was made from."""
+    """Yield each entry of the JSON that the model made from it did not keep."""
     if isinstance(sent, dict) and isinstance(kept, dict):
         for key, value in sent.items():
             if key not in kept:
@@ -56,7 +56,7 @@ def lost(sent: Any, kept: Any, path: str = "") -> Iterator[str]:
 
 
 def ill_typed(value: Any, hint: Any, path: str = "") -> Iterator[str]:
-    """Where a model's value is not what its type hint says; `from_json` itself checks nothing."""
+    """Yield each place where a value differs from the type hint of its model. `from_json` does not check types."""
     origin = typing.get_origin(hint)
     if hint in (Any, object):
         if hasattr(value, "to_json"):
@@ -152,7 +152,7 @@ def test_first_threshold_has_a_null_base_and_the_others_ascend(boards: list[Boar
                 assert values[1:] == sorted(values[1:])
 
 
-def test_quantiles_of_histograms_ask_for_exemplars_and_nothing_else_does(boards: list[Board]) -> None:
+def test_only_quantiles_of_histograms_request_exemplars(boards: list[Board]) -> None:
     for board in boards:
         for panel in board.json()["panels"]:
             for target in panel.get("targets", ()):
@@ -160,7 +160,7 @@ def test_quantiles_of_histograms_ask_for_exemplars_and_nothing_else_does(boards:
                 assert target["exemplar"] is live, panel["title"]
 
 
-def test_tables_ask_for_one_moment_and_all_others_for_a_range(boards: list[Board]) -> None:
+def test_tables_query_an_instant_and_all_other_panels_a_range(boards: list[Board]) -> None:
     for board in boards:
         for panel in board.json()["panels"]:
             for target in panel.get("targets", ()):
@@ -168,11 +168,11 @@ def test_tables_ask_for_one_moment_and_all_others_for_a_range(boards: list[Board
                 assert target["range"] is not target["instant"]
 
 
-def test_heatmaps_ask_for_buckets() -> None:
+def test_heatmaps_request_buckets() -> None:
     assert plain(EVERY_KIND["heatmap"])["targets"][0]["format"] == "heatmap"
 
 
-def test_nothing_that_went_with_older_grafanas_is_written(boards: list[Board]) -> None:
+def test_entries_that_grafana_removed_are_not_written(boards: list[Board]) -> None:
     for board in boards:
         document = board.json()
         assert document["schemaVersion"] == 42
@@ -185,4 +185,4 @@ def test_nothing_that_went_with_older_grafanas_is_written(boards: list[Board]) -
 
 
 def test_a_zone_step_without_value_is_the_base() -> None:
-    assert Step("#000").to_json_data() == {"color": "#000", "value": None}
+    assert ThresholdStep("#000").to_json_data() == {"color": "#000", "value": None}

@@ -1,4 +1,4 @@
-"""Each lint has a board that fails it, and only it where that is possible."""
+"""Each check finds the faults that it is for, and nothing in the boards of default settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 from mnemoscope.alerts import Pack
 from mnemoscope.dashboards import Board, lint
-from mnemoscope.dashboards.lints import LINTS, Context
+from mnemoscope.dashboards.lints import CHECKS
+from mnemoscope.dashboards.lints.subject import Subject
+from mnemoscope.linting.check import Check
 from mnemoscope.model import links
 from mnemoscope.model.settings import Settings
 
@@ -97,7 +99,7 @@ def long_uid(document: Document) -> None:
     document["uid"] = "dual-memory" * 4
 
 
-FIXTURES: list[tuple[str, Callable[[Document], None], str]] = [
+FAULTS: list[tuple[str, Callable[[Document], None], str]] = [
     ("unparsable-query", asks("rate(x["), "not PromQL"),
     ("unparsable-query", annotates("sum("), "not PromQL"),
     ("unparsable-query", asks("sum(", "memory-weight"), "not PromQL"),  # a bar gauge
@@ -146,20 +148,26 @@ FIXTURES: list[tuple[str, Callable[[Document], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("check", "change", "message"), FIXTURES)
-def test_broken_board_is_found(
-    check: str, change: Callable[[Document], None], message: str, boards: list[Board], pack: Pack
+@pytest.fixture(scope="session")
+def subject(boards: list[Board], pack: Pack) -> Subject:
+    return Subject(tuple(boards), pack, Settings())
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_every_check_finds_its_example_and_nothing_in_sound_boards(check: Check[Subject], subject: Subject) -> None:
+    assert list(check.run(subject)) == []
+    found = list(check.run(check.failing(subject)))
+    assert found
+    assert {finding.check for finding in found} == {check.name}
+
+
+@pytest.mark.parametrize(("name", "change", "message"), FAULTS)
+def test_a_fault_is_found_by_the_check_that_is_for_it(
+    name: str, change: Callable[[Document], None], message: str, subject: Subject
 ) -> None:
-    document = boards[0].json()
-    change(document)
-    broken = replace(boards[0], document=document)
-    context = Context({board.uid: board for board in (broken, *boards[1:])}, pack, Settings())
-    found = list(LINTS[check](broken, context))
-    assert any(message in text for _, text in found), found
-
-
-def test_every_lint_has_a_board_that_fails_it() -> None:
-    assert {check for check, _, _ in FIXTURES} == set(LINTS)
+    (check,) = (check for check in CHECKS if check.name == name)
+    found = list(check.run(subject.with_changed_board(change)))
+    assert any(message in finding.message for finding in found), found
 
 
 def test_a_heatmap_is_parsed_like_any_other_panel(boards: list[Board], pack: Pack) -> None:

@@ -1,4 +1,4 @@
-"""What the four boards promise: stable addresses, the alerts' own limits, queries that a site's settings reach."""
+"""The four boards: stable addresses, the limits of the alerts, and queries that follow the settings of a site."""
 
 from __future__ import annotations
 
@@ -132,12 +132,12 @@ def test_compliance_zones_turn_at_the_target(boards: list[Board]) -> None:
         assert steps(zone)[1] == float(objective.target)
 
 
-def test_only_colours_that_colour_blind_readers_can_tell_apart_are_used(boards: list[Board]) -> None:
+def test_colours_are_those_that_colour_blind_readers_can_distinguish(boards: list[Board]) -> None:
     for board in boards:
         assert set(re.findall(r"#[0-9A-Fa-f]{6}\b", dashboards.render(board))) <= OKABE_ITO
 
 
-def test_tracks_are_told_apart_by_colour_and_by_line(boards: list[Board]) -> None:
+def test_tracks_differ_in_colour_and_in_line_style(boards: list[Board]) -> None:
     overrides = panel(boards, "canary-comparison", "canary-request-errors")["fieldConfig"]["overrides"]
     looks = [{p["id"]: json.dumps(p["value"], sort_keys=True) for p in o["properties"]} for o in overrides]
     assert len(looks) == 2
@@ -190,20 +190,20 @@ def test_lines_of_panels_fill_the_24_columns(boards: list[Board]) -> None:
         assert set(lines.values()) == {24}
 
 
-def test_layout_breaks_lines_and_widens_what_is_left() -> None:
+def test_layout_breaks_lines_and_widens_panels_to_fill_them() -> None:
     shown = [panels.stat(f"k{n}", "T", "D", Unit.COUNT, Query("up", ""), width=10) for n in range(3)]
     document = assemble(Settings(), "dual-memory", "", [Section("S", shown)]).json()
     places = [tuple(p["gridPos"][side] for side in "xywh") for p in document["panels"]]
     assert places == [(0, 0, 24, 1), (0, 1, 12, 4), (12, 1, 12, 4), (0, 5, 24, 4)]
 
 
-def test_two_panels_of_one_key_are_refused_where_the_board_is_built() -> None:
+def test_two_panels_with_one_key_are_refused() -> None:
     twice = [panels.stat("k", "T", "D", Unit.COUNT, Query("up", ""))] * 2
     with pytest.raises(ValueError, match="share a key"):
         assemble(Settings(), "dual-memory", "", [Section("S", twice)])
 
 
-def test_board_that_no_alert_could_name_is_refused() -> None:
+def test_board_with_an_unknown_uid_is_refused() -> None:
     with pytest.raises(KeyError):
         assemble(Settings(), "nowhere", "", [])
 

@@ -14,6 +14,7 @@ import pytest
 from grafana_contract import GrafanaContract, Stored
 
 from mnemoscope.dashboards import Board, publish
+from mnemoscope.dashboards.publish import publishing
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.model.settings import Settings
 
@@ -27,7 +28,7 @@ def run(boards: list[Board], url: str, token: str = TOKEN, message: str = "note"
 
 
 def refusal(boards: list[Board], url: str, token: str = TOKEN) -> MnemoscopeError:
-    """The error of a publication that must fail: one line, without the token."""
+    """Return the error of a publication that must fail: one line, without the token."""
     with pytest.raises(MnemoscopeError) as caught:
         run(boards, url, token)
     assert "\n" not in str(caught.value)
@@ -47,7 +48,7 @@ def test_first_publication_creates_the_folder_and_every_board(grafana: GrafanaCo
     assert "dual-memory: created" in str(report)
 
 
-def test_second_publication_changes_nothing_and_says_so(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_second_publication_changes_nothing_and_reports_that(grafana: GrafanaContract, boards: list[Board]) -> None:
     run(boards, grafana.url)
     before = len([r for r in grafana.requests if r[0] == "POST"])
     report = run(boards, grafana.url)
@@ -79,16 +80,18 @@ def test_board_that_was_moved_to_another_folder_comes_back(grafana: GrafanaContr
     assert grafana.stored["slo-compliance"].folder == FOLDER
 
 
-def test_save_of_somebody_else_in_between_is_a_conflict_not_lost(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_save_by_another_user_in_between_is_a_conflict_and_not_lost(
+    grafana: GrafanaContract, boards: list[Board]
+) -> None:
     run(boards, grafana.url)
     grafana.stored["dual-memory"].document["title"] = "edited"
 
-    def somebody_else(server: GrafanaContract) -> None:
+    def another_user(server: GrafanaContract) -> None:
         server.stored["dual-memory"].document["version"] += 1
 
-    grafana.save_between = somebody_else
+    grafana.save_between = another_user
     error = refusal(boards, grafana.url)
-    assert "board dual-memory: somebody else saved it" in str(error)
+    assert "board dual-memory: another user saved it" in str(error)
     assert error.exit_code == 1
     assert grafana.stored["dual-memory"].document["title"] == "edited"
 
@@ -98,11 +101,11 @@ def test_title_taken_by_another_board_is_named(grafana: GrafanaContract, boards:
     grafana.folders[FOLDER] = "Memory"
     grafana.stored["theirs"] = Stored({"id": 1, "title": "Dual memory", "uid": "theirs", "version": 1}, FOLDER, "")
     error = refusal(boards, grafana.url)
-    assert "another board in the folder is called 'Dual memory'" in str(error)
+    assert "another board with the title 'Dual memory'" in str(error)
     assert error.exit_code == 1
 
 
-def test_board_provisioned_from_a_file_is_not_fought_over(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_board_provisioned_from_a_file_is_not_replaced(grafana: GrafanaContract, boards: list[Board]) -> None:
     run(boards, grafana.url)
     grafana.stored["dual-memory"].provisioned = True
     error = refusal(boards, grafana.url)
@@ -110,7 +113,7 @@ def test_board_provisioned_from_a_file_is_not_fought_over(grafana: GrafanaContra
     assert "change the file" in str(error)
 
 
-def test_board_that_becomes_provisioned_meanwhile_is_explained_too(
+def test_board_that_becomes_provisioned_during_publication_is_refused(
     grafana: GrafanaContract, boards: list[Board]
 ) -> None:
     run(boards, grafana.url)
@@ -119,7 +122,7 @@ def test_board_that_becomes_provisioned_meanwhile_is_explained_too(
     assert "provisioned" in str(refusal(boards, grafana.url))
 
 
-def test_folder_created_by_somebody_else_meanwhile_is_used(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_folder_created_by_another_client_meanwhile_is_used(grafana: GrafanaContract, boards: list[Board]) -> None:
     answer = grafana.answer
 
     def late(method: str, path: str, authorization: str | None, raw: bytes) -> dict[str, object]:
@@ -133,62 +136,58 @@ def test_folder_created_by_somebody_else_meanwhile_is_used(grafana: GrafanaContr
     assert len(grafana.stored) == len(boards)
 
 
-def test_message_is_cut_to_what_grafana_takes(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_message_is_cut_to_the_length_that_grafana_accepts(grafana: GrafanaContract, boards: list[Board]) -> None:
     run(boards, grafana.url, message="x" * 900)
     assert {len(stored.message) for stored in grafana.stored.values()} == {500}
 
 
-def test_wrong_token_is_said_before_anything_is_written(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_wrong_token_is_reported_before_anything_is_written(grafana: GrafanaContract, boards: list[Board]) -> None:
     error = refusal(boards, grafana.url, "glsa_wrong")
     assert "does not accept the token (401)" in str(error)
     assert error.exit_code == 2
     assert not grafana.stored
 
 
-def test_token_of_a_viewer_is_told_which_role_it_needs(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_error_for_the_token_of_a_viewer_names_the_role_it_needs(grafana: GrafanaContract, boards: list[Board]) -> None:
     grafana.viewer = True
     assert "give its service account the Editor role" in str(refusal(boards, grafana.url))
 
 
 @pytest.mark.parametrize("token", ["", "  ", "glsa\nx", "glsä"])
-def test_token_that_cannot_be_one_is_refused_without_a_request(
-    token: str, grafana: GrafanaContract, boards: list[Board]
-) -> None:
+def test_invalid_token_is_refused_without_a_request(token: str, grafana: GrafanaContract, boards: list[Board]) -> None:
     assert "set GRAFANA_TOKEN" in str(refusal(boards, grafana.url, token))
     assert not grafana.requests
 
 
-def test_grafana_without_its_database_is_told_apart_from_no_grafana(
-    grafana: GrafanaContract, boards: list[Board]
-) -> None:
+def test_grafana_without_its_database_has_its_own_error(grafana: GrafanaContract, boards: list[Board]) -> None:
     grafana.database_ok = False
     assert "no database connection" in str(refusal(boards, grafana.url))
 
 
-def test_proxy_that_limits_bodies_is_named(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_error_for_a_proxy_that_limits_bodies_names_the_limit(grafana: GrafanaContract, boards: list[Board]) -> None:
     grafana.body_limit = 10_000
     assert "raise its body limit" in str(refusal(boards, grafana.url))
 
 
 def test_board_beyond_the_size_limit_leaves_none_half_published(grafana: GrafanaContract, boards: list[Board]) -> None:
-    huge = replace(boards[-1], document={**boards[-1].document, "description": "x" * publish.MAX_BODY})
+    huge = replace(boards[-1], document={**boards[-1].document, "description": "x" * publishing.MAX_BODY})
     assert "slo-compliance" in str(refusal([*boards[:-1], huge], grafana.url))
     assert not grafana.requests
 
 
-def test_what_grafana_refuses_for_another_reason_is_passed_on(grafana: GrafanaContract, boards: list[Board]) -> None:
+def test_reason_of_any_other_refusal_is_in_the_error(grafana: GrafanaContract, boards: list[Board]) -> None:
     nameless = replace(boards[0], document={**boards[0].document, "title": ""})
     assert "board dual-memory (status 400): Dashboard title cannot be empty" in str(refusal([nameless], grafana.url))
 
 
-def test_nobody_listening_is_one_line(free_port: int, boards: list[Board]) -> None:
+def test_refused_connection_is_one_line(free_port: int, boards: list[Board]) -> None:
     error = refusal(boards, f"http://127.0.0.1:{free_port}")
     assert "no connection to Grafana" in str(error)
     assert "is it running?" in str(error)
 
 
 def test_server_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch, boards: list[Board]) -> None:
-    monkeypatch.setattr(publish, "TIMEOUT", 0.2)
+    monkeypatch.setattr(publishing, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = refusal(boards, f"http://127.0.0.1:{silent.getsockname()[1]}")
     assert "did not answer within 0.2 s" in str(error)
@@ -196,7 +195,7 @@ def test_server_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch, bo
 
 def test_server_that_hangs_up_is_one_line(boards: list[Board]) -> None:
     with answering(lambda handler: handler.connection.close()) as url:
-        assert "broke off" in str(refusal(boards, url))
+        assert "closed the connection early" in str(refusal(boards, url))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +232,7 @@ def test_redirect_is_named_and_not_followed_with_the_token(boards: list[Board]) 
 
 
 @pytest.mark.parametrize("url", ["grafana.example", "ftp://grafana.example", "", "http://", "http://[", "http://a:b@c"])
-def test_address_that_is_none_is_refused_without_its_credentials(url: str, boards: list[Board]) -> None:
+def test_error_for_an_invalid_address_shows_no_credentials(url: str, boards: list[Board]) -> None:
     text = str(refusal(boards, url))
     assert "address" in text
     assert "a:b" not in text
@@ -276,7 +275,7 @@ def test_contract_moves_a_board_to_the_root_when_the_folder_is_left_out(grafana:
 
 @contextmanager
 def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """A server that answers everything in one way."""
+    """Serve one answer to every request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

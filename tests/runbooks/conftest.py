@@ -1,4 +1,4 @@
-"""A small folder of sound pages to break, one fault a test."""
+"""A small folder of sound pages. Each test adds one fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnemoscope.model.settings import Settings
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """One alert, its page, the index and the page of general trouble: nothing is wrong with them."""
+    """Return a folder without faults: one alert, its page, the index and the troubleshooting page."""
     settings = Settings()
     found = Folder(tmp_path / "pages", pack_of(settings, ALERT), settings)
     found.path.mkdir()

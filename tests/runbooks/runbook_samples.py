@@ -1,4 +1,4 @@
-"""Sound pages to break, and small rule packs to hold them against."""
+"""Sound pages, and small rule packs to check them against."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def pack_of(settings: Settings, *names: str) -> Pack:
 
 @dataclass
 class Folder:
-    """Pages on disk, and the rules they are held against."""
+    """Pages on disk, and the rules that they are checked against."""
 
     path: Path
     pack: Pack

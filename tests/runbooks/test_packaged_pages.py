@@ -18,11 +18,11 @@ def test_there_is_a_page_for_each_alert_and_no_other() -> None:
     assert set(runbooks.pages()) == {*alerts.alert_names(), *runbooks.GENERAL_PAGES}
 
 
-def test_the_pages_have_no_problem() -> None:
+def test_the_pages_have_no_fault() -> None:
     assert [str(problem) for problem in runbooks.lint(FOLDER, PACK, SETTINGS)] == []
 
 
-def test_the_facts_are_in_step_with_the_default_settings() -> None:
+def test_the_facts_agree_with_the_default_settings() -> None:
     assert runbooks.sync(FOLDER, PACK, SETTINGS) == {}
 
 

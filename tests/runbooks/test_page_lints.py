@@ -1,4 +1,4 @@
-"""Each check of the pages finds the fault it is for, says where, and finds nothing in sound pages."""
+"""Each check of the pages finds the faults that it is for, names the place, and finds nothing in sound pages."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import re
 import pytest
 from runbook_samples import ALERT, PAGE, RECORD, Folder, pack_of
 
-from mnemoscope.runbooks import lints
+from mnemoscope.linting.check import Check
+from mnemoscope.runbooks import loader
+from mnemoscope.runbooks.lints import CHECKS
+from mnemoscope.runbooks.lints.subject import Subject
 
 # check, what is replaced, by what, words of the message
 FAULTS: tuple[tuple[str, str, str, str], ...] = (
-    ("headings", "# LockWaitHigh", "# Lock wait", "one title, `# LockWaitHigh`"),
+    ("headings", "# LockWaitHigh", "# Lock wait", "must have one title, `# LockWaitHigh`"),
     ("headings", "## Impact\n", "Impact.\n", "no heading `## Impact`"),
     ("headings", "A lock is slow.\n", "", "the section Meaning is empty"),
     ("headings", "## Rollback\n", "## Rollback\n\nNo.\n\n## Notes\n", "once each and in this order"),
     ("facts", "<!-- facts:end -->", "", "marks of the block of facts"),
     ("facts", "| warning |", "| info |", "stale"),
     ("diagnosis", '   ```bash\n   curl "$SERVICE/ready"\n   ```\n', "", "step 2 has no query or command"),
-    ("diagnosis", "   - If one stands out: go to step 2.\n", "", "step 1 does not say what to do"),
+    ("diagnosis", "   - If one stands out: go to step 2.\n", "", "step 1 does not state what to do"),
     ("diagnosis", "If one stands out: go to step 2.", "If one stands out go to step 2.", "write the answer as"),
     ("diagnosis", "If one stands out: go to step 2.", "If one stands out: think.", "leads nowhere"),
     ("reference", "1. Which lock?", "Which lock?", "the item is number 2 and should be 1"),
-    ("reference", "go to step 2.", "go to step 7.", "sends to step 7, which Diagnosis does not have"),
-    ("reference", "go to mitigation 1.", "go to mitigation 2.", "sends to mitigation 2"),
+    ("reference", "go to step 2.", "go to step 7.", "refers to step 7, which Diagnosis does not have"),
+    ("reference", "go to mitigation 1.", "go to mitigation 2.", "refers to mitigation 2"),
     ("query", "sum by (lock) (rate(", "sum by (lock) (rate((", "not PromQL"),
     ("query", "mnemo_lock_contended_total{", "mnemo_lock_contention_total{", "unknown metric"),
     ("query", 'mode="write"', 'modus="write"', "has no label 'modus'"),
     ("query", 'mode="write"', 'mode="exklusive"', "is never 'exklusive'"),
     ("query", "sum by (lock)", "sum by (lok)", "'lok'"),
     ("query", '   sum by (lock) (rate(mnemo_lock_contended_total{mode="write"}[5m]))\n', "", "query is empty"),
-    ("mention", "`mnemo_lock_deferred_depth`", "`mnemo_lock_queue_depth`", "mnemo_lock_queue_depth is no metric"),
-    ("mention", "`mnemo_lock_deferred_depth`", "`job:mnemo_slo_gone:rate5m`", "is no metric or record"),
+    ("mention", "`mnemo_lock_deferred_depth`", "`mnemo_lock_queue_depth`", "mnemo_lock_queue_depth is not a metric"),
+    ("mention", "`mnemo_lock_deferred_depth`", "`job:mnemo_slo_gone:rate5m`", "is not a metric or record"),
     ("link", "(README.md#by-symptom)", "(Readme.md)", "leads nowhere"),
     ("link", "(README.md#by-symptom)", "(README.md#by-smell)", "README.md has no such heading"),
     ("link", "(#rollback)", "(#roll)", "LockWaitHigh.md has no such heading"),
@@ -40,10 +43,6 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     ("placeholder", "A lock is slow.", "Coming soon.", "'Coming soon' is a placeholder"),
     ("placeholder", '"$SERVICE/ready"', "http://<your service>/ready", "<your service> has to be filled in"),
 )
-
-
-def test_sound_pages_have_no_problem(folder: Folder) -> None:
-    assert folder.lint() == []
 
 
 @pytest.mark.parametrize(("check", "old", "new", "message"), FAULTS)
@@ -58,10 +57,13 @@ def test_a_fault_is_found_by_the_check_that_is_for_it(
     assert all(re.fullmatch(rf".*/{ALERT}\.md:\d+", problem.where) for problem in found)
 
 
-def test_every_check_has_a_fault_that_it_finds() -> None:
-    page_checks = {name for name, _ in (*lints.ALERT_PAGE_CHECKS, *lints.PAGE_CHECKS)}
-
-    assert page_checks == {check for check, *_ in FAULTS}
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_every_check_finds_its_example_and_nothing_in_sound_pages(check: Check[Subject], folder: Folder) -> None:
+    subject = Subject(folder.path, loader.load(folder.path), folder.pack, folder.settings)
+    assert list(check.run(subject)) == []
+    found = list(check.run(check.failing(subject)))
+    assert found
+    assert {finding.check for finding in found} == {check.name}
 
 
 def test_a_finding_names_the_line_where_the_query_begins(folder: Folder) -> None:
@@ -87,11 +89,11 @@ def test_facts_below_the_first_section_are_found(folder: Folder) -> None:
     folder.write(ALERT, PAGE.replace(marks, "") + "\n" + marks)
 
     assert [problem.message for problem in folder.lint()] == [
-        "the block of facts stands between the title and the first section"
+        "the block of facts must stand between the title and the first section"
     ]
 
 
-def test_facts_that_differ_by_line_ends_alone_are_in_step(folder: Folder) -> None:
+def test_facts_that_differ_only_in_line_ends_are_up_to_date(folder: Folder) -> None:
     path = folder.path / f"{ALERT}.md"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 

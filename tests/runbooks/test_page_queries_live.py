@@ -1,4 +1,4 @@
-"""Every query of every page, asked of a real Prometheus that scrapes two real instances."""
+"""Every query of every page returns data from a real Prometheus that scrapes two real instances."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FACTS = [
     for name, page in PAGES.items()
     for part in (page.facts or "").split("```promql\n")[1:]
 ]
-# What a healthy, young service rightly has nothing of: a past, locks that nobody gets, completions that hang.
+# A healthy service that started recently has no past, no stuck locks and no completions that hang.
 EMPTY = (
     "offset 1d",
     "offset 1w",
@@ -54,7 +54,7 @@ class Instance:
         self.work()
 
     def work(self) -> None:
-        """One more of everything."""
+        """Record one more event in every metric."""
         for family in self.registry.snapshot().families:
             for point in family.points:
                 self._record(family.metric, dict(zip(family.metric.label_names, point.labels, strict=True)))
@@ -97,8 +97,8 @@ def test_every_query_of_every_page_evaluates_and_finds_data(
     free_port: int,
 ) -> None:
     both, addresses = instances
-    nobody = f"127.0.0.1:{free_port}"
-    prometheus = prometheus_server(rules=record_rules(), targets=[*addresses, nobody])
+    unreachable = f"127.0.0.1:{free_port}"
+    prometheus = prometheus_server(rules=record_rules(), targets=[*addresses, unreachable])
     expected = {query for query in QUERIES if any(part in query for part in EMPTY)}
 
     deadline = time.monotonic() + DEADLINE

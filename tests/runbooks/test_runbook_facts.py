@@ -1,4 +1,4 @@
-"""The block of facts says what the rules of a site say, in words and as an expression."""
+"""The block of facts shows the rules of a site, in words and as an expression."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_each_rule_is_a_row_with_its_limit_in_words() -> None:
     assert "| critical | Lock wait, p99 above 1 s | 5m | none |" in block
 
 
-def test_a_threshold_of_the_site_moves_the_words() -> None:
+def test_a_threshold_of_the_site_changes_the_limit_in_words() -> None:
     settings = Settings.model_validate({"thresholds": {"lock_wait_p99": {"yellow": "0.2"}}})
 
     block = facts.render(ALERT, pack_of(settings, ALERT), settings)
@@ -64,7 +64,7 @@ def test_an_alert_without_a_limit_is_described_by_its_summary() -> None:
     assert "| critical | It is gone | 2m | none |" in block
 
 
-def test_a_disabled_alert_says_so() -> None:
+def test_the_facts_of_a_disabled_alert_state_that_it_is_disabled() -> None:
     settings = Settings.model_validate({"alerts": {ALERT: {"enabled": False}}})
 
     block = facts.render(ALERT, pack_of(settings), settings)

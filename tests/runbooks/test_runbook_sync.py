@@ -1,4 +1,4 @@
-"""`sync` seeds what is missing, renews facts, and leaves a person's words alone."""
+"""`sync` creates missing pages, updates facts, and does not change text that people wrote."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_an_empty_folder_gets_a_page_for_every_alert_and_the_general_ones(tmp_pa
     found = runbooks.sync(tmp_path / "pages", pack, settings)
 
     assert {path.stem for path in found} == {*pack.alert_names(), *runbooks.GENERAL_PAGES}
-    assert not (tmp_path / "pages").exists(), "sync tells what to write; writing is the caller's"
+    assert not (tmp_path / "pages").exists(), "sync returns the texts; the caller writes them"
 
 
 @pytest.mark.parametrize("settings", SITES.values(), ids=SITES)
-def test_seeded_pages_pass_every_check_at_any_site(tmp_path: Path, settings: Settings) -> None:
+def test_new_pages_pass_every_check_at_any_site(tmp_path: Path, settings: Settings) -> None:
     pack = alerts.build(settings)
     write(runbooks.sync(tmp_path, pack, settings))
 
@@ -48,7 +48,7 @@ def test_seeded_pages_pass_every_check_at_any_site(tmp_path: Path, settings: Set
     assert runbooks.sync(tmp_path, pack, settings) == {}
 
 
-def test_seeded_pages_speak_the_names_of_the_site(tmp_path: Path) -> None:
+def test_new_pages_use_the_names_of_the_site(tmp_path: Path) -> None:
     settings = Settings(prefix="engram", job="agents", rate_window="10m")
 
     text = "".join(runbooks.sync(tmp_path, alerts.build(settings), settings).values())
@@ -60,7 +60,7 @@ def test_seeded_pages_speak_the_names_of_the_site(tmp_path: Path) -> None:
     assert "job:engram_slo_recall_latency_errors:ratio_rate5m" in text, "records of objectives keep their windows"
 
 
-def test_a_page_in_step_is_not_written_again(folder: Folder) -> None:
+def test_a_page_that_is_up_to_date_is_not_written_again(folder: Folder) -> None:
     assert runbooks.sync(folder.path, folder.pack, folder.settings) == {}
 
 
@@ -82,7 +82,7 @@ def test_only_the_facts_of_a_page_change_when_a_threshold_does(folder: Folder) -
     assert "above 200 ms" in new
 
 
-def test_facts_take_the_line_ends_of_their_page(folder: Folder) -> None:
+def test_facts_get_the_line_ends_of_their_page(folder: Folder) -> None:
     path = folder.path / f"{ALERT}.md"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n").replace(b"| warning |", b"| info |"))
 
@@ -94,14 +94,14 @@ def test_facts_take_the_line_ends_of_their_page(folder: Folder) -> None:
 @pytest.mark.parametrize(
     "marks", [FACTS_BEGIN, FACTS_END, f"{FACTS_END}\n{FACTS_BEGIN}", f"{FACTS_BEGIN}\n" * 2 + FACTS_END]
 )
-def test_a_page_whose_marks_are_damaged_is_left_alone(folder: Folder, marks: str) -> None:
+def test_a_page_with_damaged_marks_is_not_changed(folder: Folder, marks: str) -> None:
     path = folder.path / f"{ALERT}.md"
     path.write_text(f"# LockWaitHigh\n\n{marks}\n", encoding="utf-8")
 
     assert path not in runbooks.sync(folder.path, folder.pack, folder.settings)
 
 
-def test_an_alert_of_a_sites_own_gets_no_page_out_of_nothing(folder: Folder) -> None:
+def test_an_alert_that_a_site_adds_gets_no_page(folder: Folder) -> None:
     folder.pack = pack_of(folder.settings, ALERT, "SomethingOfOurs")
 
     assert runbooks.sync(folder.path, folder.pack, folder.settings) == {}

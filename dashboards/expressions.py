@@ -1,7 +1,7 @@
-"""The queries of panels: catalog metrics, narrowed by the board's variables.
+"""PromQL expressions for panels: metrics of the catalog, narrowed by the variables of the board.
 
-Panels over scraped series narrow by cluster, job and instance. Panels over recording rules leave the instance
-out: records have aggregated it away.
+Expressions over scraped series are narrowed by cluster, job and instance. Expressions over records are narrowed by
+cluster and job only: recording rules aggregate the instance away.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from mnemoscope.model.settings import Settings
 from mnemoscope.promql import Matcher, Part
 
 from .panels.query import Query
-from .panels.style import Line
+from .panels.style import QUANTILE_LINES
 
-RATE = "$__rate_interval"
+RATE_INTERVAL = "$__rate_interval"
 RANGE = "$__range"
 
 
-_LINES: dict[float, Line] = {0.5: "dot", 0.95: "dash", 0.99: "solid"}
-
-
 @dataclass(frozen=True, slots=True)
-class View:
-    """Expressions over what the board's variables select."""
+class Expressions:
+    """PromQL expressions over the series that the variables of a board select.
+
+    In all methods, `keep` names the labels to keep in the result, and `equals` fixes the value of a label.
+    """
 
     settings: Settings
 
@@ -39,55 +39,56 @@ class View:
 
     @property
     def recorded(self) -> promql.Queries:
-        """Selectors of records, which carry no instance."""
+        """Selectors of records, which have no instance label."""
         return self._narrowed("cluster", "job")
 
     def variable_labels(self) -> dict[str, str]:
-        """The label behind each variable, as this site calls it.
+        """Return the label behind each variable, by the name that this site gives it.
 
-        On the board the variable bears the label's name, because that is what links from alerts set.
+        On the board the variable has the name of the label, because links from alerts set variables by that name.
         """
         return {"cluster": self.settings.cluster_label, "job": "job", "instance": self.settings.instance_labels[0]}
 
     def _narrowed(self, *variables: str) -> promql.Queries:
         site = self.settings.queries
         labels = self.variable_labels()
-        return promql.Queries(site.prefix, (*site.matchers, *(narrowing(labels[v]) for v in variables)))
+        return promql.Queries(site.prefix, (*site.matchers, *(variable_matcher(labels[v]) for v in variables)))
 
     def rate(self, metric: Metric, *keep: str, part: Part = "", **equals: str) -> str:
-        """Events per second; of a histogram, its observations."""
+        """Return events per second. For a histogram, these are its observations."""
         part = part or ("count" if metric.kind is Kind.HISTOGRAM else "")
-        return _sum(keep, self.live.rate(metric, RATE, part=part, **equals))
+        return _sum(keep, self.live.rate(metric, RATE_INTERVAL, part=part, **equals))
 
     def total(self, metric: Metric, *keep: str, **equals: str) -> str:
-        """Number of events in the time range of the board, as a whole number."""
+        """Return the number of events in the time range of the board, as a whole number."""
         part: Part = "count" if metric.kind is Kind.HISTOGRAM else ""
         return f"round({_sum(keep, self.live.increase(metric, RANGE, part=part, **equals))})"
 
-    def seen(self, metric: Metric, *keep: str) -> str:
-        """How many processes had any event in the time range; for a counter whose series begin with their first event.
+    def processes_with_events(self, metric: Metric, *keep: str) -> str:
+        """Return how many processes had an event in the time range.
 
-        An increase leaves out the event with which a series begins, and of most faults there is no second.
+        Use it for a counter whose series begin with their first event. `increase` ignores that first event, and most
+        faults happen only once.
         """
         return _sum(keep, f"present_over_time({self.live.series(metric)}[{RANGE}])")
 
     def gauge(self, metric: Metric, *keep: str, how: Literal["sum", "max", "min", "avg"] = "sum", **equals: str) -> str:
-        """A gauge, aggregated over the processes."""
+        """Return a gauge, aggregated over the processes by the function `how`."""
         return _sum(keep, self.live.series(metric, part="", **equals), how)
 
     def quantile(self, q: float, metric: Metric, *keep: str, **equals: str) -> str:
-        """A quantile over all selected processes: of their buckets together, never a mean of quantiles."""
+        """Return a quantile of the merged buckets of all selected processes."""
         return promql.quantile(q, self.rate(metric, *keep, "le", part="bucket", **equals))
 
     def quantiles(
         self, metric: Metric, *keep: str, qs: Iterable[float] = (0.5, 0.95, 0.99), **equals: str
     ) -> list[Query]:
-        """One query a quantile; line styles tell them apart."""
+        """Return one query for each quantile, each with its own line style."""
         return [
             Query(
                 self.quantile(q, metric, *keep, **equals),
                 " ".join((f"p{q * 100:g}", *(f"{{{{{label}}}}}" for label in keep))),
-                line=_LINES.get(q, "solid"),
+                line=QUANTILE_LINES.get(q, "solid"),
                 many=bool(keep),
                 exemplar=True,
             )
@@ -95,46 +96,46 @@ class View:
         ]
 
     def mean(self, metric: Metric, *keep: str, **equals: str) -> str:
-        """The mean of a histogram's observations: sum over count, never a mean of means."""
+        """Return the mean of the observations of a histogram: the total sum divided by the total count."""
         return promql.ratio(
             self.rate(metric, *keep, part="sum", **equals), self.rate(metric, *keep, part="count", **equals)
         )
 
     def error_ratio(self, metric: Metric, *keep: str) -> str:
-        """Share of a histogram's observations whose outcome is `error`; 0 where there were none."""
+        """Return the share of observations with the outcome `error`, or 0 if there were no observations."""
         return share(self.rate(metric, *keep, outcome="error"), self.rate(metric, *keep))
 
     def hit_ratio(self, *keep: str) -> str:
-        """Share of cache lookups that hit; absent while there are none, for 0 would be an alarm."""
+        """Return the share of cache lookups that hit. Without lookups it is absent, because 0 would look bad."""
         hits, lookups = self.rate(c.CACHE_LOOKUPS, *keep, result="hit"), self.rate(c.CACHE_LOOKUPS, *keep)
         return promql.ratio(f"({or_zero(hits, lookups)})", lookups)
 
     def record(self, name: str, *matchers: Matcher) -> str:
-        """A record's series."""
+        """Return the series of the record `name`."""
         return self.recorded.record(name, *matchers)
 
 
-def narrowing(label: str) -> Matcher:
-    """The matcher that narrows `label` to what its variable selects."""
+def variable_matcher(label: str) -> Matcher:
+    """Return the matcher that narrows `label` to the values selected in its variable."""
     return Matcher(label, "=~", f"${label}")
 
 
 def share(part: str, whole: str) -> str:
-    """`part / whole`, and 0 where the part has no series yet or the whole stands still."""
+    """Return `part / whole`, or 0 if `part` has no series yet or `whole` is 0."""
     return f"{promql.ratio(part, whole)} or 0 * {whole}"
 
 
 def or_zero(counter: str, anchor: str) -> str:
-    """`counter`, or 0 as long as `anchor` is there.
+    """Return `counter`, or 0 while `counter` has no series and `anchor` has.
 
-    For a counter with open labels: it has no series before its first event, and an empty panel would not say
-    whether all is well or nothing is scraped.
+    Use it for a counter whose label values are not known beforehand: it has no series before its first event. An empty
+    panel would not show whether there were no events or no scrapes.
     """
     return f"{counter} or 0 * {anchor}"
 
 
 def or_none(counter: str, anchor: str, label: str) -> str:
-    """As `or_zero`, for a counter split by `label`: before its first event, one series called `none`."""
+    """Return `counter`, or one series whose `label` is `none` while `counter` has no series and `anchor` has."""
     nothing = f'label_replace(0 * {anchor}, "{label}", "none", "", "")'
     return f"{counter} or ({nothing} unless on () {counter})"
 
