@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,11 @@ from rich.console import Console
 
 import mnemoscope
 from mnemoscope import dashboards, tools
-from mnemoscope.cli.checks import checks
+from mnemoscope.cli.checks import Step, steps
 from mnemoscope.dashboards import publish as publishing
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.generation import artifacts
+from mnemoscope.linting.silences import Silences
 from mnemoscope.model import settings
 
 app = typer.Typer(
@@ -79,15 +81,17 @@ def generate(config: Config = None) -> None:
 
 @app.command()
 def check(config: Config = None) -> int:
-    """Fail, naming file and reason, on anything stale, broken, unknown, unlinked or untested."""
+    """Check rules, rule tests, boards, runbooks and generated files; fail with one line for each finding."""
+    chosen = settings.load(config)
+    silences = Silences(chosen.silences, date.today())
     found = 0
-    for step in checks(settings.load(config), _root_of(config)):
-        problems = step.run()
-        out.print(f"{'ok  ' if not problems else 'FAIL'} {step.name}")
-        for problem in problems:
-            out.print(f"     {problem}", markup=False)
-        found += len(problems)
-    out.print(f"{found} problem{'s' if found != 1 else ''}" if found else "all well")
+    for step in (*steps(chosen, _root_of(config)), Step("silences", silences.findings)):
+        findings = silences.remaining(step.run())
+        out.print(f"{'FAIL' if findings else 'ok  '} {step.name}")
+        for finding in findings:
+            out.print(f"     {finding}", markup=False)
+        found += len(findings)
+    out.print(f"{found} finding{'s' if found != 1 else ''}" if found else "no findings")
     return 1 if found else 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -81,6 +82,22 @@ class ObjectiveOverride(_Strict):
     within: Decimal | None = None
 
 
+class Silence(_Strict):
+    """Findings of `mnemoscope check` that a site accepts until a date.
+
+    Attributes:
+        check: name of the check, as a finding shows it in brackets.
+        where: shell pattern of the finding's place, such as `runbooks/LockWaitHigh.md:*`.
+        reason: why the site accepts the finding.
+        until: last day on which it does.
+    """
+
+    check: str = Field(min_length=1)
+    where: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    until: date
+
+
 class Settings(_Strict):
     """Everything a site may set. Every field has a default that suits one Prometheus and one job.
 
@@ -102,6 +119,7 @@ class Settings(_Strict):
         alerts: overrides by alert name.
         thresholds: overrides by threshold key.
         objectives: overrides by objective key.
+        silences: findings of `check` that the site accepts until a date.
         output: folder that `generate` writes.
         runbooks: folder of the runbook pages.
     """
@@ -123,6 +141,7 @@ class Settings(_Strict):
     alerts: dict[str, AlertOverride] = {}
     thresholds: dict[str, Annotated[ThresholdOverride, Field()]] = {}
     objectives: dict[str, Annotated[ObjectiveOverride, Field()]] = {}
+    silences: tuple[Silence, ...] = ()
     output: str = "generated"
     runbooks: str = "runbooks"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mnemoscope import __version__
 
@@ -57,7 +58,7 @@ def test_generate_and_check_work_in_an_empty_folder_and_check_finds_what_was_edi
 ) -> None:
     assert mnemoscope("generate").returncode == 0
     checked = mnemoscope("check")
-    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "all well"), checked.stdout
+    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "no findings"), checked.stdout
     rules = tmp_path / "generated" / "rules" / "alerts.yaml"
     rules.write_text(rules.read_text().replace("> 0.05", "> 0.04", 1))
     checked = mnemoscope("check")
@@ -65,6 +66,31 @@ def test_generate_and_check_work_in_an_empty_folder_and_check_finds_what_was_edi
     assert "generated/rules/alerts.yaml: does not match" in checked.stdout
     (tmp_path / "runbooks" / "LockWaitHigh.md").unlink()
     assert "LockWaitHigh" in mnemoscope("check").stdout
+
+
+@pytest.mark.prometheus
+def test_a_silence_drops_the_findings_that_it_names_until_it_expires(
+    mnemoscope: Run, tmp_path: Path, promtool: list[str]
+) -> None:
+    assert mnemoscope("generate").returncode == 0
+    (tmp_path / "runbooks" / "LockWaitHigh.md").unlink()
+    found = mnemoscope("check").stdout
+    assert "runbooks/LockWaitHigh.md" in found
+    assert "[alert-without-page]" in found
+
+    def silenced(until: str) -> str:
+        silences = [
+            {"check": "alert-without-page", "where": "runbooks/LockWait*.md", "reason": "is rewritten", "until": until},
+            {"check": "stale", "where": "runbooks/LockWait*.md", "reason": "is rewritten", "until": until},
+            {"check": "link", "where": "runbooks/*.md:*", "reason": "is rewritten", "until": until},
+        ]
+        (tmp_path / "mnemoscope.yaml").write_text(yaml.safe_dump({"silences": silences}))
+        return mnemoscope("check").stdout
+
+    assert silenced("2999-12-31").splitlines()[-1] == "no findings"
+    expired = silenced("2001-12-31")
+    assert "[alert-without-page]" in expired
+    assert "silences: stale at runbooks/LockWait*.md: expired on 2001-12-31" in expired
 
 
 def test_a_wrong_setting_writes_nothing(mnemoscope: Run, tmp_path: Path) -> None:
