@@ -1,1 +1,1 @@
-"""What the lints of rules, boards and runbooks share."""
+"""Parts that the lints of rules, boards and runbook pages share."""

@@ -68,15 +68,12 @@ def test_generate_and_check_work_in_an_empty_folder_and_check_finds_what_was_edi
     assert "LockWaitHigh" in mnemoscope("check").stdout
 
 
-@pytest.mark.prometheus
 def test_a_silence_drops_the_findings_that_it_names_until_it_expires(
-    mnemoscope: Run, tmp_path: Path, promtool: list[str]
+    mnemoscope: Run, tmp_path: Path, fake_program: Callable[[str, str], Path]
 ) -> None:
     assert mnemoscope("generate").returncode == 0
     (tmp_path / "runbooks" / "LockWaitHigh.md").unlink()
-    found = mnemoscope("check").stdout
-    assert "runbooks/LockWaitHigh.md" in found
-    assert "[alert-without-page]" in found
+    promtool = str(fake_program("promtool", "echo promtool, version 2.42.0"))
 
     def silenced(until: str) -> str:
         silences = [
@@ -85,7 +82,7 @@ def test_a_silence_drops_the_findings_that_it_names_until_it_expires(
             {"check": "link", "where": "runbooks/*.md:*", "reason": "is rewritten", "until": until},
         ]
         (tmp_path / "mnemoscope.yaml").write_text(yaml.safe_dump({"silences": silences}))
-        return mnemoscope("check").stdout
+        return mnemoscope("check", MNEMOSCOPE_PROMTOOL=promtool).stdout
 
     assert silenced("2999-12-31").splitlines()[-1] == "no findings"
     expired = silenced("2001-12-31")
