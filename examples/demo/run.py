@@ -1,4 +1,4 @@
-"""The demo from start to end: start, work, prove, break, prove, mend, prove, stop."""
+"""The demo from start to end: start, work, prove, break, prove, repair, prove, stop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .prometheus import PrometheusServer, Target, scrape_config
 from .report import Report
 
 LIMIT_SECONDS = 165.0
-"""How long the demo may take to prove everything; what is left of three minutes is for stopping."""
+"""How long the proofs may take; the rest of three minutes is for stopping."""
 
 _WARM_UP_SECONDS = 20.0
 _TARGETS_SECONDS = 20.0
@@ -39,12 +39,12 @@ _ALERT_SECONDS = 45.0
 _PANEL_SECONDS = 20.0
 _TICK_SECONDS = 0.2
 BOARD = "dual-memory"
-"""The board that shows what the faults do."""
+"""The board with the panels that the faults move."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is broken on purpose, the alert that has to say so, and what panels of BOARD have to show then."""
+    """A fault to inject, the alert that has to fire, and the limits that panels of BOARD have to exceed."""
 
     title: str
     switch: str
@@ -64,7 +64,7 @@ FAULTS = (
         {"storage-error-ratio": proofs.Limit(0.01, Unit.RATIO)},
     ),
     Fault(
-        "whoever holds the index lock keeps it for 100 ms more",
+        "each hold of the index lock takes 100 ms longer",
         "lock_contention",
         100,
         "LockWaitHigh",
@@ -76,27 +76,27 @@ FAULTS = (
         },
     ),
 )
-"""All of them are on at the same time, on the canary alone."""
+"""The faults, all injected at the same time, on the canary only."""
 
 
 def run(*, keep: bool = False, folder: Path | None = None, console: Console | None = None) -> int:
-    """Run the demo; 0 if every proof holds, 1 if one does not.
+    """Run the demo; return 0 if every proof holds, else 1.
 
-    Whatever ends it (success, failure, Ctrl-C, SIGTERM, the time limit), every process that it started is
-    stopped first. Main thread only.
+    It stops every process that it started, however it ends: success, failure, Ctrl-C, SIGTERM or the time limit.
+    Main thread only.
 
     Args:
-        keep: keep everything running after the proofs, with Grafana and Alertmanager where a Docker engine
-            runs, until Ctrl-C.
-        folder: where data and logs go, `.demo` here by default. A run that proves everything leaves nothing.
+        keep: keep everything running after the proofs until Ctrl-C, with Grafana and Alertmanager where a Docker
+            engine runs.
+        folder: folder for data and logs, by default `.demo` in the current folder. It is removed if all proofs hold.
         console: where to print; standard output by default.
 
     Raises:
-        MnemoscopeError: it cannot start, or did not end in time; one line says why.
+        MnemoscopeError: the demo cannot start, or did not end in time.
     """
     report = Report(console or Console(soft_wrap=True, highlight=False))
     with interrupts.as_exceptions():
-        program = tools.find("prometheus")  # may have to fetch it, at the speed of the network
+        program = tools.find("prometheus")  # before the time limit starts: it may have to download the program
         work = _work_folder(folder or Path(".demo"))
         running, logs_matter = ExitStack(), True
         try:
@@ -155,12 +155,12 @@ def _work_folder(base: Path) -> Path:
 
 def _discard(work: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
-    with contextlib.suppress(OSError):  # it was there before, or another run is in it
+    with contextlib.suppress(OSError):  # the folder existed before, or another run uses it
         work.parent.rmdir()
 
 
 def _start(program: tools.Tool, work: Path, keep: bool, running: ExitStack, report: Report) -> _Demo:
-    """Start everything; `running` stops it again, last started first."""
+    """Start everything and register its end with `running`, which stops the last started first."""
     report.doing = "generate the rules and boards"
     with as_file(files(__package__) / "mnemoscope.yaml") as path:
         site = settings.load(path)
@@ -223,7 +223,7 @@ def _warm_up(demo: _Demo, report: Report) -> None:
 
 
 def _prove_alerts(demo: _Demo, report: Report) -> None:
-    """Break things, see their alerts fire and where these lead, mend all, see the alerts resolve."""
+    """Inject the faults, prove that alerts, links and panels show them, remove them, prove that the alerts resolve."""
     canary = demo.instances[-1]
 
     report.doing = "see that the alerts are quiet before the faults"
@@ -252,14 +252,14 @@ def _alert_is(demo: _Demo, fault: Fault, state: str) -> proofs.Proof:
 
 
 def _prove_links(demo: _Demo, report: Report, fault: Fault) -> None:
-    """What a firing alert leads to: a page to read, and a panel to look at."""
+    """Prove that the links of a firing alert lead to a page and to a panel."""
     annotations = proofs.alert_annotations(demo.prometheus, fault.alert, fault.severity)
     report.add(proofs.runbook_exists(annotations.get("runbook_url", ""), demo.settings, demo.pages))
     report.add(proofs.panel_exists(annotations.get("dashboard_url", ""), demo.settings, demo.boards))
 
 
 def _prove_panels(demo: _Demo, report: Report, fault: Fault, before: float) -> None:
-    """The fault is to be seen on its panels, which showed less at the Unix time `before`."""
+    """Prove that the panels show the fault, and showed less at the Unix time `before`."""
     shown = {panel.key: panel for board in demo.boards if board.uid == BOARD for panel in board.panels}
     for key, limit in fault.panels.items():
         moved = partial(proofs.panel_moved, demo.prometheus, shown[key], demo.settings, limit, before)
@@ -267,7 +267,7 @@ def _prove_panels(demo: _Demo, report: Report, fault: Fault, before: float) -> N
 
 
 def _keep(demo: _Demo, report: Report, running: ExitStack) -> None:
-    """Leave everything running until Ctrl-C, or until something ends by itself."""
+    """Keep everything running until Ctrl-C, or until a process ends."""
     addresses = {f"service, {i.track}": f"{i.url}/metrics" for i in demo.instances}
     addresses["Prometheus"] = demo.prometheus.url
     if demo.stack is None:
