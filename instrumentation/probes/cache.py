@@ -16,20 +16,20 @@ def found(result: Any) -> bool:
     return result is not None
 
 
-Hit = Callable[[Any], bool]
+IsHit = Callable[[Any], bool]
 
 
-def cache_lookup(cache: str, *, hit: Hit = found, registry: Registry | None = None) -> Probe[CacheLookup]:
+def cache_lookup(cache: str, *, is_hit: IsHit = found, registry: Registry | None = None) -> Probe[CacheLookup]:
     """Record one lookup in `cache`: its duration, and whether it hit. The ratio is computed from the counts.
 
     In a block: `with cache_lookup("redb") as lookup: lookup.hit = (value := cache.get(key)) is not None`.
 
     Args:
         cache: name of the cache or its backend.
-        hit: for a decorated lookup, whether a result is a hit; by default, whether it is not None.
+        is_hit: for a decorated lookup, whether a result is a hit; by default, whether it is not None.
         registry: what to record in; the default registry if not given.
     """
-    return Probe(CacheLookup, (registry or default_registry()).bound(_CACHE_LOOKUP, cache), hit)
+    return Probe(CacheLookup, (registry or default_registry()).bound(_CACHE_LOOKUP, cache), is_hit)
 
 
 class _CacheLookups:
@@ -58,7 +58,7 @@ class CacheLookup(Operation[_CacheLookups]):
 
     __slots__ = ("_is_hit", "hit")
 
-    def __init__(self, series: _CacheLookups, is_hit: Hit) -> None:
+    def __init__(self, series: _CacheLookups, is_hit: IsHit) -> None:
         super().__init__(series)
         self._is_hit = is_hit
         self.hit = False

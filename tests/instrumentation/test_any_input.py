@@ -195,7 +195,7 @@ class AnyInput(RuleBasedStateMachine):
     @rule(hit=ANYTHING, decorated=st.booleans())
     def look_up(self, hit: Any, decorated: bool) -> None:
         if decorated:
-            assert scope.cache_lookup("c", hit=lambda _r: hit, registry=self.registry)(lambda: "value")() == "value"
+            assert scope.cache_lookup("c", is_hit=lambda _r: hit, registry=self.registry)(lambda: "value")() == "value"
         else:
             with scope.cache_lookup("c", registry=self.registry) as lookup:
                 lookup.hit = hit

@@ -40,7 +40,7 @@ def test_a_cache_lookup_is_a_hit_a_miss_or_an_error(registry: Registry) -> None:
     with pytest.raises(ConnectionError), scope.cache_lookup("redb", registry=registry):
         raise ConnectionError
     assert results() == (1, 1, 1)
-    nonempty = scope.cache_lookup("redb", hit=bool, registry=registry)(lambda *given: list(*given))
+    nonempty = scope.cache_lookup("redb", is_hit=bool, registry=registry)(lambda *given: list(*given))
     nonempty()
     assert results() == (1, 2, 1)
 
@@ -157,7 +157,7 @@ def test_a_label_function_that_fails_is_counted_and_does_not_reach_the_host(regi
 
 
 def test_a_hit_predicate_that_fails_counts_a_miss_and_does_not_reach_the_host(registry: Registry) -> None:
-    scope.cache_lookup("redb", hit=lambda result: 1 / 0, registry=registry)(lambda: 1)()  # type: ignore[arg-type, return-value]
+    scope.cache_lookup("redb", is_hit=lambda result: 1 / 0, registry=registry)(lambda: 1)()  # type: ignore[arg-type, return-value]
     assert value(registry, catalog.CACHE_LOOKUPS, "redb", "miss") == 1
 
 

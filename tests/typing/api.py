@@ -58,7 +58,7 @@ class Store:
         return cls()
 
     @staticmethod
-    @scope.cache_lookup("redb", hit=bool)
+    @scope.cache_lookup("redb", is_hit=bool)
     def static(key: str) -> dict[str, int]:
         return {key: 1}
 
