@@ -91,7 +91,7 @@ def check(config: Config = None) -> int:
         for finding in findings:
             out.print(f"     {finding}", markup=False)
         found += len(findings)
-    out.print(f"{found} finding{'s' if found != 1 else ''}" if found else "no findings")
+    out.print(f"{found} finding{'s' if found != 1 else ''}" if found else "all well")
     return 1 if found else 0
 
 

@@ -58,7 +58,7 @@ def test_generate_and_check_work_in_an_empty_folder_and_check_finds_what_was_edi
 ) -> None:
     assert mnemoscope("generate").returncode == 0
     checked = mnemoscope("check")
-    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "no findings"), checked.stdout
+    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "all well"), checked.stdout
     rules = tmp_path / "generated" / "rules" / "alerts.yaml"
     rules.write_text(rules.read_text().replace("> 0.05", "> 0.04", 1))
     checked = mnemoscope("check")
@@ -84,7 +84,7 @@ def test_a_silence_drops_the_findings_that_it_names_until_it_expires(
         (tmp_path / "mnemoscope.yaml").write_text(yaml.safe_dump({"silences": silences}))
         return mnemoscope("check", MNEMOSCOPE_PROMTOOL=promtool).stdout
 
-    assert silenced("2999-12-31").splitlines()[-1] == "no findings"
+    assert silenced("2999-12-31").splitlines()[-1] == "all well"
     expired = silenced("2001-12-31")
     assert "[alert-without-page]" in expired
     assert "silences: stale at runbooks/LockWait*.md: expired on 2001-12-31" in expired
