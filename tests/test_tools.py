@@ -21,7 +21,7 @@ UTILITIES = ("apt-get", "dpkg-deb")
 
 @pytest.fixture(autouse=True)
 def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable, an empty PATH, an empty tools folder, and a current folder of its own."""
+    """Unset the variables, empty PATH and the tools folder, and change to a new folder."""
     for spec in tools.SPECS.values():
         monkeypatch.delenv(spec.variable, raising=False)
     monkeypatch.delenv(tools.TOOLS_DIR_VARIABLE, raising=False)

@@ -1,4 +1,4 @@
-"""The reference service as a process of its own, and its metrics as numbers."""
+"""The reference service in its own process, and its metrics as numbers."""
 
 from __future__ import annotations
 

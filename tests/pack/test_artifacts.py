@@ -1,4 +1,4 @@
-"""Generated files: replaced whole, compared to the letter, and never at the cost of somebody else's."""
+"""Generated files are replaced as a whole and compared byte for byte; no other file is touched."""
 
 from __future__ import annotations
 
