@@ -15,7 +15,7 @@ from pathlib import Path
 from mnemoscope import alerts, dashboards, runbooks
 from mnemoscope.alerts import kubernetes
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.generation import alert_reference, check_reference, reference
+from mnemoscope.generation import check_reference, reference
 from mnemoscope.linting.finding import Finding
 from mnemoscope.model.settings import Settings
 
@@ -55,7 +55,6 @@ def render(settings: Settings, root: Path) -> Artifacts:
     files |= dashboards.provisioning_files(settings, boards)
     files["kubernetes/prometheusrule.yaml"] = kubernetes.prometheus_rule(pack, settings)
     files["metrics.md"] = reference.render(settings)
-    files["alerts.md"] = alert_reference.render(pack, settings)
     files["checks.md"] = check_reference.render()
     return Artifacts(root / settings.output, files, runbooks.sync(root / settings.runbooks, pack, settings))
 

@@ -1,1 +1,1 @@
-"""Parts that the lints of rules, boards and runbook pages share."""
+"""Parts that the checks of rules, boards and runbooks share."""
