@@ -33,11 +33,11 @@ def as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def time_limit(seconds: float, doing: Callable[[], str]) -> None:
+def time_limit(seconds: float, step: Callable[[], str]) -> None:
     """Raise MnemoscopeError in the main thread after `seconds`; 0 removes the limit."""
 
     def out_of_time(_number: int, _frame: FrameType | None) -> None:
-        raise MnemoscopeError(f"not finished within {seconds:g} s; it was to {doing()}", exit_code=1)
+        raise MnemoscopeError(f"not finished within {seconds:g} s; the step was: {step()}", exit_code=1)
 
     signal.signal(signal.SIGALRM, out_of_time)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -25,7 +25,7 @@ class Report:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.proofs: list[Proof] = []
-        self.doing = "begin"
+        self.step = "begin"
         """What the run is doing, for the message when it ends early."""
 
     @property
@@ -33,14 +33,16 @@ class Report:
         """Whether there are proofs and all of them hold."""
         return bool(self.proofs) and all(proof.holds for proof in self.proofs)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a plain line."""
         self.console.print(text, markup=False)
 
     def conclude(self) -> None:
         """Print the last line: how many proofs hold."""
         failed = sum(not proof.holds for proof in self.proofs)
-        self.say(f"{len(self.proofs) - failed} of {len(self.proofs)} proofs hold" + (", FAILED" if failed else ""))
+        self.print_line(
+            f"{len(self.proofs) - failed} of {len(self.proofs)} proofs hold" + (", FAILED" if failed else "")
+        )
 
     def add(self, proof: Proof) -> Proof:
         """Print one proof and its failures, one line each; return the proof."""
@@ -73,6 +75,6 @@ class Report:
             now = time.monotonic()
             if done >= total or now - printed >= _PLAIN_SECONDS:
                 printed = now
-                self.say(f"     {what}: {min(done / total, 1):.0%}, {note}")
+                self.print_line(f"     {what}: {min(done / total, 1):.0%}, {note}")
 
         return advance

@@ -100,7 +100,7 @@ def run(*, keep: bool = False, folder: Path | None = None, console: Console | No
         work = _work_folder(folder or Path(".demo"))
         running, logs_matter = ExitStack(), True
         try:
-            interrupts.time_limit(LIMIT_SECONDS, lambda: report.doing)
+            interrupts.time_limit(LIMIT_SECONDS, lambda: report.step)
             demo = _start(program, work, keep, running, report)
             _prove(demo, report)
             if keep:
@@ -108,14 +108,14 @@ def run(*, keep: bool = False, folder: Path | None = None, console: Console | No
                 _keep(demo, report, running)
             logs_matter = not report.all_hold
         except (KeyboardInterrupt, SystemExit):
-            report.say(f"asked to end while it was to {report.doing}")
+            report.print_line(f"stopped by a signal; the step was: {report.step}")
             logs_matter = False
             raise
         finally:
             interrupts.hold_off()
             running.close()
             if logs_matter:
-                report.say(f"logs are in {work}")
+                report.print_line(f"logs are in {work}")
             else:
                 _discard(work)
     report.conclude()
@@ -161,7 +161,7 @@ def _discard(work: Path) -> None:
 
 def _start(program: tools.Tool, work: Path, keep: bool, running: ExitStack, report: Report) -> _Demo:
     """Start everything and register its end with `running`, which stops the last started first."""
-    report.doing = "generate the rules and boards"
+    report.step = "generate the rules and boards"
     with as_file(files(__package__) / "mnemoscope.yaml") as path:
         site = settings.load(path)
     pack = artifacts.render(site, work)
@@ -169,17 +169,17 @@ def _start(program: tools.Tool, work: Path, keep: bool, running: ExitStack, repo
     docker = engine() if keep else None
     stack = Stack.plan(docker, site) if docker else None
 
-    report.doing = "start the reference service"
+    report.step = "start the reference service"
     instances = []
     for track in TRACKS:
         instance = Instance.start(track, work)
         running.callback(instance.stop)
         instances.append(instance)
-        report.say(f"     {track}: {instance.url}")
+        report.print_line(f"     {track}: {instance.url}")
     for instance in instances:
         instance.wait_until_ready()
 
-    report.doing = "start Prometheus"
+    report.step = "start Prometheus"
     config = scrape_config(
         site.job,
         [Target(instance.address, {}) for instance in instances],
@@ -190,24 +190,24 @@ def _start(program: tools.Tool, work: Path, keep: bool, running: ExitStack, repo
     )
     assert program.path is not None  # Prometheus is never found in a container
     prometheus = running.enter_context(PrometheusServer(program.path, config, work / "prometheus"))
-    report.say(f"     Prometheus {program.version} ({program.origin}): {prometheus.url}")
+    report.print_line(f"     Prometheus {program.version} ({program.origin}): {prometheus.url}")
     workload = running.enter_context(Workload([instance.url for instance in instances]))
     return _Demo(work, site, dashboards.build(site), instances, prometheus, workload, stack)
 
 
 def _prove(demo: _Demo, report: Report) -> None:
     prometheus = demo.prometheus
-    report.doing = "scrape all targets"
+    report.step = "scrape all targets"
     addresses = [instance.address for instance in demo.instances]
     report.add(proofs.until(lambda: proofs.targets_up(prometheus, addresses), _TARGETS_SECONDS))
 
-    report.doing = "drive real work"
+    report.step = "run the workload"
     _warm_up(demo, report)
     report.add(demo.workload.proof())
 
-    report.doing = "fill every panel"
+    report.step = "query every panel"
     report.add(proofs.until(lambda: proofs.panels_have_data(prometheus, demo.boards, demo.settings), _DATA_SECONDS))
-    report.doing = "evaluate every rule"
+    report.step = "evaluate every rule"
     report.add(proofs.until(lambda: proofs.rules_evaluate(prometheus), _TARGETS_SECONDS))
     _prove_alerts(demo, report)
 
@@ -226,23 +226,23 @@ def _prove_alerts(demo: _Demo, report: Report) -> None:
     """Inject the faults, prove that alerts, links and panels show them, remove them, prove that the alerts resolve."""
     canary = demo.instances[-1]
 
-    report.doing = "see that the alerts are quiet before the faults"
+    report.step = "check that the alerts are inactive before the faults"
     for fault in FAULTS:
         report.add(_alert_is(demo, fault, "inactive"))
 
-    report.doing = "see the alerts fire"
+    report.step = "wait until the alerts fire"
     before = time.time()
     canary.set_faults({fault.switch: fault.value for fault in FAULTS})
     for fault in FAULTS:
-        report.say(f"     fault injected on the canary: {fault.title}")
+        report.print_line(f"     fault injected on the canary: {fault.title}")
     for fault in FAULTS:
         if report.add(_alert_is(demo, fault, "firing")).holds:
             _prove_links(demo, report, fault)
         _prove_panels(demo, report, fault, before)
 
-    report.doing = "see the alerts resolve"
+    report.step = "wait until the alerts resolve"
     canary.set_faults({})
-    report.say("     faults removed")
+    report.print_line("     faults removed")
     for fault in FAULTS:
         report.add(_alert_is(demo, fault, "inactive"))
 
@@ -271,19 +271,19 @@ def _keep(demo: _Demo, report: Report, running: ExitStack) -> None:
     addresses = {f"service, {i.track}": f"{i.url}/metrics" for i in demo.instances}
     addresses["Prometheus"] = demo.prometheus.url
     if demo.stack is None:
-        report.say("     no Docker engine with Compose answers, so there is no Grafana and no Alertmanager")
+        report.print_line("     no Docker engine with Compose answers, so there is no Grafana and no Alertmanager")
     else:
-        report.doing = "start Grafana and Alertmanager"
+        report.step = "start Grafana and Alertmanager"
         running.callback(demo.stack.down)
         try:
             demo.stack.up(demo.generated, demo.prometheus.url)
             addresses |= demo.stack.urls
         except MnemoscopeError as error:
-            report.say(f"     no Grafana and no Alertmanager: {error}")
-    report.doing = "keep everything running"
+            report.print_line(f"     no Grafana and no Alertmanager: {error}")
+    report.step = "keep everything running"
     for name, url in addresses.items():
-        report.say(f"     {name}: {url}")
-    report.say("     Ctrl-C stops everything")
+        report.print_line(f"     {name}: {url}")
+    report.print_line("     Ctrl-C stops everything")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             demo.require_running()

@@ -60,7 +60,7 @@ def test_the_time_limit_says_what_was_being_done() -> None:
             interrupts.time_limit(0.05, lambda: "count sheep")
             signal.pause()
 
-    with pytest.raises(MnemoscopeError, match=r"not finished within 0.05 s; it was to count sheep") as raised:
+    with pytest.raises(MnemoscopeError, match=r"not finished within 0.05 s; the step was: count sheep") as raised:
         oversleep()
 
     assert raised.value.exit_code == 1
