@@ -1,4 +1,4 @@
-"""No program outlives the run that started it, and one that fails says why in one line."""
+"""No program outlives the run that started it; a program that fails is reported in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: one line for each mistake, the right exit code, nothing half-written."""
+"""The command line: one line for each mistake, the right exit code, no partial output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def mnemoscope(tmp_path: Path) -> Run:
 
 
 def failure(result: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a failure."""
+    """Return the line of a failure; check that there is only one."""
     lines = result.stderr.splitlines()
     assert len(lines) == 1, result.stderr
     assert "Traceback" not in result.stderr + result.stdout

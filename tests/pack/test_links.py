@@ -1,4 +1,4 @@
-"""Links from an alert: stable panel ids, and addresses that a browser and Prometheus both understand."""
+"""Links of an alert: stable panel ids, and addresses that work in a browser and in a rule template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: every mistake is one line that names the place; overrides move the objects they are about."""
+"""Settings: every mistake is one line that names the place; overrides change thresholds and objectives."""
 
 from __future__ import annotations
 
