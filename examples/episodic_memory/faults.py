@@ -44,7 +44,7 @@ class FaultSwitches:
         self.current = initial
         self._canary = canary
         self._random = random.Random(seed)
-        # A plain lock, so that the fault switches add no series of their own.
+        # A plain lock, so that the fault switches add no series.
         self._lock = threading.Lock()
 
     def storage(self) -> None:
