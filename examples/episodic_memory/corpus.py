@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pydoc_data.topics import topics
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 from .errors import Unavailable
 from .model import Episode, Step
@@ -56,7 +56,7 @@ class Memory(Protocol):
 
     def create(self, agent: str, description: str, tags: list[str]) -> Episode: ...
     def append(self, id: int, steps: list[Step]) -> object: ...
-    def complete(self, id: int, outcome: str, scores: dict[str, Any]) -> object: ...
+    def complete(self, id: int, outcome: Literal["success"], artifacts: dict[str, str]) -> object: ...
 
 
 def seed(memory: Memory, count: int) -> Iterator[float]:
