@@ -8,7 +8,7 @@
             store.put_while_the_network_is_down()
         assert value(m.CACHE_LOOKUPS, cache="redb", result="hit") == 0
 
-The pytest fixture `metrics` offers both, and clears the default registry around the test.
+The pytest fixture `metrics` has both, and clears the default registry around the test.
 """
 
 from mnemoscope.instrumentation.testing.changes import Change, moved
