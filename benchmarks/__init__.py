@@ -1,1 +1,1 @@
-"""Costs of recording and of scraping, side by side with the field's libraries, in one run: `make bench`."""
+"""Costs of recording and of scraping, beside those of other libraries, in one run: `make bench`."""

@@ -1,10 +1,10 @@
-"""`python -m benchmarks`: measure, print the page, and write it to RESULTS.md and results.json.
+"""`python -m benchmarks`: measure, print the page, and write RESULTS.md and results.json.
 
-A whole run writes them beside this file; one of fewer rounds or of chosen rows only if it is told where to, so
-that a quick look never replaces the results that are kept.
+A whole run writes the files beside this module. A run with fewer rounds or rows writes them only if the command line
+names a folder, so that a short run never replaces the committed results.
 
-Exit code 0 when everything was measured, whether or not a target is met: this reports and does not judge. 1 when a
-figure could not be measured, which is named; 2 when asked for a row that is not there.
+The exit code is 0 if everything was measured, whether or not the targets are met; 1 if a figure could not be measured;
+2 for an unknown row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KEYS = tuple(row.key for row in ROWS)
 
 
 def main() -> int:
-    """Measure what the command line asks for, and return the exit code."""
+    """Measure the rows of the command line, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure everything side by side.")
     parser.add_argument("--rounds", type=_positive, default=DEFAULT_ROUNDS, help="rounds of the cheap rows")
     parser.add_argument("--rows", type=_rows, default=ROWS, metavar="KEY,...", help=f"of {', '.join(_KEYS)}")

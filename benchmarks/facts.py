@@ -1,4 +1,4 @@
-"""What a reader must know of the machine, and no more: neither its name nor its folders."""
+"""Facts about the machine for the report, without its name and its folders."""
 
 from __future__ import annotations
 

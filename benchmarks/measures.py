@@ -1,4 +1,4 @@
-"""What `make bench` measures, and where: two tables, to be edited as such."""
+"""Two tables of `make bench`: the figures, and the places that measure them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MEASURES: Mapping[str, Measure] = {
     "ours inline": Measure("mnemoscope, `with index_write(...)`", SINGLE, "ours:inline_block"),
     "ours kept": Measure("mnemoscope, `with` a probe made before", SINGLE, "ours:kept_block"),
     "ours nested": Measure("mnemoscope, `with probe, probe`: each of the two", SINGLE, "ours:nested_block"),
-    "ours shared": Measure("mnemoscope, one kept probe, 8 threads at once", ALL_CPUS, "ours:shared_block"),
+    "ours shared": Measure("mnemoscope, one kept probe, 8 concurrent threads", ALL_CPUS, "ours:shared_block"),
     "ours storage": Measure("mnemoscope, decorated with `storage(...)`", SINGLE, "ours:storage_decorated"),
     "ours observe": Measure("mnemoscope, bound observe", SINGLE, "ours:observe"),
     "ours observe spread": Measure("mnemoscope, bound observe, over many buckets", SINGLE, "ours:observe_spread"),

@@ -1,4 +1,4 @@
-"""Samplers of what one call, block or increment costs, over the same code without it."""
+"""Samplers of the cost of one call, block or increment, above the same code without it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LOAD = float(os.environ.get(LOAD_VARIABLE, "1"))
 
 
 def scaled(amount: int) -> int:
-    """Return an amount of work; less of it in a run that only tries the harness, whose figures then mean nothing."""
+    """Return an amount of work; return less in a run that only tests the harness, whose figures then mean nothing."""
     return max(1, int(amount * LOAD))
 
 
 SAMPLE_SECONDS = 0.01 * LOAD
 MINIMUM_CALLS = scaled(5_000)
-"""Enough that work put off to every hundredth call, say, is paid for in each sample."""
+"""Enough that each sample includes work that is deferred to every hundredth call, for example."""
 CALLS_PER_THREAD = scaled(20_000)
 """Enough for threads to take turns: the interpreter switches every 5 ms."""
 NANOSECONDS = 1e9
@@ -47,26 +47,26 @@ async def async_work() -> None:
 
 
 def per_call(statement: str, baseline: str = "work()", **names: Any) -> Sampler:
-    """Sample nanoseconds of CPU time that `statement` costs over `baseline`; `names` are what it refers to.
+    """Sample the CPU time of `statement` above that of `baseline` in nanoseconds; `names` are the names that it uses.
 
-    CPU time, since it leaves out what other processes took of the machine meanwhile. The baseline is measured
-    anew in each sample, right before the statement.
+    CPU time leaves out the time of other processes. Each sample measures the baseline again, just before the
+    statement.
     """
     return _over(_loop(statement, names), _loop(baseline, names))
 
 
 def per_await(statement: str, baseline: str = "await async_work()", **names: Any) -> Sampler:
-    """Sample the same for a statement with `await` in it; nothing in it may really wait."""
+    """Sample the same for a statement with `await`; nothing in it may suspend."""
     return _over(_async_loop(statement, names), _async_loop(baseline, names))
 
 
 def in_threads(
     count: int, statement: str, baseline: str = "work()", *, clock: Clock = time.process_time, **names: Any
 ) -> Sampler:
-    """Sample nanoseconds per call over the baseline, with `count` threads that call at once.
+    """Sample nanoseconds per call above the baseline, with `count` concurrent threads.
 
-    The number of calls is the same whatever the number of threads. The CPU time is that of all threads, what they
-    spend on waking each other included.
+    The number of calls does not depend on the number of threads. The CPU time is that of all threads, and includes the
+    time to wake each other.
     """
     total = 8 * CALLS_PER_THREAD
     loops = [_loop(text, names) for text in (baseline, statement)]
@@ -95,7 +95,7 @@ def _calibrated(loop: Loop) -> int:
 
 
 def _compiled(define: str, statement: str, names: dict[str, Any], clock: Clock) -> Callable[..., Any]:
-    # Written out as source, as timeit does it: a call through a variable would cost as much as what is measured.
+    # Compiled from source, as timeit does: a call through a variable would cost as much as the measured call.
     namespace = {"work": work, "async_work": async_work, "repeat": repeat, "clock": clock, **names}
     exec(_TEMPLATE.format(define=define, statement=statement), namespace)
     loop: Callable[..., Any] = namespace["loop"]
@@ -110,7 +110,7 @@ def _async_loop(statement: str, names: dict[str, Any]) -> Loop:
     coroutine_function = _compiled("async def", statement, names, time.process_time)
 
     def loop(calls: int) -> float:
-        # Without an event loop, whose own cost is not what is measured.
+        # Without an event loop, whose cost is not measured here.
         try:
             coroutine_function(calls).send(None)
         except StopIteration as end:
@@ -121,7 +121,7 @@ def _async_loop(statement: str, names: dict[str, Any]) -> Loop:
 
 
 def _together(loop: Loop, threads: int, calls: int, clock: Clock) -> float:
-    """Return seconds from the moment at which all threads are there until the last one is done."""
+    """Return the seconds from the moment when all threads are ready until the last one is done."""
     began: list[float] = []
     barrier = threading.Barrier(threads, action=lambda: began.append(clock()))
 

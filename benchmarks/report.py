@@ -1,4 +1,4 @@
-"""Writes what was measured as JSON for programs and as Markdown for people."""
+"""The results as JSON for programs and as Markdown for people."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from .spread import summarise
 from .targets import Target
 
 METHOD = """
-Every figure of a table is sampled once a round, in turn (A B C A B C ...), by processes that were started before and
-stay; only one of them is busy at a time.
+Each round takes one sample of every figure in a table, in turn (A B C A B C ...). The processes that measure are
+started before and stay; only one of them is busy at a time.
 
-Figures are medians over the rounds, with the first and third quartile. A ratio is taken round by round; its median is
-that of the ratios.
+Figures are medians over the rounds, with the first and third quartile. A ratio is computed for each round; the table
+shows the median of the ratios.
 
-Costs per call and scrapes are CPU time of the measuring process, which keeps to one CPU, so that what else ran on the
-machine counts as little as can be. Threads and event loops have all CPUs. The stall of an event loop is CPU time of
-its process, all threads included, between two ticks of one millisecond. What is measured by the wall clock says so,
-imports apart: those are wall-clock time, the best of three starts in a round, in an environment with a plain install.
+Costs per call and scrapes are CPU time of the measuring process, which stays on one CPU, so that other processes have
+little effect. Threads and event loops have all CPUs. The stall of an event loop is CPU time of its process, with all
+threads, between two ticks of one millisecond. Figures in wall-clock time are marked as such. Imports are wall-clock
+time: the best of three starts in a round, in an environment with a plain install.
 
-A cost per call is over the same loop with a bare call, sampled right before: at least 5,000 calls and about 10 ms a
-sample, so that work put off to every hundredth call is paid for within it. `tail` shows what such a call takes: there
-100,000 calls a sample are timed one by one, by the wall clock, and nothing is taken off.
+A cost per call is the cost above the same loop with a bare call, which is sampled just before. A sample has at least
+5,000 calls and takes about 10 ms, so that it includes work that is deferred to every hundredth call. `tail` shows the
+cost of such a call: it times 100,000 calls of each sample separately, in wall-clock time, and subtracts nothing.
 
-What is timed does nothing, so that its durations fall into one bucket, as those of most free locks and cache hits do.
-There mnemoscope's histograms cost least; "over many buckets" says what an observation costs where durations scatter.
+The measured code does nothing, so its durations fall into one bucket, like those of most free locks and cache hits.
+mnemoscope's histograms cost least in that case; "over many buckets" is the cost of an observation when durations
+scatter.
 
-One sample of each is thrown away as a warm-up. The garbage collector runs before each sample and is off during it, for
-all alike.
+The first sample of each figure is a warm-up and is discarded. The garbage collector runs before each sample and is off
+during it, for all libraries.
 
-Each of the `tenants` is met several times before the first sample. Memory is what tracemalloc sees; `series-memory`
-takes it at the worst moment for mnemoscope: one recording more would be folded with it.
+Each of the `tenants` occurs several times before the first sample. Memory is measured by tracemalloc; `series-memory`
+measures the worst moment for mnemoscope, just before a fold.
 
-In multi-process mode both libraries' files are read by one more process. CPU time of threads that write them is in the
-figure. Each page is checked to show every observation of every process. `idle` is the CPU time of all threads of eight
-processes, each of which has recorded and been scraped once, within five seconds.
+In multi-process mode another process reads the files of both libraries. The figure includes the CPU time of threads
+that write them. Each page is checked to show every observation of every process. `idle` is the CPU time of all threads
+of eight processes within five seconds; each process has recorded and been scraped once.
 
 `labels().time()` is measured as a block in the caller, without the outcome and without a wrapper: its cheapest form.
 OpenTelemetry has no timer; it gets the decorator that its users write.
@@ -45,7 +46,7 @@ OpenTelemetry has no timer; it gets the decorator that its users write.
 
 
 def document(facts: dict[str, Any], rounds: int, results: Sequence[Result]) -> dict[str, Any]:
-    """Return everything, single samples included, for JSON."""
+    """Return all results with their single samples, for JSON."""
     return {
         "machine": facts,
         "rounds": rounds,
@@ -167,7 +168,7 @@ def _measure_line(measure: dict[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    """Return three significant digits, or all before the point: nothing here is known better.
+    """Return three significant digits, or all before the point: the figures are not more exact.
 
     >>> _number(1234.5), _number(12.34), _number(0.1234), _number(0)
     ('1,234', '12.3', '0.123', '0')

@@ -1,4 +1,4 @@
-"""Takes the samples of a row: every figure in turn, round after round."""
+"""The samples of a row: every figure in turn, round after round."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .workers import Crew, NotMeasuredError
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a row: samples by measure, round by round, and why others have none."""
+    """The result of a row: samples by measure and round, and the reasons why measures have none."""
 
     row: Row
     samples: Mapping[str, list[float]]
@@ -30,7 +30,7 @@ class Result:
         return paired_ratios(*needed) if target.over else needed[0]
 
     def summary(self, target: Target) -> Summary | None:
-        """Return the median and spread of that, or None."""
+        """Return the median and spread of the figure or ratio of a target, or None."""
         values = self.values(target)
         return summarise(values) if values else None
 
@@ -43,7 +43,7 @@ class Result:
 def measure(row: Row, rounds: int, interpreters: Mapping[str, Path]) -> Result:
     """Prepare every figure of the row, then sample them in turn: A B C A B C and so on.
 
-    A figure that fails is left out from then on, all its samples with it, so that those of the others still pair.
+    A figure that fails is left out with all its samples, so that the samples of the others still pair.
     """
     failures: dict[str, str] = {}
     samples: dict[str, list[float]] = {}
@@ -61,7 +61,7 @@ def measure(row: Row, rounds: int, interpreters: Mapping[str, Path]) -> Result:
 
 
 def rounds_of(row: Row, rounds: int) -> int:
-    """Return how many rounds a row gets of those that the run is told to make; costly ones get fewer."""
+    """Return the number of rounds of a row; costly rows get fewer than the run has."""
     return max(1, round(rounds * row.share))
 
 
@@ -73,5 +73,5 @@ def _noted(failures: dict[str, str], name: str) -> Iterator[None]:
         failures[name] = _WITHOUT_FOLDERS("", str(error))
 
 
-# A report names no folder of the machine that it was made on.
+# A report names no folder of its machine.
 _WITHOUT_FOLDERS = re.compile(r"(?:/[^\s/:'\"]+)*/(?=[^\s/])").sub

@@ -1,4 +1,4 @@
-"""Medians and their spread, of values and of ratios taken pair by pair."""
+"""Medians and their spread, of values and of ratios of pairs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Where the middle of the rounds lies, and how far they scatter.
+    """The median of the rounds and their spread.
 
     Attributes:
-        median: the middle round.
+        median: the median of the rounds.
         low: first quartile.
         high: third quartile.
-        rounds: how many there were.
+        rounds: their number.
     """
 
     median: float
@@ -42,9 +42,9 @@ def summarise(values: Sequence[float]) -> Summary:
 
 
 def paired_ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
-    """Return each round's ratio: both of its values met the same state of the machine, so its noise cancels out.
+    """Return the ratio of each round: both values come from the same state of the machine, so its noise cancels out.
 
-    A denominator at or below zero is a cost that drowned in noise; its round says nothing and is left out.
+    A denominator at or below zero is a cost below the noise; its round is left out.
 
     Raises:
         ValueError: the two have not been measured in the same rounds.

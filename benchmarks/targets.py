@@ -1,4 +1,4 @@
-"""What is to reach, row by row: a table, to be edited as such."""
+"""The targets: a table of rows, each with its figures and bounds."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Target:
             raise ValueError(f"{self.what}: give one bound")
 
     def met(self, value: float) -> bool:
-        """Return whether a value keeps the bound."""
+        """Return whether a value is within the bound."""
         return value <= self.at_most if self.at_most is not None else value >= (self.at_least or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Figures that are measured in turn, round by round, and what is to reach.
+    """Figures that are measured in turn, round by round, and their targets.
 
     Attributes:
         key: what `ROWS` selects it by.
         title: heading of its table.
-        share: how many rounds it gets for each one that the run is told to make.
+        share: its number of rounds, as a share of the run's.
         measures: keys of the figures, in the order in which a round takes them.
         targets: bounds; a row may have none.
     """
@@ -184,7 +184,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "threads",
-        "Threads that call at once: ns a call over a bare call",
+        "Concurrent threads: ns a call over a bare call",
         0.4,
         (
             "floor 1 thread",
@@ -221,13 +221,13 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "dying",
-        "The one scrape that meets 800 newly dead workers: ms",
+        "The first scrape after 800 workers have ended: ms",
         0.12,
         ("ours first after dead",),
     ),
     Row(
         "idle",
-        "8 worker processes that have nothing to do: CPU seconds a minute, all together",
+        "8 idle worker processes: CPU seconds a minute, all together",
         0.12,
         ("ours idle", "prometheus idle"),
     ),
@@ -274,7 +274,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "locks",
-        "A free lock taken and let go: ns over a bare call",
+        "A free lock acquired and released: ns over a bare call",
         1.0,
         (
             "standard lock",
@@ -296,7 +296,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "contention",
-        "Locks that 8 threads want at once: wall-clock ns a use",
+        "Locks that 8 threads contend for: wall-clock ns a use",
         0.6,
         ("standard contended", "our contended", "standard readers", "our readers"),
     ),

@@ -1,4 +1,4 @@
-"""Starts, asks and ends the processes that measure."""
+"""The processes that measure: starting them, requesting samples, ending them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ ANSWER_SECONDS = 120.0
 
 
 class NotMeasuredError(Exception):
-    """A measurement that could not be taken; the message says why."""
+    """A measurement could not be taken; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """In which kind of process something is measured.
+    """The kind of process that takes a measurement.
 
     Attributes:
         environment: the virtual environment, as a key of the interpreters that the run was given.
         directories: environment variables that name a fresh, empty directory.
-        variables: further environment variables.
+        variables: other environment variables.
         pinned: whether it keeps to one CPU; the same one for every place, as only one of them is busy at a time.
     """
 
@@ -67,7 +67,7 @@ class WorkerProcess:
             os.sched_setaffinity(self._process.pid, {max(os.sched_getaffinity(0))})
 
     def prepare(self, name: str, case: str) -> None:
-        """Set a measurement up and warm it.
+        """Prepare a measurement and warm it up.
 
         Raises:
             NotMeasuredError: the case, or the process, failed.
@@ -100,7 +100,7 @@ class WorkerProcess:
         return answer
 
     def _line(self, pipe: Any) -> bytes:
-        # One answer to each request and no more: the pipe's buffer is empty whenever this waits.
+        # Each request has exactly one answer, so the pipe's buffer is empty whenever this waits.
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             if not selector.select(ANSWER_SECONDS):

@@ -10,7 +10,7 @@
 
     scope.serve(port=9464)  # /metrics /metrics.json /health /ready
 
-Importing this needs the standard library alone.
+Importing this package needs the standard library only.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from mnemoscope.instrumentation import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-# These are imported when first asked for.
+# These are imported on first use.
 if TYPE_CHECKING:
     from mnemoscope.instrumentation import ASGIMiddleware as ASGIMiddleware
     from mnemoscope.instrumentation import AsyncBoundedSemaphore as AsyncBoundedSemaphore

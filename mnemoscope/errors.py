@@ -1,13 +1,13 @@
-"""The one exception that the command line shows as a single line."""
+"""The exception that the command line prints as a single line."""
 
 from __future__ import annotations
 
 
 class MnemoscopeError(Exception):
-    """Something a person can mend: bad settings, a missing tool, a server that does not answer.
+    """An error that a user can fix: bad settings, a missing tool, a server that does not answer.
 
-    The message is one line that says what is wrong, where, and what to do. `exit_code` is 1 for a check
-    that failed and 2 for a call, a setting or a surrounding that is unusable.
+    The message is one line with the error, its place and the fix. `exit_code` is 1 for a check that failed, and
+    2 for unusable arguments, settings or environment.
     """
 
     def __init__(self, message: str, *, exit_code: int = 2) -> None:

@@ -1,8 +1,8 @@
-"""Find the programs that the project needs and does not ship: promtool, Prometheus, Alertmanager.
+"""The search for programs that the project needs and does not ship: promtool, Prometheus, Alertmanager.
 
-They are looked for in one order, and the first place that has a working one wins: the path given in the
-environment, `PATH`, the project's `.tools/` folder, a running Docker engine (promtool alone), and the
-distribution's package, unpacked into `.tools/` without root and without starting a service.
+These places are searched in this order, and the first one with a working program wins: the path in the environment
+variable, `PATH`, the project's `.tools/` folder, a running Docker engine (promtool only), and the distribution's
+package, unpacked into `.tools/` without root and without starting a service.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _VERSION = re.compile(r"\bversion[ :]+v?(\d[^\s,)]*)", re.IGNORECASE)
 _RUN_SECONDS = 30.0
 _FETCH_SECONDS = 600.0
 
-# Where below the tools folder a program may lie: put there by hand, an unpacked release, an unpacked package.
+# Paths below the tools folder: a program copied by hand, an unpacked release, an unpacked package.
 _LAYOUTS = ("{0}", "bin/{0}", "usr/bin/{0}", "*/{0}", "*/usr/bin/{0}")
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is known about a tool before it is found.
+    """A tool to search for.
 
     Attributes:
-        name: what the project calls it.
-        variable: environment variable that gives its path.
-        binaries: file names it goes by, the usual one first.
-        package: the distribution's package that holds it.
-        in_container: whether running it in a container serves as well; a server would need its ports and
-            files shared, so only promtool does.
+        name: the project's name for the tool.
+        variable: environment variable with the path of the program.
+        binaries: file names of the program, the usual one first.
+        package: the distribution's package that contains it.
+        in_container: whether it can run in a container. Only promtool can; a server would have to share its ports
+            and files.
     """
 
     name: str
@@ -62,10 +62,10 @@ SPECS: Mapping[str, Spec] = {
         ),
     )
 }
-"""Every tool the project may ask for, by name."""
+"""Every tool that the project uses, by name."""
 
 NAMES = ("promtool", "prometheus")
-"""The tools that the project cannot do without."""
+"""The tools that the project requires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class Tool:
     Attributes:
         name: its name in SPECS.
         prefix: the first words of its command line.
-        version: what it calls itself, such as `2.42.0+ds`.
-        origin: where it was found, for a person to read.
-        mounts: folders it can see when it runs in a container; empty when it runs on this machine.
+        version: as `--version` prints it, such as `2.42.0+ds`.
+        origin: where it was found, for messages.
+        mounts: folders that its container mounts; empty when it runs on this machine.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Tool:
         return None if self.mounts else Path(self.prefix[0])
 
     def command(self, *args: str | Path, folders: Iterable[Path] = ()) -> list[str]:
-        """The whole command line; paths among `args`, and `folders`, that a container could not see are mounted."""
+        """Return the whole command line; a container also mounts `folders` and the folders of paths among `args`."""
         words = [str(arg) for arg in args]
         if not self.mounts:
             return [*self.prefix, *words]
@@ -106,17 +106,17 @@ class Tool:
 
 
 def tools_dir() -> Path:
-    """The folder that holds tools of this project alone: MNEMOSCOPE_TOOLS_DIR, or `.tools` here."""
+    """Return the folder of this project's own tools: MNEMOSCOPE_TOOLS_DIR, or `.tools` in the current folder."""
     return Path(os.environ.get(TOOLS_DIR_VARIABLE) or ".tools").absolute()
 
 
 def find(name: str) -> Tool:
-    """The tool called `name`, from the first place that has a working one.
+    """Return the tool called `name`, from the first place with a working program.
 
     Raises:
         KeyError: `name` is not in SPECS.
-        MnemoscopeError: no place has it, or the path given in the environment does not work; the message
-            says what to install and which variable to set.
+        MnemoscopeError: no place has it, or the path in the environment variable does not work; the message names
+            the package to install and the variable to set.
     """
     spec = SPECS[name]
     reasons: list[str] = []
@@ -136,7 +136,7 @@ def find(name: str) -> Tool:
 
 
 class _Unusable(Exception):
-    """A place had something, and why it does not serve."""
+    """The program in one place does not work; the message is the reason."""
 
 
 def _from_environment(spec: Spec) -> Tool | None:
@@ -205,7 +205,7 @@ def _from_package(spec: Spec) -> Tool | None:
             target = folder / spec.package
             if target.exists() and not _works(spec, target):
                 target.rename(Path(scratch) / "broken")
-            if not target.exists():  # else a run beside this one was quicker
+            if not target.exists():  # otherwise a concurrent run has unpacked it already
                 unpacked.rename(target)
     except OSError as error:
         raise _Unusable(f"{folder} cannot be written: {error.strerror}") from None
@@ -220,12 +220,12 @@ def _works(spec: Spec, folder: Path) -> bool:
 
 
 def _unpack(package: str, scratch: Path) -> Path:
-    """Fetch the package's archive and unpack it; nothing is installed and none of its scripts run."""
+    """Fetch the package's archive and unpack it, without installing it or running its scripts."""
     fetch = ["apt-get", "-q", "download", package]
     try:
         _run(fetch, "apt-get download", cwd=scratch, timeout=_FETCH_SECONDS)
     except _Unusable:
-        # No package lists, or old ones. Lists of our own need no root and leave the system's as they are.
+        # The package lists are missing or old. Private lists need no root and leave the system's lists unchanged.
         options = _private_lists(scratch / "apt")
         _run(["apt-get", *options, "-q", "update"], "apt-get update", cwd=scratch, timeout=_FETCH_SECONDS)
         _run(["apt-get", *options, *fetch[1:]], "apt-get download", cwd=scratch, timeout=_FETCH_SECONDS)
@@ -243,7 +243,7 @@ def _private_lists(folder: Path) -> list[str]:
     return [
         f"-oDir::State::Lists={folder / 'lists'}",
         f"-oDir::Cache={folder / 'cache'}",
-        "-oAPT::Sandbox::User=",  # the folder is private to this user, so apt must not change to its own
+        "-oAPT::Sandbox::User=",  # apt must not switch to its own user, which cannot read this private folder
         "-oAPT::Update::Error-Mode=any",
     ]
 
@@ -266,15 +266,15 @@ def _on_this_machine(spec: Spec, path: Path, origin: str) -> Tool:
 
 
 def _version(prefix: tuple[str, ...], timeout: float = _RUN_SECONDS) -> str:
-    said = _run([*prefix, "--version"], f"{prefix[0]} --version", timeout=timeout)
-    match = _VERSION.search(said)
+    output = _run([*prefix, "--version"], f"{prefix[0]} --version", timeout=timeout)
+    match = _VERSION.search(output)
     if match is None:
-        raise _Unusable(f"{prefix[0]} --version names no version")
+        raise _Unusable(f"{prefix[0]} --version prints no version")
     return match[1]
 
 
 def _run(argv: list[str], what: str, *, cwd: Path | None = None, timeout: float = _RUN_SECONDS) -> str:
-    """What a command printed; its failure becomes one line."""
+    """Return the output of a command; raise `_Unusable` with one line if it fails."""
     try:
         done = subprocess.run(
             argv,

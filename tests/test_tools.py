@@ -1,4 +1,4 @@
-"""Tools are found in one order, and what does not work is passed over or reported, never used."""
+"""Tools are found in a fixed order; a program that does not work is skipped or reported, and never used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UTILITIES = ("apt-get", "dpkg-deb")
 
 @pytest.fixture(autouse=True)
 def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable, an empty PATH, an empty tools folder, and a current folder of its own."""
+    """Unset the variables, empty PATH and the tools folder, and change to a new folder."""
     for spec in tools.SPECS.values():
         monkeypatch.delenv(spec.variable, raising=False)
     monkeypatch.delenv(tools.TOOLS_DIR_VARIABLE, raising=False)
@@ -127,7 +127,7 @@ def test_alertmanager_is_found_by_the_name_that_the_distribution_gives_it(
 
 
 def fake_docker(fake_program: FakeProgram, tmp_path: Path, info: str = "exit 0") -> Path:
-    """A docker that records each command line, and runs as if the image's promtool answered."""
+    """Return a fake docker that records each command line and answers like promtool in the image."""
     return fake_program(
         "docker",
         f'echo "$@" >> {tmp_path}/docker.log\n'
@@ -210,7 +210,7 @@ def test_where_nothing_serves_one_line_says_what_to_install_and_which_variable_t
 
 @pytest.fixture
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real apt-get and dpkg-deb, with all they call, and nothing that is called prometheus or docker."""
+    """Set PATH to the system's programs, apt-get and dpkg-deb among them, without prometheus and docker."""
     hidden = {binary for spec in tools.SPECS.values() for binary in spec.binaries} | {"docker"}
     folder = tmp_path / "system"
     folder.mkdir()

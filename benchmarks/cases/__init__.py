@@ -1,5 +1,5 @@
-"""What is measured: each public function prepares one measurement and returns its sampler.
+"""The measurements: each public function prepares one and returns its sampler.
 
-A module imports the library it measures inside its functions where several libraries share the module, and at
-the top where it has but one; either way only the worker that measures it loads the library.
+A module for one library imports it at the top. A module for several libraries imports each inside its functions. So a
+worker loads only the library that it measures.
 """

@@ -1,4 +1,4 @@
-"""autometrics' costs per call, with the tracker that its environment names; it has an environment of its own."""
+"""autometrics' costs per call, with the tracker that its environment names; it has its own virtual environment."""
 
 from __future__ import annotations
 

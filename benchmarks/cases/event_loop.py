@@ -1,9 +1,8 @@
-"""How long a scrape of 40,000 lines keeps an event loop from everything else.
+"""The time for which a scrape of 40,000 lines blocks an event loop.
 
-A real uvicorn serves the application; a client in a process of its own fetches the page as Prometheus does,
-gzip included; meanwhile a task that wants to run each millisecond notes how late it is. How late is told by the
-process' own CPU time: where the machine is shared, the wall clock adds what other processes took. On a machine of
-one's own the two are the same.
+A real uvicorn serves the application. A client in another process fetches the page as Prometheus does, with gzip.
+Meanwhile a task is scheduled each millisecond and records its delay. The delay is measured in CPU time of the process,
+because on a shared machine the wall clock includes the time of other processes.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ for line in sys.stdin:
 
 
 def idle_wall() -> Sampler:
-    """Ask nothing of the server: what remains is what the machine alone does to the loop."""
+    """Send no request: the result is the delay that the machine itself causes."""
     return _longest_stall(*_ours(), fetch=False, clock=time.perf_counter)
 
 
@@ -122,7 +121,7 @@ def _longest_stall(
     encoding: str = "gzip",
     clock: Clock = time.process_time,
 ) -> Sampler:
-    """Return milliseconds that the ticking task came too late at worst; each series has a new observation."""
+    """Return the longest delay of the ticking task in milliseconds; each series has a new observation."""
 
     def sample() -> float:
         record()

@@ -1,4 +1,4 @@
-"""What nothing can go below: a bare call, and the least that a timing decorator can do."""
+"""Lower bounds: a bare call, and the smallest possible timing decorator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..percall import Sampler, async_work, in_threads, per_await, per_call, work
 
 
 def bare_call() -> Sampler:
-    """Call an empty function: the one figure that is not over a bare call."""
+    """Call an empty function; this figure is the cost itself, the others are the cost above it."""
     return per_call("work()", baseline="pass")
 
 

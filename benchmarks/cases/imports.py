@@ -1,4 +1,4 @@
-"""What an import adds to the start of an interpreter, and whose modules it loads."""
+"""The time that an import adds to the start of an interpreter, and the modules that it loads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ours() -> Sampler:
 
 
 def ours_cpu_time() -> Sampler:
-    """Measure CPU time of the same, which other processes on the machine do not lengthen."""
+    """Measure the CPU time of the import, which other processes do not lengthen."""
     return _over_bare("import mnemoscope", cpu_time=True)
 
 
@@ -38,7 +38,7 @@ def opentelemetry() -> Sampler:
 
 
 def foreign_modules() -> Sampler:
-    """Count top-level modules that are neither ours nor the standard library's."""
+    """Count the loaded top-level modules of other projects than ours and the standard library."""
 
     def sample() -> float:
         done = subprocess.run([*_python(_LIST_MODULES)], capture_output=True, text=True, check=True, cwd="/")
@@ -50,7 +50,7 @@ def foreign_modules() -> Sampler:
 
 def _over_bare(statement: str, *, cpu_time: bool = False) -> Sampler:
     def sample() -> float:
-        # The better of three starts each, in turn: whatever else ran meanwhile can only have lengthened them.
+        # The best of three starts, taken in turn: other processes can only lengthen a start.
         starts = [[_seconds(code, cpu_time) for code in ("pass", statement)] for _ in range(3)]
         bare, imported = (min(seconds) for seconds in zip(*starts, strict=True))
         return (imported - bare) * MILLISECONDS

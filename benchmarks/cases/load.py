@@ -1,4 +1,4 @@
-"""The series that scrapes of all libraries show: histograms of 12 bounds, so 15 samples each."""
+"""The series in the scrapes of all libraries: histograms with 12 bounds, so 15 samples each."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def children(count: int = HISTOGRAMS) -> list[str]:
 
 
 def spread_durations() -> Iterator[float]:
-    """Return durations without end that fall into many buckets of an index write: median 20 ms, the spread wide."""
+    """Return endless durations that fall into many buckets of an index write, with a median of 20 ms."""
     chance = random.Random(1)
-    # More than a library can have learnt by heart when they come round again.
+    # Enough values that no library can have cached them before they repeat.
     return cycle([chance.lognormvariate(math.log(0.02), 1.0) for _ in range(20_000)])
 
 
@@ -43,10 +43,10 @@ def recorded(page: bytes, word: str) -> float:
 
 
 def require_files(variable: str) -> None:
-    """Make sure that recording went to the directory that an environment variable names.
+    """Check that recordings went to the directory that an environment variable names.
 
     Raises:
-        RuntimeError: it did not, and what is measured is not the multi-process mode.
+        RuntimeError: they did not, so the multi-process mode is off.
     """
     if not any(Path(os.environ[variable]).iterdir()):
         raise RuntimeError(f"not built: recording writes nothing to the directory that {variable} names")

@@ -30,12 +30,12 @@ def standard_block() -> Sampler:
 
 
 def our_block() -> Sampler:
-    """Track the order of locks as well in the place that sets `MNEMOSCOPE_LOCK_ORDER`."""
+    """Also track the order of locks; the place sets `MNEMOSCOPE_LOCK_ORDER`."""
     return per_call(BLOCK, lock=scope.Lock(NAME))
 
 
 def plain_wrapper() -> Sampler:
-    """Do the least that a wrapper with methods does to time wait and hold."""
+    """Time wait and hold with the smallest wrapper that has methods."""
     return per_call(BLOCK, lock=_Plain())
 
 
@@ -97,7 +97,7 @@ class _Plain:
 
 
 def _contended(lock: Block) -> Sampler:
-    """Measure wall-clock time of a use with 8 threads that all want it, and work as long without it as with it."""
+    """Measure wall-clock time of a use with 8 threads, which work as long without the lock as with it."""
 
     def use(_: int) -> None:
         for _ in range(_TURNS):
@@ -109,7 +109,7 @@ def _contended(lock: Block) -> Sampler:
 
 
 def _readers(read: Callable[[], Block], write: Callable[[], Block]) -> Sampler:
-    """Measure wall-clock time of a use with 8 threads, 95 % of whose uses are reads; each lets the GIL go."""
+    """Measure wall-clock time of a use with 8 threads and 95 % reads; each use releases the GIL."""
     every = int(1 / _WRITES)
 
     def use(thread: int) -> None:

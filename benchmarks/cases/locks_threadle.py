@@ -1,4 +1,4 @@
-"""threadle, which keeps a wait-for graph of its locks to be looked at; no metrics."""
+"""threadle, which keeps a wait-for graph of its locks for inspection; no metrics."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from .locks import CALLS, NAME
 
 
 def tracked_lock() -> Sampler:
-    """Call its methods: its lock is no context manager."""
+    """Call the methods of the lock, which is no context manager."""
     return per_call(CALLS, lock=TrackedLock(NAME))

@@ -1,7 +1,7 @@
-"""Bytes that one more histogram of 15 buckets takes: what tracemalloc sees for many of them, by their number.
+"""Memory of a histogram with 15 buckets: the size of many, as tracemalloc measures it, divided by their number.
 
-The label values belong to the service and are made before. Each histogram has got one observation and one scrape,
-and some of them traffic since.
+The label values exist before, because they belong to the service. Each histogram has one observation and one scrape,
+and some have traffic after that.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ ROUNDS_OF_TRAFFIC = 7
 
 
 def ours() -> Sampler:
-    """Measure after a snapshot, which folds what was recorded into the buckets."""
+    """Measure after a snapshot, which folds the recordings into the buckets."""
     return _each(CHILDREN, _ours)
 
 
 def ours_rendered() -> Sampler:
-    """Measure with what the text exporter keeps to render the next scrape faster."""
+    """Measure with the text that the exporter keeps to render the next scrape faster."""
     return _each(CHILDREN, lambda names: _ours(names, rendered=True))
 
 
@@ -36,7 +36,7 @@ def prometheus() -> Sampler:
 
 
 def ours_under_traffic() -> Sampler:
-    """Measure them at their largest: one recording more would be folded into the buckets with those that wait."""
+    """Measure at the largest size: the next recording would cause a fold."""
     return _each(BUSY, lambda names: _ours(names, recordings=traffic()))
 
 
@@ -49,7 +49,7 @@ def prometheus_under_traffic() -> Sampler:
 
 
 def traffic() -> int:
-    """Return several hundred recordings, the last of which fill a journal of ours up to its limit."""
+    """Return several hundred recordings, the last of which fill our journal up to its limit."""
     from mnemoscope.instrumentation.recording.journal import LIMIT
 
     return ROUNDS_OF_TRAFFIC * LIMIT - 1
@@ -59,7 +59,7 @@ def _each(count: int, make: Callable[[list[str]], Any]) -> Sampler:
     names = children(count)
 
     def sample() -> float:
-        make(names[:1])  # what is made once, whatever the number of histograms, is not theirs
+        make(names[:1])  # objects that exist once, whatever the number of histograms, do not count
         gc.collect()
         tracemalloc.start()
         try:
@@ -106,4 +106,4 @@ def _prometheus(names: list[str], recordings: int = 0) -> Any:
 def _record(every: Sequence[Any], recordings: int = 1) -> None:
     for series in every:
         for number in range(recordings):
-            series.observe(0.02 + number * 0.001)  # a float of its own for each
+            series.observe(0.02 + number * 0.001)  # a separate float object for each

@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK's costs per call. It has no timer: a decorator writes down what its users write."""
+"""The OpenTelemetry SDK's costs per call. It has no timer, so the case has the decorator that its users write."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ def coroutine() -> Sampler:
 
 
 def inline_block() -> Sampler:
-    """Name the probe where it is used, as services write it."""
+    """Make the probe where it is used, as services do."""
     return per_call("with scope.index_write('spatiotemporal'): work()", scope=scope)
 
 
 def kept_block() -> Sampler:
-    """Make the probe once and enter it again and again."""
+    """Make the probe once and enter it repeatedly."""
     return per_call("with probe: work()", probe=scope.index_write(INDEX))
 
 

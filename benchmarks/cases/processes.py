@@ -1,9 +1,9 @@
-"""Several processes that share files: scrapes over eight at work with 700 histograms each, or 800 that have ended.
+"""Several processes that share files: scrapes of eight that record into 700 histograms each, or of 800 that have ended.
 
-And what eight cost that have nothing to do.
+Also the cost of eight idle processes.
 
-The recording processes are forked from the worker, whose environment names the directory, as a server that has
-loaded its application forks its own.
+The recording processes are forked from the worker, whose environment names the directory, as a server forks its
+workers after it has loaded the application.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Workers:
             try:
                 os.close(self._hold)
                 record()
-                self._library.page()  # as a scraped worker would: what it has recorded is in its file now
+                self._library.page()  # as a scraped worker does: its recordings are in its file now
                 os.write(tell, b"1")
                 os.read(self._wait, 1)
             finally:
@@ -60,7 +60,7 @@ class Workers:
         return process
 
     def end(self, record: Record) -> None:
-        """Fork a process that has recorded and ended when this returns; no hook of a server is told."""
+        """Fork a process that has recorded and ended when this returns; no server hook is called."""
         self._recorded += 1
         child = _FORK.Process(target=record)
         child.start()
@@ -71,8 +71,8 @@ class Workers:
     def scrape(self, word: str, each: int) -> Sampler:
         """Return milliseconds of CPU time for one page over all processes.
 
-        The page must show the `each` observations of every process in the histograms with `word` in their names:
-        a scrape that has lost some is fast for nothing.
+        The page must show the `each` observations of every process in the histograms with `word` in their names, so
+        that a scrape cannot be fast because it loses some.
         """
 
         def sample() -> float:
@@ -88,7 +88,7 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """What a library does in a recording process, and in the one that answers scrapes."""
+    """The functions of one library in a recording process, and in the process that answers scrapes."""
 
     variable: str
     module: str
@@ -114,7 +114,7 @@ def our_dead() -> Sampler:
 
 
 def our_first_after_dead() -> Sampler:
-    """Time the scrape that meets 800 more dead workers, and may clean up after them."""
+    """Time the first scrape after 800 more workers have ended; it may clean up after them."""
     workers = Workers(OURS)
     workers.stay(OURS.work)
     scrape = workers.scrape("index_write", 1)

@@ -1,7 +1,7 @@
 """The time of one scrape: 700 histograms of 12 bounds, which is 10,500 samples, rendered as Prometheus text.
 
-Each histogram has got an observation since the scrape before, which is not timed. The first scrape, in which
-what stays the same is built, is the warm-up.
+Each histogram gets an observation between two scrapes, which is not timed. The first scrape, which builds the constant
+parts, is the warm-up.
 """
 
 from __future__ import annotations

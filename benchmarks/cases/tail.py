@@ -1,6 +1,6 @@
-"""What the slowest of many single calls take: each is timed by itself, and nothing is taken off.
+"""The time of the slowest of many single calls: each is timed separately, and nothing is subtracted.
 
-Now and then a recording does the work that others have put off, once in about a hundred; the average hides it.
+About one recording in a hundred does work that others have deferred; an average hides that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Blocks whose labels name a tenant: one, nearly as many as the cap on label sets admits, and more than that.
+"""Blocks whose labels name a tenant: one tenant, slightly fewer than the limit on label sets, and more than the limit.
 
-The cap is 1,000. Each figure has a registry of its own, so that each number of tenants meets the cap by itself.
+The limit is 1,000. Each figure has its own registry, so that it starts with no label sets.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def ours_5000() -> Sampler:
 
 
 def ours_lambda() -> Sampler:
-    """Write a rule in the block: it is another object each time."""
+    """Write a lambda in the block: it is a new object each time."""
     return _ours(1, options="is_error=lambda error: not isinstance(error, KeyError), ")
 
 

@@ -1,7 +1,6 @@
-"""The whole chain on a real service: start it, scrape it, draw it, break it, see the alert, mend it.
+"""The demo: start a real service, scrape it, query every panel, break it, see the alert, repair it.
 
-`mnemoscope demo` runs `run`. The parts (supervised processes, a Prometheus, the proofs) stand alone, and the
-project's tests use them too.
+`mnemoscope demo` calls `run`. The project's tests also use the parts: supervised processes, a Prometheus, the proofs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Grafana and Alertmanager beside the demo, through Docker Compose, where an engine runs."""
+"""Grafana and Alertmanager for the demo, started by Docker Compose where a Docker engine runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DOWN_SECONDS = 60.0
 
 
 def engine() -> str | None:
-    """The docker program, if it has Compose and its engine answers; else None."""
+    """Return the docker program if it has Compose and its engine answers, else None."""
     docker = shutil.which("docker")
     if docker is None:
         return None
@@ -55,7 +55,7 @@ class Stack:
 
     @classmethod
     def plan(cls, docker: str, settings: Settings) -> Stack:
-        """A stack on ports that are free.
+        """Return a stack on free ports.
 
         Raises:
             MnemoscopeError: the port of the settings' Grafana address is taken.
@@ -74,15 +74,15 @@ class Stack:
         }
 
     def up(self, output: Path, prometheus_url: str) -> None:
-        """Start both and wait until they are ready; `output` is the folder that `generate` wrote.
+        """Start both and wait until they are ready; `output` is the folder of the generated files.
 
         Raises:
-            MnemoscopeError: Docker Compose failed; the message carries its last line.
+            MnemoscopeError: Docker Compose failed; the message includes the last line of its output.
         """
         self._compose(["up", "--detach", "--wait"], self._environment(output, prometheus_url), _UP_SECONDS)
 
     def down(self) -> None:
-        """Stop both and remove what they stored. What cannot be removed is left; it holds no port."""
+        """Stop both and remove their data; print the error if that fails."""
         try:
             self._compose(["down", "--volumes", "--timeout=5"], self._environment(Path(), ""), _DOWN_SECONDS)
         except MnemoscopeError as error:

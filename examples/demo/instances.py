@@ -1,4 +1,4 @@
-"""The reference service, an instance a release track, and the work that agents give it."""
+"""The instances of the reference service, one for each release track, and the agents that use them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TRACKS: Mapping[str, Mapping[str, str]] = {
     "stable": {"version": "1.0.0", "stage": "100"},
     "canary": {"version": "1.1.0", "stage": "25"},
 }
-"""The instances by release track, each with its settings; the canary comes last."""
+"""The settings of each instance by release track; the canary is last."""
 
 START_SECONDS = 40.0
-"""How long an instance may take until it says that it is ready."""
+"""How long an instance may take until it is ready."""
 
 _ANSWER_SECONDS = 10.0
 _STOP_SECONDS = 10.0
@@ -44,7 +44,7 @@ class Instance:
 
     @classmethod
     def start(cls, track: str, folder: Path) -> Instance:
-        """Start one that listens on a free port of 127.0.0.1 and keeps its data and log in `folder`."""
+        """Start an instance on a free port of 127.0.0.1, with its data and log in `folder`."""
         port = processes.free_port()
         command = [sys.executable, "-m", "mnemoscope.examples.episodic_memory"]
         settings = {"port": str(port), "track": track, "data": str(folder / track), **TRACKS[track]}
@@ -62,18 +62,18 @@ class Instance:
         return f"http://{self.address}"
 
     def wait_until_ready(self) -> None:
-        """Wait until `/ready` says so.
+        """Wait until `/ready` answers 200.
 
         Raises:
-            MnemoscopeError: it ended first, or took too long.
+            MnemoscopeError: the instance ended first, or took too long.
         """
         self.child.wait_until(self._ready, START_SECONDS)
 
     def set_faults(self, switches: Mapping[str, object]) -> None:
-        """Break exactly what `switches` names, and nothing when it is empty.
+        """Switch on the faults in `switches`, and all others off.
 
         Raises:
-            MnemoscopeError: the service does not answer, or knows no such fault.
+            MnemoscopeError: the service does not answer, or has no such fault.
         """
         try:
             answer = httpx.put(f"{self.url}/faults", json=dict(switches), timeout=_ANSWER_SECONDS, trust_env=False)
@@ -83,7 +83,7 @@ class Instance:
             raise MnemoscopeError(f"the {self.track} service refused {dict(switches)}: {answer.text}", exit_code=1)
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the instance."""
         self.child.stop(_STOP_SECONDS)
 
     def _ready(self) -> bool:
@@ -94,7 +94,7 @@ class Instance:
 
 
 class Workload:
-    """Agents that complete and recall episodes on every instance, in the background of a context."""
+    """Agents that complete and recall episodes on every instance, in a thread that runs while the context is open."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self.urls = tuple(urls)
@@ -105,12 +105,12 @@ class Workload:
 
     @property
     def note(self) -> str:
-        """What was done so far, in a few words."""
+        """The counts so far, in one line."""
         done = self._progress
         return f"{done.completed} completed, {done.recalled} recalled, {done.failed + done.refused} failed"
 
     def proof(self) -> Proof:
-        """Work was done on all instances, all of it succeeded, and the driver has not failed."""
+        """Prove that the agents completed and recalled episodes and that every request succeeded."""
         done = self._progress
         failures = [self._error] if self._error else []
         if not (done.completed and done.recalled):
@@ -131,10 +131,10 @@ class Workload:
         self._thread.join(_STOP_SECONDS)
 
     def _drive(self) -> None:
-        # The loop is made here, for in the main thread a request to end could come in the middle of that.
+        # The loop is made in this thread: in the main thread, a signal handler could raise in the middle of that.
         try:
             asyncio.run(self._work())
-        except Exception as error:  # whatever it was, it belongs into the proof and not into a thread's traceback
+        except Exception as error:  # any error goes into the proof instead of a traceback of this thread
             self._error = f"the driver ended: {type(error).__name__}: {error}"
 
     async def _work(self) -> None:

@@ -1,4 +1,4 @@
-"""Every way a run may be ended early, turned into an exception, so that one `finally` cleans up after all."""
+"""Signals and the time limit as exceptions, so that one `finally` cleans up however a run ends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def as_exceptions() -> Iterator[None]:
-    """While in here, Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit.
+    """Make Ctrl-C raise KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit, while the context is open.
 
-    Main thread only. What was set before is restored.
+    Main thread only. The previous handlers are restored.
     """
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -33,18 +33,18 @@ def as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def time_limit(seconds: float, doing: Callable[[], str]) -> None:
-    """Raise MnemoscopeError in the main thread after `seconds`, whatever it does then; 0 lifts the limit."""
+def time_limit(seconds: float, step: Callable[[], str]) -> None:
+    """Raise MnemoscopeError in the main thread after `seconds`; 0 removes the limit."""
 
     def out_of_time(_number: int, _frame: FrameType | None) -> None:
-        raise MnemoscopeError(f"not finished within {seconds:g} s; it was to {doing()}", exit_code=1)
+        raise MnemoscopeError(f"not finished within {seconds:g} s; the step was: {step()}", exit_code=1)
 
     signal.signal(signal.SIGALRM, out_of_time)
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def hold_off() -> None:
-    """Ignore every further request to end, and the time limit, so that nothing cuts the clean-up short."""
+    """Ignore further signals and the time limit, so that nothing interrupts the clean-up."""
     time_limit(0, str)
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)

@@ -1,8 +1,8 @@
-"""Start programs so that none outlives the run that started it, however that run ends.
+"""Child processes that never outlive the run that started them, however that run ends.
 
-A child gets a process group of its own, so that stopping it stops what it started, and a Ctrl-C in the
-terminal reaches the run alone, which then stops its children in order. Where the kernel offers it (Linux),
-the child is also killed when its parent dies without a chance to clean up.
+A child gets its own process group. So stopping it also stops the processes that it started, and Ctrl-C in the terminal
+reaches only the run, which then stops its children in order. On Linux the kernel also kills the child when its parent
+dies without a chance to clean up.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 
 from mnemoscope.errors import MnemoscopeError
 
-# Runs in the child before the program: asks the kernel to kill it with its parent (PR_SET_PDEATHSIG is 1),
-# sees that the parent did not die in between, and becomes the program. A program of its own, because code
-# between fork and exec in a process with threads may deadlock.
+# Runs in the child before the program: requests a kill when the parent dies (PR_SET_PDEATHSIG is 1), checks that the
+# parent has not died already, and executes the program. It is a separate program, because code between fork and exec
+# in a process with threads may deadlock.
 _GUARD = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -33,7 +33,7 @@ if sys.platform == "linux":
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 _POLL_SECONDS = 0.05
-# How Prometheus and its kin log; the first error names the cause, later ones what came of it.
+# The log format of Prometheus and Alertmanager. The first error is the cause; later ones are its consequences.
 _LOGGED_ERROR = re.compile(r'level=error\b.*?\berr="((?:[^"\\]|\\.)*)"')
 STOP_SECONDS = 10.0
 """How long a child may take to stop by itself before it is killed."""
@@ -41,7 +41,7 @@ STOP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running program: its name for messages, its process, and the file that holds what it prints."""
+    """A running program: its name for messages, its process, and the file with its output."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -53,14 +53,14 @@ class Child:
         return self.process.poll() is None
 
     def last_words(self) -> str:
-        """Why it ended, in its own words: the first error that it logged as `err=`, or else its last line."""
+        """Return the reason why it ended: the first error that it logged as `err=`, or its last line of output."""
         text = self.log.read_text(encoding="utf-8", errors="replace").strip()
         if logged := _LOGGED_ERROR.search(text):
             return logged[1].replace('\\"', '"')
         return text.splitlines()[-1].strip() if text else "it printed nothing"
 
     def require_running(self) -> None:
-        """Refuse to go on without it.
+        """Check that the program runs.
 
         Raises:
             MnemoscopeError: it has ended.
@@ -69,7 +69,7 @@ class Child:
             raise MnemoscopeError(f"{self.name} ended: {self.last_words()}", exit_code=1)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait until `ready` says yes.
+        """Wait until `ready` returns True.
 
         Raises:
             MnemoscopeError: the program ended first, or `seconds` passed.
@@ -83,12 +83,12 @@ class Child:
             time.sleep(_POLL_SECONDS)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """End it and what it started: politely first, by force after `seconds`. Harmless the second time."""
+        """Stop the program and its children: with SIGTERM, then after `seconds` with SIGKILL. May be called twice."""
         if self.running:
             self._signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(seconds)
-        self._signal(signal.SIGKILL)  # whoever is left of its group
+        self._signal(signal.SIGKILL)  # every process that is left in its group
         self.process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
@@ -97,9 +97,9 @@ class Child:
 
 
 def start(name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Child:
-    """Start `command`; it prints into the file `log`, and `environment` is added to this process's own.
+    """Start `command` with its output in the file `log` and `environment` added to this process's environment.
 
-    Call it from the main thread: the kernel ties the child's life to the thread that started it.
+    Call it from the main thread: the kernel kills the child when the thread that started it ends.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -115,18 +115,18 @@ def start(name: str, command: Sequence[str], log: Path, environment: Mapping[str
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
+    """Return a port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def require_free(port: int, who: str) -> None:
-    """Refuse a port that somebody listens on.
+def require_free(port: int, program: str) -> None:
+    """Check that a port of 127.0.0.1 is free.
 
     Raises:
-        MnemoscopeError: it is taken.
+        MnemoscopeError: it is in use.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,5 +134,5 @@ def require_free(port: int, who: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise MnemoscopeError(
-                f"port {port} for {who} cannot be used: {error.strerror}; stop what listens there or choose another"
+                f"port {port} for {program} cannot be used: {error.strerror}; stop what listens there or choose another"
             ) from None

@@ -1,4 +1,4 @@
-"""A Prometheus of one's own: start it on 127.0.0.1 with given rules and targets, ask it, stop it."""
+"""A private Prometheus on 127.0.0.1: start it with given rules and targets, query it, stop it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from . import processes
 
 _ANSWER_SECONDS = 15.0
 START_SECONDS = 30.0
-"""How long Prometheus may take until it answers that it is ready."""
+"""How long Prometheus may take until it is ready."""
 
 
 class Refused(MnemoscopeError):
-    """Prometheus answered, and would not do what it was asked."""
+    """Prometheus answered a request with an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One scraped address and the labels its series get."""
+    """One address to scrape and the labels that its series get."""
 
     address: str
     labels: Mapping[str, str]
@@ -42,7 +42,7 @@ def scrape_config(
     alertmanagers: Sequence[str] = (),
     metrics_path: str = "/metrics",
 ) -> dict[str, Any]:
-    """The configuration of a Prometheus that scrapes one job."""
+    """Return the configuration of a Prometheus that scrapes one job."""
     return {
         "global": {"scrape_interval": scrape_interval, "evaluation_interval": evaluation_interval},
         "rule_files": [str(path) for path in rule_files],
@@ -58,13 +58,13 @@ def scrape_config(
 
 
 class PrometheusServer:
-    """A Prometheus that this process owns.
+    """A Prometheus that runs as a child of this process.
 
     Args:
         binary: the program.
-        config: its configuration, as `scrape_config` makes it.
-        folder: where its configuration, data and log go.
-        port: where it listens on 127.0.0.1; 0 takes a free one.
+        config: its configuration, as `scrape_config` returns it.
+        folder: folder for its configuration, data and log.
+        port: port of 127.0.0.1 to listen on; 0 chooses a free one.
 
     Leaving the context stops it:
 
@@ -82,19 +82,19 @@ class PrometheusServer:
 
     @property
     def url(self) -> str:
-        """Base address, known once it was started."""
+        """Base address; with port 0, valid after `start`."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> Path:
-        """The file with what it printed."""
+        """The file with its output."""
         return self.folder / "prometheus.log"
 
     def start(self) -> PrometheusServer:
-        """Start it and wait until it is ready.
+        """Start Prometheus and wait until it is ready.
 
         Raises:
-            MnemoscopeError: the port is taken, the configuration is refused, or it is not ready in time.
+            MnemoscopeError: the port is in use, the configuration is refused, or it is not ready in time.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "prometheus.yml"
@@ -109,7 +109,7 @@ class PrometheusServer:
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--log.level=warn",
-            *_pages(self.binary),
+            *_web_assets(self.binary),
         ]
         self._child = processes.start("Prometheus", command, self.log)
         try:
@@ -120,7 +120,7 @@ class PrometheusServer:
         return self
 
     def stop(self) -> None:
-        """Stop it; does nothing when it does not run."""
+        """Stop Prometheus; do nothing if it does not run."""
         self._http.close()
         if self._child is not None:
             self._child.stop()
@@ -145,7 +145,7 @@ class PrometheusServer:
         return self._child
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series of an instant query, as the HTTP API writes them (`metric`, `value`).
+        """Return the series of an instant query, as in the HTTP API (`metric`, `value`).
 
         A scalar comes back as one series without labels.
 
@@ -156,7 +156,7 @@ class PrometheusServer:
         return _series(self._get("/api/v1/query", query=expression))
 
     def query_range(self, expression: str, *, start: float, end: float, step: float) -> list[dict[str, Any]]:
-        """The series of a range query (`metric`, `values`); times are Unix seconds.
+        """Return the series of a range query (`metric`, `values`); times are Unix seconds.
 
         Raises:
             Refused: the query is wrong.
@@ -165,17 +165,17 @@ class PrometheusServer:
         return _series(self._get("/api/v1/query_range", query=expression, start=start, end=end, step=step))
 
     def rules(self) -> list[dict[str, Any]]:
-        """Every rule group, each with its rules, their health and their last error."""
+        """Return every rule group with its rules, their health and their last error."""
         groups: list[dict[str, Any]] = self._get("/api/v1/rules")["groups"]
         return groups
 
     def targets(self) -> list[dict[str, Any]]:
-        """Every active target, with its health and last error."""
+        """Return every active target with its health and last error."""
         targets: list[dict[str, Any]] = self._get("/api/v1/targets", state="active")["activeTargets"]
         return targets
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Every alert that is pending or firing."""
+        """Return every alert that is pending or firing."""
         alerts: list[dict[str, Any]] = self._get("/api/v1/alerts")["alerts"]
         return alerts
 
@@ -211,7 +211,7 @@ def _series(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     return series
 
 
-def _pages(binary: Path) -> list[str]:
-    """Where the pages lie of a distribution's Prometheus that was unpacked and not installed; others carry theirs."""
+def _web_assets(binary: Path) -> list[str]:
+    """Return the flag for the web pages of a distribution's package that was unpacked; other builds embed them."""
     pages = binary.resolve().parent.parent / "share" / "prometheus" / "web"
     return [f"--web.local-assets={pages}/"] if pages.is_dir() else []

@@ -1,7 +1,7 @@
-"""What the demo claims, each claim checked against the running Prometheus.
+"""The claims of the demo, each checked against the running Prometheus.
 
-A proof says what it looked at and names everything that does not hold. It is a question asked once; `until`
-asks it again until it holds or time is up, and hands back the last answer either way.
+A function here checks one claim once and returns a `Proof`: what it found, and every failure. `until` repeats a check
+until the claim holds or the time is up.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _QUERIES_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The answer to one claim.
+    """The result of checking one claim.
 
     Attributes:
         claim: what should hold.
-        found: what was seen, in a few words.
-        failures: everything that does not hold; empty: the claim does.
+        found: what was found, in a few words.
+        failures: every failure; empty if the claim holds.
     """
 
     claim: str
@@ -45,34 +45,34 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether there is no failure."""
         return not self.failures
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A value that is to be passed, upwards, and its unit."""
+    """A value that a panel has to exceed, and its unit."""
 
     value: float
     unit: Unit
 
     def show(self, value: float) -> str:
-        """A value of this unit for a person to read."""
+        """Return `value` as text with the unit."""
         return humanize(float(f"{value:.3g}"), self.unit)
 
 
-def until(question: Callable[[], Proof], limit: float) -> Proof:
-    """Ask until the claim holds, for at most `limit` seconds; the last answer."""
+def until(check: Callable[[], Proof], limit: float) -> Proof:
+    """Repeat a check until the claim holds, for at most `limit` seconds; return the last proof."""
     end = time.monotonic() + limit
     while True:
-        proof = question()
+        proof = check()
         if proof.holds or time.monotonic() > end:
             return proof
         time.sleep(_POLL_SECONDS)
 
 
 def targets_up(prometheus: PrometheusServer, addresses: Iterable[str]) -> Proof:
-    """Every address is a target, and its last scrape succeeded."""
+    """Prove that every address is a target whose last scrape succeeded."""
     seen = {target["labels"]["instance"]: target for target in prometheus.targets()}
     wanted = sorted(addresses)
     failures = [
@@ -84,7 +84,7 @@ def targets_up(prometheus: PrometheusServer, addresses: Iterable[str]) -> Proof:
 
 
 def rules_evaluate(prometheus: PrometheusServer) -> Proof:
-    """Every rule of every group was evaluated, and none with an error."""
+    """Prove that every rule of every group was evaluated without an error."""
     groups = prometheus.rules()
     rules = [(group["name"], rule) for group in groups for rule in group["rules"]]
     failures = [
@@ -100,7 +100,7 @@ def rules_evaluate(prometheus: PrometheusServer) -> Proof:
 
 
 def panels_have_data(prometheus: PrometheusServer, boards: Sequence[Board], settings: Settings) -> Proof:
-    """Every query of every panel of every board returns data, asked as Grafana would ask it."""
+    """Prove that every query of every panel returns data when it is sent as Grafana sends it."""
     asked = [(board, *query) for board in boards for query in dashboards.queries(board)]
 
     def failure(query: tuple[Board, str, int, str, str]) -> str | None:
@@ -115,7 +115,7 @@ def panels_have_data(prometheus: PrometheusServer, boards: Sequence[Board], sett
 
 
 def _no_data(prometheus: PrometheusServer, expression: str, settings: Settings) -> str | None:
-    """Why a panel with this query would be empty; None if it would not be."""
+    """Return the reason why a panel with this query is empty; None if it has data."""
     now, step = time.time(), seconds(settings.scrape_interval)
     try:
         series = prometheus.query_range(expression, start=now - _PANEL_STEPS * step, end=now, step=step)
@@ -129,14 +129,14 @@ def _no_data(prometheus: PrometheusServer, expression: str, settings: Settings) 
 
 
 def alert_is(prometheus: PrometheusServer, name: str, severity: str, state: str) -> Proof:
-    """The alert is `inactive`, `pending` or `firing`, in its worst instance."""
+    """Prove that the alert is `inactive`, `pending` or `firing`; its worst instance counts."""
     states = {alert["state"] for alert in _alerts(prometheus, name, severity)}
     worst = next((s for s in ("firing", "pending") if s in states), "inactive")
     return Proof(f"{name} ({severity}) is {state}", worst, () if worst == state else (f"it is {worst}",))
 
 
 def alert_annotations(prometheus: PrometheusServer, name: str, severity: str) -> Mapping[str, str]:
-    """What the firing alert tells whoever is on call.
+    """Return the annotations of the firing alert.
 
     Raises:
         MnemoscopeError: it does not fire.
@@ -155,7 +155,7 @@ def _alerts(prometheus: PrometheusServer, name: str, severity: str) -> Iterator[
 
 
 def runbook_exists(url: str, settings: Settings, pages: Path) -> Proof:
-    """The address lies under the runbooks' base, and its page is a file with something in it."""
+    """Prove that the address is below the base of the runbooks, and that its page exists and is not empty."""
     base = f"{settings.runbook_base_url}/"
     page = pages / url.removeprefix(base)
     if not url.startswith(base):
@@ -168,7 +168,7 @@ def runbook_exists(url: str, settings: Settings, pages: Path) -> Proof:
 
 
 def panel_exists(url: str, settings: Settings, boards: Sequence[Board]) -> Proof:
-    """The address is Grafana's, and names a board and a panel that exist."""
+    """Prove that the address is Grafana's, and that its board and panel exist."""
     address = urlsplit(url)
     board = next((b for b in boards if address.path == f"{urlsplit(settings.grafana_url).path}/d/{b.uid}"), None)
     wanted = parse_qs(address.query).get("viewPanel", [""])[0]
@@ -188,7 +188,7 @@ def panel_exists(url: str, settings: Settings, boards: Sequence[Board]) -> Proof
 def panel_moved(
     prometheus: PrometheusServer, panel: ShownPanel, settings: Settings, limit: Limit, since: float
 ) -> Proof:
-    """The panel shows a value past the limit now, and showed less at the Unix time `since`."""
+    """Prove that the panel shows a value above the limit now, and showed less at the Unix time `since`."""
     expressions = [dashboards.substitute(expr, settings.rate_window, "5m") for _, expr in panel.queries]
     before, now = (_highest(prometheus, expressions, at) for at in (since, time.time()))
     failures = []
@@ -204,7 +204,7 @@ def panel_moved(
 
 
 def _highest(prometheus: PrometheusServer, expressions: Iterable[str], at: float) -> float:
-    """The highest value of all series at a Unix time; 0 where there is none."""
+    """Return the highest value of all series at a Unix time; 0 where there is none."""
     found = [prometheus.query_range(expression, start=at, end=at, step=1) for expression in expressions]
     values = (float(value) for series in found for one in series for _, value in one["values"])
     return max(filter(math.isfinite, values), default=0.0)

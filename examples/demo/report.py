@@ -1,4 +1,4 @@
-"""What the demo prints: a line a proof, and how far the work has come."""
+"""The output of the demo: one line for each proof, and the progress of the work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .proofs import Proof
 
 Advance = Callable[[float, str], None]
-"""Takes how much of the total is done, and a few words on what that is."""
+"""Takes the part of the total that is done, and a note to show."""
 
 _PLAIN_SECONDS = 5.0
 _FAILURES_SHOWN = 20
@@ -20,30 +20,32 @@ _BAR = 20
 
 
 class Report:
-    """Prints proofs as they come, and remembers whether all of them hold."""
+    """Prints each proof when it is added, and keeps them all."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.proofs: list[Proof] = []
-        self.doing = "begin"
-        """What the run is about to do, for the message when it ends early."""
+        self.step = "begin"
+        """What the run is doing, for the message when it ends early."""
 
     @property
     def all_hold(self) -> bool:
-        """Whether there were proofs, and each of them holds."""
+        """Whether there are proofs and all of them hold."""
         return bool(self.proofs) and all(proof.holds for proof in self.proofs)
 
-    def say(self, text: str) -> None:
-        """A plain line."""
+    def print_line(self, text: str) -> None:
+        """Print a plain line."""
         self.console.print(text, markup=False)
 
     def conclude(self) -> None:
-        """The last line: whether all hold."""
+        """Print the last line: how many proofs hold."""
         failed = sum(not proof.holds for proof in self.proofs)
-        self.say(f"{len(self.proofs) - failed} of {len(self.proofs)} proofs hold" + (", FAILED" if failed else ""))
+        self.print_line(
+            f"{len(self.proofs) - failed} of {len(self.proofs)} proofs hold" + (", FAILED" if failed else "")
+        )
 
     def add(self, proof: Proof) -> Proof:
-        """One proof: a line, and one more for everything that speaks against it."""
+        """Print one proof and its failures, one line each; return the proof."""
         self.proofs.append(proof)
         mark, style = ("ok  ", "green") if proof.holds else ("FAIL", "bold red")
         self.console.print(f"[{style}]{mark}[/] ", end="")
@@ -56,7 +58,7 @@ class Report:
 
     @contextmanager
     def progress(self, what: str, total: float) -> Iterator[Advance]:
-        """A bar on a terminal; elsewhere a plain line every few seconds."""
+        """Show progress: a bar on a terminal, elsewhere a plain line every few seconds."""
         if not self.console.is_terminal:
             yield self._plain(what, total)
             return
@@ -66,13 +68,13 @@ class Report:
             yield lambda done, note: bar.update(task, completed=done, note=note)
 
     def _plain(self, what: str, total: float) -> Advance:
-        said = 0.0
+        printed = 0.0
 
         def advance(done: float, note: str) -> None:
-            nonlocal said
+            nonlocal printed
             now = time.monotonic()
-            if done >= total or now - said >= _PLAIN_SECONDS:
-                said = now
-                self.say(f"     {what}: {min(done / total, 1):.0%}, {note}")
+            if done >= total or now - printed >= _PLAIN_SECONDS:
+                printed = now
+                self.print_line(f"     {what}: {min(done / total, 1):.0%}, {note}")
 
         return advance

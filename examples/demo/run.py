@@ -1,4 +1,4 @@
-"""The demo from start to end: start, work, prove, break, prove, mend, prove, stop."""
+"""The demo from start to end: start, work, prove, break, prove, repair, prove, stop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .prometheus import PrometheusServer, Target, scrape_config
 from .report import Report
 
 LIMIT_SECONDS = 165.0
-"""How long the demo may take to prove everything; what is left of three minutes is for stopping."""
+"""How long the proofs may take; the rest of three minutes is for stopping."""
 
 _WARM_UP_SECONDS = 20.0
 _TARGETS_SECONDS = 20.0
@@ -39,12 +39,12 @@ _ALERT_SECONDS = 45.0
 _PANEL_SECONDS = 20.0
 _TICK_SECONDS = 0.2
 BOARD = "dual-memory"
-"""The board that shows what the faults do."""
+"""The board with the panels that the faults move."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is broken on purpose, the alert that has to say so, and what panels of BOARD have to show then."""
+    """A fault to inject, the alert that has to fire, and the limits that panels of BOARD have to exceed."""
 
     title: str
     switch: str
@@ -64,7 +64,7 @@ FAULTS = (
         {"storage-error-ratio": proofs.Limit(0.01, Unit.RATIO)},
     ),
     Fault(
-        "whoever holds the index lock keeps it for 100 ms more",
+        "each hold of the index lock takes 100 ms longer",
         "lock_contention",
         100,
         "LockWaitHigh",
@@ -76,31 +76,31 @@ FAULTS = (
         },
     ),
 )
-"""All of them are on at the same time, on the canary alone."""
+"""The faults, all injected at the same time, on the canary only."""
 
 
 def run(*, keep: bool = False, folder: Path | None = None, console: Console | None = None) -> int:
-    """Run the demo; 0 if every proof holds, 1 if one does not.
+    """Run the demo; return 0 if every proof holds, else 1.
 
-    Whatever ends it (success, failure, Ctrl-C, SIGTERM, the time limit), every process that it started is
-    stopped first. Main thread only.
+    It stops every process that it started, however it ends: success, failure, Ctrl-C, SIGTERM or the time limit.
+    Main thread only.
 
     Args:
-        keep: keep everything running after the proofs, with Grafana and Alertmanager where a Docker engine
-            runs, until Ctrl-C.
-        folder: where data and logs go, `.demo` here by default. A run that proves everything leaves nothing.
+        keep: keep everything running after the proofs until Ctrl-C, with Grafana and Alertmanager where a Docker
+            engine runs.
+        folder: folder for data and logs, by default `.demo` in the current folder. It is removed if all proofs hold.
         console: where to print; standard output by default.
 
     Raises:
-        MnemoscopeError: it cannot start, or did not end in time; one line says why.
+        MnemoscopeError: the demo cannot start, or did not end in time.
     """
     report = Report(console or Console(soft_wrap=True, highlight=False))
     with interrupts.as_exceptions():
-        program = tools.find("prometheus")  # may have to fetch it, at the speed of the network
+        program = tools.find("prometheus")  # before the time limit starts: it may have to download the program
         work = _work_folder(folder or Path(".demo"))
         running, logs_matter = ExitStack(), True
         try:
-            interrupts.time_limit(LIMIT_SECONDS, lambda: report.doing)
+            interrupts.time_limit(LIMIT_SECONDS, lambda: report.step)
             demo = _start(program, work, keep, running, report)
             _prove(demo, report)
             if keep:
@@ -108,14 +108,14 @@ def run(*, keep: bool = False, folder: Path | None = None, console: Console | No
                 _keep(demo, report, running)
             logs_matter = not report.all_hold
         except (KeyboardInterrupt, SystemExit):
-            report.say(f"asked to end while it was to {report.doing}")
+            report.print_line(f"stopped by a signal; the step was: {report.step}")
             logs_matter = False
             raise
         finally:
             interrupts.hold_off()
             running.close()
             if logs_matter:
-                report.say(f"logs are in {work}")
+                report.print_line(f"logs are in {work}")
             else:
                 _discard(work)
     report.conclude()
@@ -155,13 +155,13 @@ def _work_folder(base: Path) -> Path:
 
 def _discard(work: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
-    with contextlib.suppress(OSError):  # it was there before, or another run is in it
+    with contextlib.suppress(OSError):  # the folder existed before, or another run uses it
         work.parent.rmdir()
 
 
 def _start(program: tools.Tool, work: Path, keep: bool, running: ExitStack, report: Report) -> _Demo:
-    """Start everything; `running` stops it again, last started first."""
-    report.doing = "generate the rules and boards"
+    """Start everything and register its end with `running`, which stops the last started first."""
+    report.step = "generate the rules and boards"
     with as_file(files(__package__) / "mnemoscope.yaml") as path:
         site = settings.load(path)
     pack = artifacts.render(site, work)
@@ -169,17 +169,17 @@ def _start(program: tools.Tool, work: Path, keep: bool, running: ExitStack, repo
     docker = engine() if keep else None
     stack = Stack.plan(docker, site) if docker else None
 
-    report.doing = "start the reference service"
+    report.step = "start the reference service"
     instances = []
     for track in TRACKS:
         instance = Instance.start(track, work)
         running.callback(instance.stop)
         instances.append(instance)
-        report.say(f"     {track}: {instance.url}")
+        report.print_line(f"     {track}: {instance.url}")
     for instance in instances:
         instance.wait_until_ready()
 
-    report.doing = "start Prometheus"
+    report.step = "start Prometheus"
     config = scrape_config(
         site.job,
         [Target(instance.address, {}) for instance in instances],
@@ -190,24 +190,24 @@ def _start(program: tools.Tool, work: Path, keep: bool, running: ExitStack, repo
     )
     assert program.path is not None  # Prometheus is never found in a container
     prometheus = running.enter_context(PrometheusServer(program.path, config, work / "prometheus"))
-    report.say(f"     Prometheus {program.version} ({program.origin}): {prometheus.url}")
+    report.print_line(f"     Prometheus {program.version} ({program.origin}): {prometheus.url}")
     workload = running.enter_context(Workload([instance.url for instance in instances]))
     return _Demo(work, site, dashboards.build(site), instances, prometheus, workload, stack)
 
 
 def _prove(demo: _Demo, report: Report) -> None:
     prometheus = demo.prometheus
-    report.doing = "scrape all targets"
+    report.step = "scrape all targets"
     addresses = [instance.address for instance in demo.instances]
     report.add(proofs.until(lambda: proofs.targets_up(prometheus, addresses), _TARGETS_SECONDS))
 
-    report.doing = "drive real work"
+    report.step = "run the workload"
     _warm_up(demo, report)
     report.add(demo.workload.proof())
 
-    report.doing = "fill every panel"
+    report.step = "query every panel"
     report.add(proofs.until(lambda: proofs.panels_have_data(prometheus, demo.boards, demo.settings), _DATA_SECONDS))
-    report.doing = "evaluate every rule"
+    report.step = "evaluate every rule"
     report.add(proofs.until(lambda: proofs.rules_evaluate(prometheus), _TARGETS_SECONDS))
     _prove_alerts(demo, report)
 
@@ -223,26 +223,26 @@ def _warm_up(demo: _Demo, report: Report) -> None:
 
 
 def _prove_alerts(demo: _Demo, report: Report) -> None:
-    """Break things, see their alerts fire and where these lead, mend all, see the alerts resolve."""
+    """Inject the faults, prove that alerts, links and panels show them, remove them, prove that the alerts resolve."""
     canary = demo.instances[-1]
 
-    report.doing = "see that the alerts are quiet before the faults"
+    report.step = "check that the alerts are inactive before the faults"
     for fault in FAULTS:
         report.add(_alert_is(demo, fault, "inactive"))
 
-    report.doing = "see the alerts fire"
+    report.step = "wait until the alerts fire"
     before = time.time()
     canary.set_faults({fault.switch: fault.value for fault in FAULTS})
     for fault in FAULTS:
-        report.say(f"     fault injected on the canary: {fault.title}")
+        report.print_line(f"     fault injected on the canary: {fault.title}")
     for fault in FAULTS:
         if report.add(_alert_is(demo, fault, "firing")).holds:
             _prove_links(demo, report, fault)
         _prove_panels(demo, report, fault, before)
 
-    report.doing = "see the alerts resolve"
+    report.step = "wait until the alerts resolve"
     canary.set_faults({})
-    report.say("     faults removed")
+    report.print_line("     faults removed")
     for fault in FAULTS:
         report.add(_alert_is(demo, fault, "inactive"))
 
@@ -252,14 +252,14 @@ def _alert_is(demo: _Demo, fault: Fault, state: str) -> proofs.Proof:
 
 
 def _prove_links(demo: _Demo, report: Report, fault: Fault) -> None:
-    """What a firing alert leads to: a page to read, and a panel to look at."""
+    """Prove that the links of a firing alert lead to a page and to a panel."""
     annotations = proofs.alert_annotations(demo.prometheus, fault.alert, fault.severity)
     report.add(proofs.runbook_exists(annotations.get("runbook_url", ""), demo.settings, demo.pages))
     report.add(proofs.panel_exists(annotations.get("dashboard_url", ""), demo.settings, demo.boards))
 
 
 def _prove_panels(demo: _Demo, report: Report, fault: Fault, before: float) -> None:
-    """The fault is to be seen on its panels, which showed less at the Unix time `before`."""
+    """Prove that the panels show the fault, and showed less at the Unix time `before`."""
     shown = {panel.key: panel for board in demo.boards if board.uid == BOARD for panel in board.panels}
     for key, limit in fault.panels.items():
         moved = partial(proofs.panel_moved, demo.prometheus, shown[key], demo.settings, limit, before)
@@ -267,23 +267,23 @@ def _prove_panels(demo: _Demo, report: Report, fault: Fault, before: float) -> N
 
 
 def _keep(demo: _Demo, report: Report, running: ExitStack) -> None:
-    """Leave everything running until Ctrl-C, or until something ends by itself."""
+    """Keep everything running until Ctrl-C, or until a process ends."""
     addresses = {f"service, {i.track}": f"{i.url}/metrics" for i in demo.instances}
     addresses["Prometheus"] = demo.prometheus.url
     if demo.stack is None:
-        report.say("     no Docker engine with Compose answers, so there is no Grafana and no Alertmanager")
+        report.print_line("     no Docker engine with Compose answers, so there is no Grafana and no Alertmanager")
     else:
-        report.doing = "start Grafana and Alertmanager"
+        report.step = "start Grafana and Alertmanager"
         running.callback(demo.stack.down)
         try:
             demo.stack.up(demo.generated, demo.prometheus.url)
             addresses |= demo.stack.urls
         except MnemoscopeError as error:
-            report.say(f"     no Grafana and no Alertmanager: {error}")
-    report.doing = "keep everything running"
+            report.print_line(f"     no Grafana and no Alertmanager: {error}")
+    report.step = "keep everything running"
     for name, url in addresses.items():
-        report.say(f"     {name}: {url}")
-    report.say("     Ctrl-C stops everything")
+        report.print_line(f"     {name}: {url}")
+    report.print_line("     Ctrl-C stops everything")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             demo.require_running()

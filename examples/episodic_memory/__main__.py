@@ -16,7 +16,7 @@ from .telemetry import describe
 
 
 def main() -> int:
-    """Runs until SIGTERM or SIGINT; 0 after a graceful shutdown, 2 when it could not start."""
+    """Run until SIGTERM or SIGINT; return 0 after a graceful shutdown, 2 if the service cannot start."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         config = load(sys.argv[1:], os.environ)

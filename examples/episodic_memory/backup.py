@@ -1,7 +1,6 @@
-"""Backups: taken while the service runs, proved by restoring them, then uploaded to the object store.
+"""Backups: taken while the service runs, tested by restoring them, then uploaded to the object store.
 
-The object store of this example is a folder; what counts is that a backup leaves the data's own folder by an
-operation that can fail, and is measured.
+The object store of this example is a folder. The upload is an operation that can fail, and it is measured.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _KEEP = 3
 
 
 class Backups:
-    """Takes backups of one database into `folder`, and keeps the latest few of them."""
+    """Backups of one database in `folder`; the latest few are kept."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
@@ -36,11 +35,11 @@ class Backups:
             self._last.set(kept[-1].stat().st_mtime)
 
     def kept(self) -> list[Path]:
-        """The backups in the object store, oldest first."""
+        """Return the backups in the object store, oldest first."""
         return sorted(self._objects.glob("*.sqlite"))
 
     def run(self) -> Path:
-        """Takes a backup and returns where it is kept. A backup that cannot be restored does not count."""
+        """Take a backup, restore it as a test, upload it, and return its path."""
         copy = self._scratch / "backup.sqlite"
         trial = self._scratch / "trial.sqlite"
         try:
@@ -76,10 +75,10 @@ class Backups:
 
 @scope.timed(m.STORAGE_RESTORE_DURATION, backend=BACKEND)
 def restore(backup: Path, target: Path) -> None:
-    """Restores `backup` as the database file `target`, while no service runs on it.
+    """Restore `backup` as the database file `target`, while no service uses that.
 
     Raises:
-        StartError: there is a file at `target` already, or the backup is damaged; then no `target` is left behind.
+        StartError: `target` exists already, or the backup is damaged; in the second case no `target` is left.
     """
     if target.exists():
         raise StartError(f"{target} exists; move it away before restoring")
@@ -87,7 +86,7 @@ def restore(backup: Path, target: Path) -> None:
     shutil.copyfile(backup, partial)
     connection = sqlite3.connect(partial)
     try:
-        # Not only readable: the file is to be whole.
+        # A damaged file can still be readable, so check all of it.
         findings = [row[0] for row in connection.execute("PRAGMA integrity_check")]
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.DatabaseError as error:

@@ -1,4 +1,4 @@
-"""A circuit breaker: after some failures in a row, callers are refused at once instead of waiting for more."""
+"""A circuit breaker: after some failures in a row, callers are refused immediately."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ STATES: tuple[State, ...] = ("closed", "half_open", "open")
 
 
 class CircuitBreaker:
-    """Guards one backend; use it as a context manager around each operation.
+    """The guard of one backend; use it as a context manager around each operation.
 
-    Closed, it lets everything pass. After `failures` failures in a row it opens and refuses with Unavailable.
-    After `reset_after` seconds one caller may try (half open): its success closes the circuit, its failure opens
-    it again. Only exceptions of type `failure` count.
+    While closed, it admits every caller. After `failures` failures in a row it opens and raises Unavailable. After
+    `reset_after` seconds it admits one caller (half open): success closes the circuit, failure opens it again.
+    Only exceptions of type `failure` count.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> State:
-        """The state it is in."""
+        """The current state."""
         return self._state
 
     def __enter__(self) -> None:
@@ -69,7 +69,7 @@ class CircuitBreaker:
                 if self._state == "half_open" or self._in_a_row >= self._limit:
                     self._state, self._opened_at = "open", self._clock()
             elif self._state != "open":
-                # A straggler that succeeds while the circuit is open does not close it: the trial does.
+                # A late success while the circuit is open does not close it; only the trial call does.
                 self._state, self._in_a_row = "closed", 0
             self._show()
 
@@ -80,18 +80,18 @@ class CircuitBreaker:
 
 
 class Guarded(Protocol):
-    """Whatever has a breaker of its own."""
+    """An object with a breaker."""
 
     @property
     def breaker(self) -> CircuitBreaker:
-        """The breaker around its operations."""
+        """The breaker around the object's operations."""
 
 
 G = TypeVar("G", bound=Guarded)
 
 
 def guarded(operation: Callable[Concatenate[G, P], R]) -> Callable[Concatenate[G, P], R]:
-    """Decorates a method so that it runs behind `self.breaker`."""
+    """Decorate a method so that it runs behind `self.breaker`."""
 
     @functools.wraps(operation)
     def run(self: G, /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""The cache: LMDB with a bounded number of bytes; what was used least recently goes first."""
+"""The cache: LMDB with a bounded number of bytes, which evicts the least recently used entry first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .faults import FaultSwitches
 from .model import Episode
 
 CACHE = "lmdb"
-# LMDB writes pages anew before it frees the old ones, so the map must be larger than what it is to hold.
+# LMDB writes new pages before it frees the old ones, so the map must be larger than its contents.
 _HEADROOM = 4
 _LEAST_MAP = 1 << 20
 
 
 class EpisodeCache:
-    """Episodes by id. It survives a restart, and may be deleted at any time: the durable store has everything.
+    """Cached episodes by id. The cache survives a restart. It may be deleted at any time: the durable store has it all.
 
     Raises:
         StartError: LMDB cannot open its folder.
@@ -46,7 +46,7 @@ class EpisodeCache:
 
     @scope.cache_lookup(CACHE)
     def get(self, id: int) -> Episode | None:
-        """The cached episode, or None."""
+        """Return the cached episode, or None."""
         if self._faults.current.cold_cache:
             return None
         with self._lmdb.begin() as txn:
@@ -59,7 +59,7 @@ class EpisodeCache:
         return Episode.from_json(value)
 
     def put(self, episode: Episode) -> None:
-        """Keeps an episode, and evicts what was used least recently where that needs room."""
+        """Store an episode, and evict the least recently used ones if there is no room."""
         value = episode.to_json()
         if len(value) > self._max_bytes:
             return
@@ -73,19 +73,19 @@ class EpisodeCache:
                 scope.counter(m.CACHE_EVICTIONS, cache=CACHE).inc()
 
     def invalidate(self, id: int) -> None:
-        """Drops an episode whose durable value has changed."""
+        """Drop an episode whose durable value has changed."""
         with self._lock, self._lmdb.begin(write=True) as txn:
             if txn.delete(_key(id)):
                 self._forget(id)
                 scope.counter(m.CACHE_INVALIDATIONS, cache=CACHE).inc()
 
     def versions(self) -> dict[int, int]:
-        """The version of every cached episode."""
+        """Return the version of every cached episode."""
         with self._lmdb.begin() as txn:
             return {_id(key): Episode.from_json(value).version for key, value in txn.cursor()}
 
     def close(self) -> None:
-        """Writes what is cached to disk, for a warm start."""
+        """Write the cache to disk, for a warm start."""
         self._lmdb.sync(True)
         self._lmdb.close()
 

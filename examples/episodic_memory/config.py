@@ -1,6 +1,6 @@
 """Configuration: defaults, then a YAML file, then `EPISODIC_*` in the environment, then flags; checked as a whole.
 
-Every mistake is reported in one line, before anything is started.
+All mistakes are reported in one line, before anything is started.
 """
 
 from __future__ import annotations
@@ -37,20 +37,22 @@ def _list(value: object) -> object:
 
 
 class Config(BaseModel):
-    """Everything that can be set. Times are in seconds unless a name says otherwise."""
+    """All settings. Times are in seconds unless the name has another unit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
-    data: Path = Field(default=Path("episodic-memory"), description="folder for the stores; made if it is not there")
+    data: Path = Field(
+        default=Path("episodic-memory"), description="folder for the stores; created if it does not exist"
+    )
     track: Literal["stable", "canary"] = Field(default="stable", description="release track of this instance")
     stage: Annotated[str, BeforeValidator(_stage)] = Field(
         default="100", description="rollout stage, by share of users"
     )
     version: str = Field(default="1.0.0", min_length=1, max_length=40, description="version this instance runs")
     tokens: Annotated[list[str], BeforeValidator(_list)] = Field(
-        default=[], description="bearer tokens that are accepted, separated by commas; none lets everybody in"
+        default=[], description="bearer tokens that are accepted, separated by commas; without any, no token is needed"
     )
     connections: int = Field(default=16, ge=1, le=100, description="database connections at most")
     cache_bytes: int = Field(default=16_000_000, ge=1_000, description="bytes that the cache may hold")
@@ -60,7 +62,7 @@ class Config(BaseModel):
     burst: int = Field(default=4_000, ge=1, description="requests let in at once")
     episodes_per_day: int = Field(default=1_000_000, ge=1, description="episodes a user may create a day")
     retain_episodes: int = Field(default=50_000, ge=1, description="completed episodes kept; older ones are forgotten")
-    seed_episodes: int = Field(default=150, ge=0, description="episodes that an empty store is given to begin with")
+    seed_episodes: int = Field(default=150, ge=0, description="number of episodes to put into an empty store")
     episodic_weight: float = Field(default=0.7, ge=0, le=1, description="weight of episodic memory in blended recall")
     semantic_weight: float = Field(default=0.3, ge=0, le=1, description="weight of semantic memory in blended recall")
     semantic_timeout: float = Field(default=0.1, gt=0, description="time that blended recall waits for semantic memory")
@@ -68,15 +70,15 @@ class Config(BaseModel):
     consolidate_every: float = Field(default=5, ge=0, description="time between consolidations; 0 never")
     reconcile_every: float = Field(default=30, ge=0, description="time between reconciliations; 0 never")
     backup_every: float = Field(default=60, ge=0, description="time between backups; 0 never")
-    shutdown_timeout: float = Field(default=30, gt=0, description="time that requests get to end at shutdown")
+    shutdown_timeout: float = Field(default=30, gt=0, description="time limit for requests at shutdown")
     shutdown_linger: float = Field(
         default=0, ge=0, description="time to stay up after the last request, for a last scrape"
     )
     debug_locks: bool = Field(
-        default=False, description="serve /debug/locks, which names code and threads, to whoever may scrape"
+        default=False, description="serve /debug/locks, which names code and threads, on the port of /metrics"
     )
     flags: dict[str, bool] = Field(default={"dual_memory": True}, description="feature flags, as name=true")
-    faults: Faults = Field(default=Faults(), description="faults to begin with, as name=value")
+    faults: Faults = Field(default=Faults(), description="faults at start, as name=value")
 
     @model_validator(mode="after")
     def _weights(self) -> Config:
@@ -90,15 +92,15 @@ class Config(BaseModel):
         return Blend(self.episodic_weight, self.semantic_weight, self.semantic_timeout)
 
     def in_cohort(self, user: str) -> bool:
-        """Whether this user has dual memory; decided by the user's name alone, and so the same everywhere."""
+        """Return whether this user has dual memory; it depends on the name only, so every instance agrees."""
         return self.flags.get("dual_memory", True) and zlib.crc32(user.encode()) % 10_000 < self.cohort * 10_000
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
-    """The configuration that these flags and this environment ask for.
+    """Return the configuration from flags, environment and file.
 
     Raises:
-        StartError: something in it is wrong.
+        StartError: a setting is wrong.
     """
     flags = vars(_parser().parse_args(arguments))
     file = flags.pop("config")
@@ -136,7 +138,7 @@ def _parser() -> _Parser:
 
 
 class _Pair(argparse.Action):
-    """Collects NAME=VALUE into a dictionary."""
+    """An argument NAME=VALUE, collected in a dictionary."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _flag: Any = None
@@ -158,7 +160,10 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """`EPISODIC_PORT=0` sets a field, `EPISODIC_FAULTS_COLD_CACHE=true` an entry of a table."""
+    """Return the settings in the environment.
+
+    `EPISODIC_PORT=0` sets a field, `EPISODIC_FAULTS_COLD_CACHE=true` an entry of a table.
+    """
     values: dict[str, Any] = {}
     for variable, value in environment.items():
         if not variable.startswith(ENVIRONMENT):

@@ -1,4 +1,4 @@
-"""Consolidation: from episodes that are alike to a concept."""
+"""Consolidation: similar episodes become a concept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .store import Store
 
 BATCH = 200
 MAX_FAN = 10
-"""Episodes a concept may have; more would make every recall that touches it slow."""
+"""Episodes that a concept may have; more would slow down every recall that activates it."""
 # Above the limit of quality, so that a concept stays above it while it grows.
 _JOIN = 0.7
 _JOIN_ANYTHING = -1.0
@@ -33,25 +33,25 @@ class Cluster:
     total: Vector = field(default_factory=lambda: np.zeros(DIMENSIONS, np.float32))
 
     def add(self, key: int, vector: Vector) -> None:
-        """Takes one in."""
+        """Add a vector to the cluster."""
         self.keys.append(key)
         self.vectors.append(vector)
         self.total = self.total + vector
 
     @property
     def centroid(self) -> Vector:
-        """The direction of the mean."""
+        """The direction of the mean vector."""
         return unit(self.total)
 
     def concept(self, id: int) -> Concept:
-        """The cluster as a concept: strength is a member's similarity to the centroid, quality their mean."""
+        """Return the cluster as a concept: strength is a member's similarity to the centroid, quality their mean."""
         centroid = self.centroid
         strengths = [min(1.0, max(0.0, float(vector @ centroid))) for vector in self.vectors]
         return Concept(id, centroid, sum(strengths) / len(strengths), dict(zip(self.keys, strengths, strict=True)))
 
 
 def cluster(episodes: Sequence[tuple[int, Vector]], join: float = _JOIN) -> list[Cluster]:
-    """Groups of at most MAX_FAN, greedily: each goes to the nearest group if its similarity reaches `join`."""
+    """Group the episodes greedily, at most MAX_FAN each; one joins the nearest if their similarity reaches `join`."""
     groups: list[Cluster] = []
     for key, vector in episodes:
         open_groups = [group for group in groups if len(group.keys) < MAX_FAN]
@@ -64,7 +64,7 @@ def cluster(episodes: Sequence[tuple[int, Vector]], join: float = _JOIN) -> list
 
 
 class Consolidator:
-    """Runs consolidation, one run at a time."""
+    """The consolidation of one memory; one run at a time."""
 
     def __init__(self, store: Store, semantic: SemanticMemory, faults: FaultSwitches) -> None:
         self._store = store
@@ -73,10 +73,10 @@ class Consolidator:
         self._lock = scope.Lock("consolidation")
 
     def run(self) -> int:
-        """Works through one batch of new episodes; returns the number of concepts formed.
+        """Consolidate one batch of new episodes; return the number of concepts formed.
 
         Episodes that resemble an existing concept join it, others that resemble each other form a new one, and
-        concepts of poor quality are dissolved, so that the next run may do better with their episodes.
+        concepts of poor quality are dissolved, so the next run can group their episodes again.
         """
         with self._lock, scope.consolidation() as run:
             episodes = self._store.unconsidered(BATCH)
@@ -96,7 +96,7 @@ class Consolidator:
     def _join(
         self, episodes: Sequence[tuple[int, Vector]], weak: frozenset[int]
     ) -> tuple[dict[int, Concept], list[tuple[int, Vector]]]:
-        """Concepts that took episodes in, and the episodes that none took."""
+        """Return the concepts that took episodes in, and the episodes that joined none."""
         table = {id: concept for id, concept in self._semantic.concepts.items() if id not in weak}
         grown: dict[int, Concept] = {}
         alone: list[tuple[int, Vector]] = []

@@ -1,7 +1,7 @@
-"""Real English text to remember: the language reference that every Python installation carries.
+"""Real English text to remember: the language reference that is part of every Python installation.
 
-A paragraph becomes a task: its first sentence says what is to be done, each further one is what a step observed.
-Agents meet the same task again and again, and see different parts of it each time.
+A paragraph becomes a task: its first sentence is the description, each further one is the observation of a step.
+Agents get the same tasks repeatedly, and see different sentences each time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pydoc_data.topics import topics
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 from .errors import Unavailable
 from .model import Episode, Step
@@ -26,21 +26,21 @@ _SHOWN = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something an agent may be asked: the topic, the question, and what there is to find out."""
+    """A task for an agent: the topic, the question, and the sentences that answer it."""
 
     topic: str
     description: str
     sentences: tuple[str, ...]
 
     def steps(self, chance: random.Random) -> list[Step]:
-        """One way to work on it: most of the sentences, in order."""
+        """Return steps that observe most of the sentences, in order."""
         shown = [sentence for sentence in self.sentences if chance.random() < _SHOWN] or list(self.sentences[:1])
         return [_step(sentence) for sentence in shown]
 
 
 @cache
 def tasks() -> Sequence[Task]:
-    """Every paragraph of prose that has at least three sentences."""
+    """Return a task for every paragraph of prose with at least three sentences."""
     return tuple(
         Task(topic, sentences[0], tuple(sentences[1:]))
         for topic, text in sorted(topics.items())
@@ -52,15 +52,15 @@ def tasks() -> Sequence[Task]:
 
 
 class Memory(Protocol):
-    """What can live through an episode."""
+    """The part of the service that seeding needs."""
 
     def create(self, agent: str, description: str, tags: list[str]) -> Episode: ...
     def append(self, id: int, steps: list[Step]) -> object: ...
-    def complete(self, id: int, outcome: str, scores: dict[str, Any]) -> object: ...
+    def complete(self, id: int, outcome: Literal["success"], artifacts: dict[str, str]) -> object: ...
 
 
 def seed(memory: Memory, count: int) -> Iterator[float]:
-    """Lets `memory` live through `count` episodes; yields the share done."""
+    """Create and complete `count` episodes in `memory`; yield the share done."""
     chance = random.Random(0)
     known = tasks()[: max(1, count // 3)]
     for done in range(count):
@@ -70,7 +70,7 @@ def seed(memory: Memory, count: int) -> Iterator[float]:
             memory.append(episode.id, task.steps(chance))
             memory.complete(episode.id, "success", {})
         except (sqlite3.Error, Unavailable):
-            # One episode fewer to begin with; the metrics have counted the error.
+            # The store starts with one episode fewer; the metrics have counted the error.
             continue
         finally:
             yield (done + 1) / count

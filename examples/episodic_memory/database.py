@@ -1,4 +1,4 @@
-"""The SQLite file: opening, transactions, and the housekeeping around it. `store.py` knows what is in it."""
+"""The SQLite file: opening, transactions and maintenance. The queries are in `store.py`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Database:
         scope.gauge(m.STORAGE_WAL_FILES, backend=BACKEND).set_function(lambda: int(self._wal.exists()))
 
     def connect(self) -> sqlite3.Connection:
-        """A connection of one's own; `read` and `write` are what ordinary work uses."""
+        """Return a new connection; use `read` and `write` for ordinary work."""
         connection = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
         # In WAL mode NORMAL cannot corrupt the file; a power cut may take the last transactions.
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -80,14 +80,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """A connection to read with."""
+        """Lend a connection for reading."""
         with self._pool.connection() as connection:
             self._faults.storage()
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed at the end of the block, rolled back if it raises."""
+        """Open a transaction: it commits at the end of the block, and rolls back if the block raises."""
         if not self._writer.acquire(timeout=self._writer_timeout):
             raise Unavailable(f"the writer lock was not free within {self._writer_timeout:g} s")
         try:
@@ -96,20 +96,20 @@ class Database:
         finally:
             self._writer.release()
             if self._deferred.depth:
-                self._deferred.flush(timeout=0)  # if another writer has come meanwhile, it is that one's turn
+                self._deferred.flush(timeout=0)  # if another writer has the lock now, it will flush
 
     def write_soon(self, operation: Callable[[sqlite3.Connection], object]) -> None:
-        """Gives `operation` a transaction of its own: now, or after the one that is under way.
+        """Run `operation` in its own transaction: now, or after the transaction under way.
 
-        It waits only where a great many wait already. What `operation` raises is raised here if it ran now; later,
-        there is nobody to tell, and it is logged.
+        The caller waits only if very many operations wait already. An error of `operation` is raised if it runs now,
+        and logged if it runs later.
         """
         self._deferred.do(self._run, operation)
 
     @guarded
     @scope.storage(BACKEND, "check")
     def check(self) -> int:
-        """Looks for damage; returns the number of findings, which the corruption counter has then."""
+        """Check the file for damage; count the findings as corruption and return their number."""
         with self.read() as connection:
             findings = [row[0] for row in connection.execute("PRAGMA quick_check") if row[0] != "ok"]
         self._corrupt.inc(len(findings))
@@ -117,12 +117,12 @@ class Database:
 
     @scope.timed(m.STORAGE_COMPACTION_DURATION, backend=BACKEND)
     def compact(self) -> None:
-        """Gives free pages back to the file system, a few at a time so that the writer is not kept waiting."""
+        """Return free pages to the file system, a few in each call, so the writer waits only a little."""
         with self._deferred, self._pool.connection() as connection:
             connection.execute(f"PRAGMA incremental_vacuum({_COMPACT_PAGES})").fetchall()
 
     def measure(self) -> None:
-        """Updates the gauges of content size; pages on the free list are what is not live."""
+        """Update the gauges of content size; all pages but those on the free list are live."""
         with self._pool.connection() as connection:
             size, pages, free = (
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -132,7 +132,7 @@ class Database:
         scope.gauge(m.STORAGE_CONTENT_SIZE, backend=BACKEND, state="total").set(pages * size)
 
     def close(self) -> None:
-        """Does what was put off, writes the log back into the file and closes every connection."""
+        """Run the deferred writes, checkpoint the log and close every connection."""
         self._deferred.flush()
         with self._pool.connection() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -146,7 +146,7 @@ class Database:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._pool.connection() as connection:
             self._faults.storage()
-            # IMMEDIATE takes SQLite's own write lock at once, so that nothing fails half-way for want of it.
+            # IMMEDIATE takes SQLite's write lock at the start, so a transaction cannot fail half-way for lack of it.
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

@@ -16,7 +16,7 @@ DIMENSIONS = 256
 Vector = npt.NDArray[np.float32]
 
 _WORD = re.compile(r"[a-z_]+")
-# Words that every text has say nothing about what it is about.
+# Words that occur in every text do not characterise it.
 # fmt: off
 _STOP_WORDS = frozenset((
     "a", "all", "an", "and", "any", "are", "as", "at", "be", "but", "by", "can", "for", "from", "has",
@@ -29,7 +29,7 @@ _TRIGRAM_WEIGHT = 0.3
 
 
 def embed(text: str) -> Vector:
-    """The unit vector of `text` (zero where it has no word), so that a dot product is the cosine similarity."""
+    """Return the unit vector of `text`, or zero if it has no word; a dot product is then the cosine similarity."""
     features: defaultdict[str, float] = defaultdict(float)
     for word in _WORD.findall(text.lower()):
         if word in _STOP_WORDS:
@@ -47,13 +47,13 @@ def embed(text: str) -> Vector:
 
 
 def unit(vector: Vector) -> Vector:
-    """`vector` scaled to length one; a zero vector stays as it is."""
+    """Return `vector` scaled to length one; a zero vector stays zero."""
     length = float(np.linalg.norm(vector))
     return vector if length == 0 else np.asarray(vector / length, np.float32)
 
 
 def diversity(vectors: Vector) -> float:
-    """One minus the mean pairwise similarity of the rows, 0 to 1; a single row is not diverse at all."""
+    """Return one minus the mean pairwise similarity of the rows, 0 to 1; for a single row, 0."""
     count = len(vectors)
     if count < 2:
         return 0.0

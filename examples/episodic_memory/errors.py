@@ -1,4 +1,4 @@
-"""What can go wrong, and what a caller is told: each class is one HTTP answer."""
+"""The errors of the service; each class is one HTTP answer."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import ClassVar
 
 
 class StartError(Exception):
-    """The service cannot start; the message is one line that says what is wrong and what to do."""
+    """The service cannot start; the message is one line with the reason and the fix."""
 
 
 class ServiceError(Exception):
-    """Base of every refusal. `status` is the HTTP answer; `retry_after` (seconds) goes with it where waiting helps."""
+    """Base of every refusal: `status` is the HTTP status, `retry_after` (seconds) is set where waiting helps."""
 
     status: ClassVar[int] = 500
     retry_after: ClassVar[int | None] = None
 
 
 class BadRequest(ServiceError):
-    """A parameter that cannot be used."""
+    """A parameter is unusable."""
 
     status = 400
 
 
 class Unauthorized(ServiceError):
-    """No bearer token, or an unknown one."""
+    """The bearer token is missing or unknown."""
 
     status = 401
 
@@ -60,7 +60,7 @@ class TooFast(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """The service cannot take this now: overloaded, a store is out, or it shuts down."""
+    """The service is overloaded, a store is unavailable, or the service shuts down."""
 
     status = 503
     retry_after = 1

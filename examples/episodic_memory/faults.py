@@ -1,7 +1,7 @@
 """Fault switches: ways to make the service misbehave on purpose, at start or at run time.
 
-Each stands where the real fault would: a storage error is raised where SQLite raises, a slow index write takes
-its time inside the write. Nothing here touches a metric.
+Each fault is injected where a real one would occur: a storage error is raised where SQLite raises, a slow index write
+sleeps inside the write. This module touches no metric.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MAX_DELAY_MS = 60_000
 
 
 class Faults(BaseModel):
-    """Which faults are on. Ratios are 0 to 1, delays are milliseconds; everything is off by default."""
+    """The faults that are on. Ratios are 0 to 1, delays are milliseconds; by default all faults are off."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,7 +33,7 @@ class Faults(BaseModel):
     )
     cold_cache: bool = Field(default=False, description="every cache lookup misses")
     high_fan: bool = Field(default=False, description="recall activates far too many concepts")
-    low_concept_quality: bool = Field(default=False, description="consolidation throws unlike episodes together")
+    low_concept_quality: bool = Field(default=False, description="consolidation groups dissimilar episodes")
     failing_consolidation: bool = Field(default=False, description="every consolidation run fails")
 
 
@@ -44,36 +44,36 @@ class FaultSwitches:
         self.current = initial
         self._canary = canary
         self._random = random.Random(seed)
-        # A plain lock: faults are not to show in what is measured, other than by what they break.
+        # A plain lock, so that the fault switches add no series.
         self._lock = threading.Lock()
 
     def storage(self) -> None:
-        """Raises sqlite3.OperationalError for its share of calls, as a failing disk does."""
+        """Raise sqlite3.OperationalError in the given share of calls, as with a failing disk."""
         if self._strikes(self.current.storage_errors):
             raise sqlite3.OperationalError("disk I/O error (injected)")
 
     def index_write(self) -> None:
-        """Delays an index write, and raises OSError for its share of calls."""
+        """Delay an index write, and raise OSError in the given share of calls."""
         _pause(self.current.slow_index_writes)
         self.slow_canary()
         if self._strikes(self.current.index_errors):
             raise OSError("index write failed (injected)")
 
     def linger(self) -> None:
-        """Delays whoever holds the index lock."""
+        """Delay the thread that holds the index lock."""
         _pause(self.current.lock_contention)
 
     def recall(self) -> None:
-        """Delays one lookup of a recall."""
+        """Delay one lookup of a recall."""
         _pause(self.current.slow_recall)
 
     def slow_canary(self) -> None:
-        """Delays a canary; does nothing to stable."""
+        """Delay a canary; do nothing on a stable instance."""
         if self._canary:
             _pause(self.current.canary_slowdown)
 
     def consolidation(self) -> None:
-        """Raises RuntimeError while consolidation is to fail."""
+        """Raise RuntimeError while the fault is on."""
         if self.current.failing_consolidation:
             raise RuntimeError("consolidation failed (injected)")
 

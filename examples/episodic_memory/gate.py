@@ -1,4 +1,4 @@
-"""At most so many completions at once, at most so many in the queue; the rest are turned away at once."""
+"""A limit on concurrent completions, with a bounded queue; further completions are refused immediately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class CompletionGate:
-    """Runs blocking completions in threads, off the event loop."""
+    """The limit on completions, which block and so run in threads."""
 
     def __init__(self, limit: int, queue: int) -> None:
         self._permits = scope.AsyncSemaphore(limit, "completions")
@@ -27,7 +27,7 @@ class CompletionGate:
         scope.gauge(m.COMPLETION_QUEUE_DEPTH).set_function(lambda: self._waiting)
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What `work` returns.
+        """Run `work` in a thread and return its result.
 
         Raises:
             Unavailable: the queue is full.

@@ -1,4 +1,4 @@
-"""The HTTP API. Each handler only translates; blocking work runs in threads, off the event loop."""
+"""The HTTP API. Handlers translate requests and answers; blocking work runs in threads."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class NewCompletion(_Body):
 
 
 class Api:
-    """The service's own routes, and beside them those of mnemoscope."""
+    """The routes of the service and of mnemoscope."""
 
     def __init__(self, memory: EpisodicMemory, traffic: Traffic) -> None:
         config = memory.config
@@ -80,7 +80,7 @@ class Api:
         self._gate = CompletionGate(config.completions, config.completion_queue)
 
     def app(self) -> scope.ASGIMiddleware:
-        """The ASGI application, each of its requests recorded by route and status."""
+        """Return the ASGI application, which records every request by route and status."""
         table: tuple[tuple[str, str, Handler], ...] = (
             ("POST", "/episodes", self._create),
             ("GET", "/episodes/{id}", self._get),
@@ -134,7 +134,7 @@ class Api:
         path = next((path for path in PATHS if path == request.query_params.get("path", "blended")), None)
         count = request.query_params.get("k", "5")
         if not query:
-            raise BadRequest("q: say what is to be recalled")
+            raise BadRequest("q: give the text to recall")
         if path is None:
             raise BadRequest(f"path: choose one of {', '.join(PATHS)}")
         if not count.isdecimal() or not 1 <= int(count) <= _MOST_RESULTS:
@@ -159,7 +159,7 @@ class Api:
         return JSONResponse(self._memory.faults.current.model_dump())
 
     async def _put_faults(self, request: Request) -> Response:
-        """Replaces all switches: what the body does not name is off."""
+        """Replace all switches; a switch that the body does not name is off."""
         self._memory.faults.current = await self._read(request, Faults)
         return await self._get_faults(request)
 
@@ -175,7 +175,7 @@ class Api:
     def _authenticate(self, request: Request) -> None:
         started = perf_counter()
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        # Every token is compared, in constant time: the answer's delay tells nothing.
+        # Every token is compared in constant time, so the delay of the answer reveals nothing.
         matches = [hmac.compare_digest(token.encode(), known) for known in self._tokens]
         accepted = not self._tokens or (scheme.lower() == "bearer" and any(matches))
         outcome = "accepted" if accepted else "refused"

@@ -1,4 +1,4 @@
-"""A vector index over usearch's HNSW graph, with the time of each entry beside its place."""
+"""A vector index over usearch's HNSW graph, with the time of each entry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HALF_LIFE = 86_400.0
 
 
 class Hit(NamedTuple):
-    """An entry near the query: `similarity` is the cosine, `score` adds how recent it is; both 0 to 1."""
+    """An entry near the query: `similarity` is the cosine, `score` also includes recency; both 0 to 1."""
 
     key: int
     similarity: float
@@ -33,8 +33,8 @@ class Hit(NamedTuple):
 class VectorIndex:
     """Vectors by key.
 
-    Many may read at once, but nobody while an entry is written: usearch may grow, and so move, when it adds one. A
-    write that fails poisons the lock; whoever comes next finds that, and takes the half-written entry out again.
+    Many threads can read concurrently, but none while an entry is written: usearch may grow and move its memory then.
+    A failed write poisons the lock. The next thread that takes the lock removes the half-written entry.
     """
 
     def __init__(self, name: str, faults: FaultSwitches | None = None) -> None:
@@ -52,10 +52,10 @@ class VectorIndex:
         return len(self._times)
 
     def add(self, key: int, vector: Vector, when: float | None = None) -> None:
-        """Adds an entry, or replaces it; `when` is its Unix time, now by default.
+        """Add or replace an entry; `when` is its Unix time, by default now.
 
         Raises:
-            OSError: it could not be written; then the index has no entry of this key.
+            OSError: the write failed; the index has no entry for this key then.
         """
         with self._writing(), self._write:
             self._half_written = key
@@ -67,13 +67,13 @@ class VectorIndex:
             self._half_written = None
 
     def remove(self, key: int) -> None:
-        """Removes an entry; does nothing where there is none."""
+        """Remove an entry; do nothing if there is none."""
         with self._writing():
             if self._times.pop(key, None) is not None:
                 self._index.remove(key)
 
     def search(self, vector: Vector, count: int) -> list[Hit]:
-        """At most `count` entries, best score first."""
+        """Return at most `count` entries, best score first."""
         if not vector.any() or count < 1:
             return []
         with self._reading(), self._search:
@@ -87,13 +87,13 @@ class VectorIndex:
         return sorted(hits, key=lambda hit: (-hit.score, hit.key))[:count]
 
     def vectors(self, keys: Sequence[int]) -> Vector:
-        """The vectors of these entries as rows; keys that it does not have are left out."""
+        """Return the vectors of these entries as rows; unknown keys are left out."""
         with self._reading():
             rows = [self._index.get(key) for key in keys if key in self._times]
         return np.array(rows, np.float32).reshape(len(rows), DIMENSIONS)
 
     def keys(self) -> set[int]:
-        """The key of every entry."""
+        """Return the key of every entry."""
         with self._reading():
             return set(self._times)
 
@@ -105,7 +105,7 @@ class VectorIndex:
                     yield
                     self._faults.linger()
                     return
-            # A reader may not write, so it lets go first; another write may fail before it reads again.
+            # A reader cannot repair the index, so it takes the write lock, then reads again.
             with self._writing():
                 pass
 
@@ -113,13 +113,13 @@ class VectorIndex:
     def _writing(self) -> Iterator[None]:
         with self._lock.write():
             if self._lock.poisoned:
-                self._mend()
+                self._remove_half_written()
                 self._lock.recover()
             yield
             self._faults.linger()
 
-    def _mend(self) -> None:
-        """Takes a half-written entry out, whatever there is of it."""
+    def _remove_half_written(self) -> None:
+        """Remove what was written of a half-written entry."""
         key = self._half_written
         if key is not None:
             self._times.pop(key, None)

@@ -1,4 +1,4 @@
-"""From start to shutdown: load, serve, look after the stores, and leave without losing a request."""
+"""The life of the service: load, serve, run the background jobs, and shut down without losing a request."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _log = logging.getLogger(__name__)
 
 
 def listen(config: Config) -> socket.socket:
-    """A socket bound to the configured address.
+    """Return a socket bound to the configured address.
 
     Raises:
-        StartError: somebody else has it, or there is no such address.
+        StartError: the address is in use, or does not exist.
     """
     try:
         return socket.create_server((config.host, config.port), backlog=2048)
@@ -48,33 +48,33 @@ def listen(config: Config) -> socket.socket:
 
 
 def claim(data: Path) -> BinaryIO:
-    """The data folder's lock; it is held while the result is open, and let go by the system whatever happens.
+    """Lock the data folder while the returned file is open; the system releases the lock when the process ends.
 
     Raises:
-        StartError: another instance has it.
+        StartError: another instance uses the folder.
     """
     lock = (data / "service.lock").open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise StartError(f"data: {data} is in use by another instance; give each a folder of its own") from None
+        raise StartError(f"data: {data} is in use by another instance; give each its own folder") from None
     return lock
 
 
 class _Stopped(Exception):
-    """The stop came while the service was loading."""
+    """The service was stopped while it was loading."""
 
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves the signals to the Lifecycle, which lets requests finish before it stops the server."""
+        """Leave the signals to the Lifecycle, which lets requests finish before it stops the server."""
         yield
 
 
 class Lifecycle:
-    """One run of the service on a socket that is bound already."""
+    """One run of the service on a bound socket."""
 
     def __init__(self, config: Config, listener: socket.socket, memory: EpisodicMemory) -> None:
         self._config = config
@@ -84,7 +84,7 @@ class Lifecycle:
         self._traffic = Traffic()
 
     async def run(self, announce: Callable[[str], None]) -> None:
-        """Serves until SIGTERM or SIGINT; `announce` is called with the address once requests are let in."""
+        """Serve until SIGTERM or SIGINT; call `announce` with the address when requests are admitted."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -107,7 +107,7 @@ class Lifecycle:
             await asyncio.to_thread(self._memory.close)
 
     async def _work(self, announce: Callable[[str], None]) -> None:
-        """Loads, opens the doors, then runs the jobs until the stop."""
+        """Load the stores, admit requests, then run the jobs until the stop."""
         try:
             await asyncio.to_thread(self._memory.load, self._loaded)
         except _Stopped:
@@ -139,13 +139,13 @@ class Lifecycle:
             try:
                 await asyncio.to_thread(job)
             except Exception as error:
-                # The next run may do better; its metrics have counted this one.
+                # The job is tried again at the next interval; its metrics have counted this failure.
                 _log.warning("%s failed: %s", job.__name__, error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
 
     async def _drain(self, work: asyncio.Task[None]) -> None:
-        """Lets no new request in, and those in flight end, and the jobs."""
+        """Refuse new requests, and wait for those in flight and for the jobs."""
         started, ended = monotonic(), 0.0
         self._traffic.closed = "the service is shutting down"
         scope.set_not_ready("shutting down")

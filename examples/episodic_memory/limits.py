@@ -1,4 +1,4 @@
-"""What the service refuses: inputs past a limit, requests that come too fast, users past their quota."""
+"""The limits of the service: sizes of inputs, the rate of requests, and the users' daily quotas."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Limits:
     episode: int = 10_000_000
 
     def check_new(self, description: str, tags: Iterable[str]) -> None:
-        """Refuses a description or a list of tags that is too long."""
+        """Refuse a description or a list of tags that is too long."""
         self._check("description", len(description.encode()), TooLarge)
         self._check("tags", len(list(tags)), TooMany)
 
     def check_steps(self, episode: Episode, steps: Iterable[Step]) -> None:
-        """Refuses steps that would take the episode past a limit."""
+        """Refuse steps that would take the episode past a limit."""
         batch = list(steps)
         for step in batch:
             self._check("observation", len(step.observation.encode()), TooLarge)
@@ -41,14 +41,14 @@ class Limits:
         self._check("episode", episode.size + sum(step.size for step in batch), TooLarge)
 
     def check_artifacts(self, episode: Episode, artifacts: Iterable[str]) -> None:
-        """Refuses an artifact that is too large, or that makes the episode too large."""
+        """Refuse an artifact that is too large, or that makes the episode too large."""
         sizes = [len(artifact.encode()) for artifact in artifacts]
         for size in sizes:
             self._check("artifact", size, TooLarge)
         self._check("episode", episode.size + sum(sizes), TooLarge)
 
     def check_body(self, size: int) -> None:
-        """Refuses a request body that no episode could hold."""
+        """Refuse a request body that is larger than an episode may be."""
         self._check("episode", size, TooLarge)
 
     def _check(self, limit: str, size: int, error: type[ServiceError]) -> None:
@@ -60,7 +60,7 @@ class Limits:
 
 
 class RateLimit:
-    """A token bucket over all callers: `per_second` on average, `burst` at once."""
+    """A token bucket for all callers: `per_second` requests on average, `burst` in one moment."""
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = per_second
@@ -72,7 +72,7 @@ class RateLimit:
         self._refused = scope.counter(m.LIMIT_RATE_LIMITED)
 
     def take(self) -> None:
-        """Takes one token, or refuses with TooFast."""
+        """Take one token, or raise TooFast."""
         with self._lock:
             now = self._clock()
             self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
@@ -85,7 +85,7 @@ class RateLimit:
 
 
 class DailyQuota:
-    """How many episodes a user may create a day (UTC)."""
+    """The number of episodes that a user may create in a day (UTC)."""
 
     def __init__(self, episodes: int, clock: Callable[[], float] = time.time) -> None:
         self._episodes = episodes
@@ -96,7 +96,7 @@ class DailyQuota:
         self._refused = scope.counter(m.LIMIT_QUOTA_EXCEEDED, quota=EPISODES_PER_DAY)
 
     def take(self, user: str) -> None:
-        """Counts one episode of `user`, or refuses with TooFast."""
+        """Count one episode of `user`, or raise TooFast."""
         with self._lock:
             today = int(self._clock() // _DAY)
             if today != self._day:

@@ -1,4 +1,4 @@
-"""Episodes and their steps, as every module passes them around."""
+"""The values that the modules exchange: episodes, steps, concepts, memories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State = Literal["open", "completed"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing an agent did: the tool it used, why, and what it saw."""
+    """One step of an agent: the tool, the action and the observation."""
 
     tool: str
     action: str
@@ -41,19 +41,19 @@ class Episode:
     size: int
 
     def to_json(self) -> bytes:
-        """The episode as the cache keeps it."""
+        """Return the episode as the cache stores it."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """The episode that `to_json` wrote."""
+        """Return the episode that `to_json` wrote."""
         fields = json.loads(data)
         return cls(**{**fields, "tags": tuple(fields["tags"])})
 
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """What several episodes have in common.
+    """A concept: what several episodes have in common.
 
     `quality` is its cohesion, 0 to 1; `members` are episode ids with their strength of association, 0 to 1.
     """

@@ -1,4 +1,4 @@
-"""Patterns of an episode that may help the next one: each strategy reads the steps and names what it sees."""
+"""Patterns in the steps of an episode, found by several strategies, that may help with the next one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .model import Step
 
 
 def _tool_sequence(steps: Sequence[Step]) -> Iterator[str]:
-    """Which tool follows which."""
+    """Yield each pair of different tools that follow each other."""
     for first, second in pairwise(steps):
         if first.tool != second.tool:
             yield f"{first.tool} then {second.tool}"
 
 
 def _decision_point(steps: Sequence[Step]) -> Iterator[str]:
-    """What was done next where the words of a step weigh a condition."""
+    """Yield the tool that follows a step with a condition in its text."""
     for step, following in pairwise(steps):
         words = f" {step.action} {step.observation} ".lower()
         if any(f" {word} " in words for word in ("if", "otherwise", "unless", "either")):
@@ -31,7 +31,7 @@ STRATEGIES: Mapping[str, Strategy] = {"tool_sequence": _tool_sequence, "decision
 
 
 def extract(steps: Sequence[Step]) -> set[tuple[str, str]]:
-    """Every pattern of the steps, as strategy and pattern."""
+    """Return every pattern in the steps, as pairs of strategy and pattern."""
     found: set[tuple[str, str]] = set()
     for name, strategy in STRATEGIES.items():
         with scope.timed(m.PATTERN_EXTRACTION_DURATION, strategy=name):

@@ -17,9 +17,9 @@ class PoolExhausted(Unavailable, TimeoutError):
 
 
 class ConnectionPool:
-    """Hands out connections, one caller each.
+    """Connections, each lent to one caller.
 
-    A caller that gets none within `timeout` seconds is refused with PoolExhausted.
+    A caller that gets none within `timeout` seconds gets PoolExhausted.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ConnectionPool:
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection for the length of the block."""
+        """Lend a connection for the length of the block."""
         connection = self._take()
         try:
             yield connection
@@ -51,7 +51,7 @@ class ConnectionPool:
                 self._free.notify()
 
     def close(self) -> None:
-        """Closes the connections that nobody uses; call it when the work is done."""
+        """Close the idle connections; call it when all work is done."""
         with self._free:
             while self._idle:
                 self._idle.pop().close()

@@ -1,4 +1,4 @@
-"""Recall: flat (episodes that resemble the question), hierarchical (concepts first), blended (both, weighted)."""
+"""Recall: flat (episodes similar to the query), hierarchical (concepts first), blended (both, weighted)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Blend:
 
 
 class Recall:
-    """Looks memories up. `fetch` returns an episode by its id, or None if it has been forgotten."""
+    """The three ways of recall. `fetch` returns an episode by its id, or None if it was deleted."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Recall:
         }
 
     def __call__(self, query: str, path: Path, count: int) -> list[Memory]:
-        """At most `count` memories that `query` brings to mind, best first."""
+        """Return at most `count` memories that match `query`, best first."""
         with scope.recall(path) as operation:
             self._faults.slow_canary()
             scores = self._paths[path](embed(query), count)
@@ -66,7 +66,7 @@ class Recall:
         return found
 
     def close(self) -> None:
-        """Ends the threads of semantic recall."""
+        """End the threads of semantic recall."""
         self._executor.shutdown(cancel_futures=True)
 
     def _flat(self, vector: Vector, count: int) -> dict[int, float]:
@@ -83,14 +83,14 @@ class Recall:
         scores = self._by_concept(vector)
         if scores:
             return scores
-        # No concept is near the question: better a flat answer than none.
+        # No concept is near the query: a flat answer is better than none.
         scope.counter(m.RECALL_FALLBACKS).inc()
         return self._flat(vector, count)
 
     def _blended(self, vector: Vector, count: int) -> dict[int, float]:
         deadline = monotonic() + self._blend.semantic_timeout
         pending = self._executor.submit(self._by_concept, vector)
-        # Twice as many candidates as are asked for, so that the other memory can lift one.
+        # Twice as many candidates as requested, because semantic memory can raise the rank of one.
         scores = {id: self._blend.episodic * score for id, score in self._flat(vector, 2 * count).items()}
         try:
             semantic = pending.result(timeout=max(0.0, deadline - monotonic()))

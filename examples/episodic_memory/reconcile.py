@@ -1,6 +1,6 @@
-"""Reconciliation: compare the durable store with the index and the cache, count what differs, and mend it.
+"""Reconciliation: compare the durable store with the index and the cache, count the differences, and repair them.
 
-The durable store is right; the others are brought in line with it.
+The durable store is right; the others are changed to match it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GRACE = 5.0
 
 
 class Reconciler:
-    """Compares the three stores while they are in use, and so looks twice before it calls something a difference."""
+    """The comparison of the stores. They are in use meanwhile, so a difference in the cache counts if seen twice."""
 
     def __init__(self, store: Store, index: VectorIndex, cache: EpisodeCache, grace: float = _GRACE) -> None:
         self._store = store
@@ -30,7 +30,7 @@ class Reconciler:
         self._grace = grace
 
     def run(self) -> Counter[str]:
-        """One run; returns how many differences of each kind it found and mended."""
+        """Compare and repair the stores once; return the number of differences by kind."""
         try:
             found = Counter(self._missing_in_index())
             found.update(self._left_over_in_index())
@@ -66,7 +66,7 @@ class Reconciler:
             yield kind
 
     def _differing(self) -> set[int]:
-        """Episodes that the cache has in another version than the store, or that the store does not have."""
+        """Return the cached episodes with another version than in the store, or that the store does not have."""
         cached = self._cache.versions()
         stored = self._store.versions()
         return {id for id, version in cached.items() if stored.get(id) != version}

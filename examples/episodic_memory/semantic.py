@@ -1,4 +1,4 @@
-"""Semantic memory: concepts, and the episodes that thinking of one brings to mind."""
+"""Semantic memory: concepts, and the episodes associated with them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CHANGES = "concept_changes"
 QUALITY_LIMIT = 0.65
 _ACTIVE_CONCEPTS = 3
 _ACTIVE_CONCEPTS_HIGH_FAN = 100
-# Below this a concept has nothing to do with the question.
+# Below this similarity a concept is unrelated to the query.
 _MIN_SIMILARITY = 0.2
 _FANS = ((20, "low"), (50, "medium"))
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """What a question activated: score by episode id, 0 to 1, and the number of associations visited."""
+    """The result of a query: score by episode id, 0 to 1, and the number of associations visited."""
 
     scores: dict[int, float]
     fan: int
@@ -50,12 +50,12 @@ class SemanticMemory:
         return self._concepts
 
     def health(self) -> float:
-        """The share of concepts whose quality reaches the limit; 1 where there is none yet."""
+        """Return the share of concepts whose quality reaches the limit; 1 if there is none yet."""
         concepts = self._concepts.values()
         return sum(c.quality >= QUALITY_LIMIT for c in concepts) / len(concepts) if concepts else 1.0
 
     def change(self, concepts: Iterable[Concept], dissolved: Iterable[int] = ()) -> None:
-        """Adds or replaces concepts and takes dissolved ones out."""
+        """Add or replace concepts, and remove the dissolved ones."""
         with self._changing:
             table = dict(self._concepts)
             for id in dissolved:
@@ -67,7 +67,7 @@ class SemanticMemory:
             self._concepts = table
 
     def forget(self, episodes: Iterable[int]) -> None:
-        """Takes episodes out of the concepts they are in, and concepts out that have none left."""
+        """Remove episodes from their concepts, and concepts that have no episode left."""
         gone = set(episodes)
         with self._changing:
             hit = [concept for concept in self._concepts.values() if gone & concept.members.keys()]
@@ -75,11 +75,11 @@ class SemanticMemory:
             self.change([c for c in left if c.members], [c.id for c in left if not c.members])
 
     def nearest(self, vector: Vector, count: int) -> list[Hit]:
-        """The concepts nearest to `vector`."""
+        """Return the concepts nearest to `vector`."""
         return self._index.search(vector, count)
 
     def activate(self, vector: Vector) -> Activation:
-        """Spreads activation from the concepts nearest to `vector` to their episodes."""
+        """Spread activation from the concepts nearest to `vector` to their episodes."""
         count = _ACTIVE_CONCEPTS_HIGH_FAN if self._faults.current.high_fan else _ACTIVE_CONCEPTS
         least = 0.0 if self._faults.current.high_fan else _MIN_SIMILARITY
         table = self._concepts

@@ -1,4 +1,4 @@
-"""The agent memory itself: what the HTTP API offers, as plain blocking calls."""
+"""The agent memory: the operations of the HTTP API as plain blocking calls."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EpisodicMemory:
     """Episodic and semantic memory over one data folder. Every method may be called from any thread.
 
     Raises:
-        StartError: the data folder holds something that it cannot open.
+        StartError: a store in the data folder cannot be opened.
     """
 
     def __init__(self, config: Config) -> None:
@@ -61,7 +61,7 @@ class EpisodicMemory:
     # What agents do -------------------------------------------------------------------------------
 
     def create(self, user: str, description: str, tags: Sequence[str]) -> Episode:
-        """Opens an episode."""
+        """Create an open episode."""
         self.limits.check_new(description, tags)
         self._quota.take(user)
         episode = self._store.create(user, description, tags)
@@ -70,7 +70,7 @@ class EpisodicMemory:
         return episode
 
     def get(self, id: int) -> Episode:
-        """The episode.
+        """Return the episode.
 
         Raises:
             NotFound: there is none.
@@ -82,11 +82,11 @@ class EpisodicMemory:
 
     @scope.timed(m.EPISODE_STEP_FLUSH_DURATION)
     def append(self, id: int, steps: Sequence[Step]) -> Episode:
-        """Appends steps to an open episode, all or none.
+        """Append steps to an open episode, all or none.
 
         Raises:
             NotFound: there is no such episode.
-            Conflict: it is completed, or others keep changing it.
+            Conflict: it is completed, or concurrent changes keep coming.
         """
         scope.histogram(m.EPISODE_STEP_BATCH_SIZE).observe(len(steps))
         for _ in range(_ATTEMPTS):
@@ -100,12 +100,12 @@ class EpisodicMemory:
         raise Conflict(f"episode {id} changed while steps were appended; try again")
 
     def complete(self, id: int, outcome: Outcome, artifacts: dict[str, str]) -> Episode:
-        """Completes an episode: learns from its steps, stores it and makes it recallable.
+        """Complete an episode: extract its patterns, store it and add it to the index.
 
         Raises:
             NotFound: there is no such episode.
-            Conflict: it is completed already, or others keep changing it.
-            Unavailable: the index refused it; the episode is open again.
+            Conflict: it is completed already, or concurrent changes keep coming.
+            Unavailable: the index write failed; the episode is open again.
         """
         self.faults.slow_canary()
         for _ in range(_ATTEMPTS):
@@ -131,12 +131,12 @@ class EpisodicMemory:
         return self.get(id)
 
     def recall(self, query: str, path: Path, count: int, user: str = "") -> list[Memory]:
-        """At most `count` memories that the query brings to mind, best first.
+        """Return at most `count` memories that match the query, best first.
 
-        Who is not in the cohort of dual memory is answered from episodic memory alone.
+        A user outside the cohort of dual memory gets flat recall.
         """
         found = self._recall(query, path if self.config.in_cohort(user) else "flat", count)
-        # Statistics of use are not worth failing a recall for.
+        # A recall must not fail because its statistics could not be stored.
         with suppress(sqlite3.Error, Unavailable):
             self._store.note_recalled([memory.episode.id for memory in found])
         return found
@@ -144,19 +144,19 @@ class EpisodicMemory:
     # What operators do ----------------------------------------------------------------------------
 
     def consolidate(self) -> int:
-        """Runs consolidation; returns the number of concepts formed."""
+        """Run consolidation; return the number of concepts formed."""
         return self._consolidator.run()
 
     def reconcile(self) -> dict[str, int]:
-        """Checks the file, compares the stores and mends what differs; returns how much of what was found."""
+        """Check the file, compare and repair the stores; return the number of findings by kind."""
         return {"corruption": self._database.check(), **self._reconciler.run()}
 
     def backup(self) -> str:
-        """Takes a backup and returns where it is kept."""
+        """Take a backup and return its path."""
         return str(self._backups.run())
 
     def expire(self) -> int:
-        """Forgets the oldest episodes beyond what is to be retained, then compacts the file; returns how many."""
+        """Delete the oldest episodes beyond `retain_episodes`, compact the file, and return the number deleted."""
         ids = self._store.oldest(beyond=self.config.retain_episodes)
         for id in ids:
             self._index.remove(id)
@@ -168,11 +168,11 @@ class EpisodicMemory:
         return len(ids)
 
     def measure(self) -> None:
-        """Updates the gauges that cost too much to compute at each scrape."""
+        """Update the gauges that are too costly to compute at each scrape."""
         self._database.measure()
 
     def stats(self) -> dict[str, Any]:
-        """A summary for people."""
+        """Return a summary for people."""
         return {
             "episodes": len(self._index),
             "concepts": len(self._semantic.concepts),
@@ -185,7 +185,7 @@ class EpisodicMemory:
     # Start and end --------------------------------------------------------------------------------
 
     def load(self, progress: Progress) -> None:
-        """Fills the indexes and the cache from the durable store, and an empty store from the corpus.
+        """Fill the indexes and the cache from the durable store, and an empty store from the corpus.
 
         `progress` is called with the share done, 0 to 1.
         """
@@ -202,11 +202,11 @@ class EpisodicMemory:
         self.consolidate()
         self.measure()
         progress(1.0)
-        # Only now, so that a service with faults still comes up to show them.
+        # Set last, because a fault could keep the service from starting.
         self.faults.current = self.config.faults
 
     def close(self) -> None:
-        """Writes everything back. Call it when no request is left."""
+        """Write everything back; call it when no request is in flight."""
         self._recall.close()
         self._cache.close()
         self._database.close()
@@ -229,12 +229,12 @@ class EpisodicMemory:
         return episode
 
     def _drop_stale(self, id: int) -> None:
-        """The store refused a change because what was read, from the cache it must be, is out of date."""
+        """Drop a cached episode that is out of date, as a refused change of the store has shown."""
         scope.counter(m.CACHE_STALE_READS, cache=CACHE).inc()
         self._cache.invalidate(id)
 
     def _compensate(self, id: int) -> None:
-        """Takes the stored completion back, so that nothing is stored that recall cannot find."""
+        """Reopen the stored episode, so that every completed episode can be recalled."""
         try:
             self._store.reopen(id)
         except (sqlite3.Error, Unavailable):

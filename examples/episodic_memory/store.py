@@ -1,7 +1,7 @@
 """The durable store: episodes, steps, concepts, associations and heuristics.
 
-Each operation is one transaction behind the circuit breaker, and one event of the storage metrics. What is not
-there is answered with None or False: it is no error of the store.
+Each operation is one transaction behind the circuit breaker, and one event of the storage metrics. A missing episode is
+no error of the store: the operation returns None.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .model import Concept, Episode, Step
 
 _COLUMNS = "id, user, description, tags, state, outcome, created, version, steps, size"
 
-# Consolidation runs that look at an episode before it is left on its own; also the mark of one that has a place.
+# Consolidation runs that consider an episode before they leave it alone; also the mark of an episode with a concept.
 _LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Heuristic:
-    """A pattern that some strategy found, and how often it led to success and to failure."""
+    """A pattern, the strategy that found it, and how often it led to success and to failure."""
 
     strategy: str
     pattern: str
@@ -53,7 +53,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "store_episode")
     def create(self, user: str, description: str, tags: Iterable[str]) -> Episode:
-        """Stores a new, open episode."""
+        """Store a new, open episode."""
         size = len(description.encode())
         with self._database.write() as db:
             row = db.execute(
@@ -66,7 +66,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "load_episode")
     def load(self, id: int) -> Episode | None:
-        """The episode, or None."""
+        """Return the episode, or None."""
         with self._database.read() as db:
             row = db.execute(f"SELECT {_COLUMNS} FROM episodes WHERE id = ?", (id,)).fetchone()
         return _episode(row) if row else None
@@ -74,7 +74,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "load_steps")
     def load_steps(self, id: int) -> list[Step]:
-        """The steps of an episode, in order."""
+        """Return the steps of an episode, in order."""
         with self._database.read() as db:
             rows = db.execute("SELECT tool, action, observation FROM steps WHERE episode = ? ORDER BY position", (id,))
             return [Step(*row) for row in rows]
@@ -82,7 +82,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "append_steps")
     def append(self, episode: Episode, steps: Sequence[Step]) -> Episode | None:
-        """Appends to an open episode; None if `episode` is not its latest version, and then nothing is written."""
+        """Append to an open episode; write nothing and return None if `episode` is not its latest version."""
         with self._database.write() as db:
             row = db.execute(
                 "UPDATE episodes SET version = version + 1, steps = steps + ?, size = size + ?"
@@ -106,7 +106,7 @@ class Store:
         vector: Vector,
         patterns: Iterable[tuple[str, str]],
     ) -> int | None:
-        """Completes an open episode and learns its patterns.
+        """Complete an open episode and store its patterns.
 
         Returns the number of heuristics changed, or None if `episode` is not its latest version.
         """
@@ -135,7 +135,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "reopen_episode")
     def reopen(self, id: int) -> None:
-        """Takes a completion back, because what had to follow it failed."""
+        """Undo a completion, because the step after it failed."""
         with self._database.write() as db:
             db.execute(
                 "UPDATE episodes SET version = version + 1, state = 'open', outcome = '', completed = NULL,"
@@ -146,7 +146,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "delete_episodes")
     def delete(self, ids: Iterable[int]) -> None:
-        """Forgets episodes, and concepts that no episode is left of."""
+        """Delete episodes, and concepts that have no episode left."""
         with self._database.write() as db:
             db.executemany("DELETE FROM episodes WHERE id = ?", [(id,) for id in ids])
             db.execute("DELETE FROM concepts WHERE id NOT IN (SELECT concept FROM associations)")
@@ -154,7 +154,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "list_oldest")
     def oldest(self, beyond: int) -> list[int]:
-        """Completed episodes that are older than the `beyond` latest."""
+        """Return the completed episodes that are older than the `beyond` latest."""
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT id FROM episodes WHERE state = 'completed' ORDER BY id DESC LIMIT -1 OFFSET ?", (beyond,)
@@ -164,14 +164,14 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "list_versions")
     def versions(self) -> dict[int, int]:
-        """The version of every episode."""
+        """Return the version of every episode."""
         with self._database.read() as db:
             return dict(db.execute("SELECT id, version FROM episodes"))
 
     @guarded
     @scope.storage(BACKEND, "list_vectors")
     def vectors(self, completed_before: float) -> list[tuple[int, float, Vector]]:
-        """Id, time of completion and vector of every episode completed before that Unix time."""
+        """Return id, time of completion and vector of every episode completed before that Unix time."""
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT id, completed, vector FROM episodes WHERE state = 'completed' AND completed < ? ORDER BY id",
@@ -182,7 +182,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "list_completed")
     def completed(self, before: float) -> set[int]:
-        """Every episode that was completed before that Unix time."""
+        """Return every episode that was completed before that Unix time."""
         with self._database.read() as db:
             rows = db.execute("SELECT id FROM episodes WHERE state = 'completed' AND completed < ?", (before,))
             return {row[0] for row in rows}
@@ -190,7 +190,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "list_latest")
     def latest(self, count: int) -> list[Episode]:
-        """The latest episodes, oldest first."""
+        """Return the latest episodes, oldest first."""
         with self._database.read() as db:
             rows = db.execute(f"SELECT {_COLUMNS} FROM episodes ORDER BY id DESC LIMIT ?", (count,)).fetchall()
         return [_episode(row) for row in reversed(rows)]
@@ -198,7 +198,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "note_recalled")
     def note_recalled(self, ids: Sequence[int]) -> None:
-        """Counts a recall of these episodes, without waiting: while a writer is busy, it is put off."""
+        """Count a recall of these episodes without waiting; while a writer is busy, the write is deferred."""
         self._database.write_soon(
             lambda db: db.executemany("UPDATE episodes SET recalled = recalled + 1 WHERE id = ?", [(id,) for id in ids])
         )
@@ -208,7 +208,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "list_unconsidered")
     def unconsidered(self, count: int) -> list[tuple[int, Vector]]:
-        """Id and vector of completed episodes that consolidation is still to place, oldest first."""
+        """Return id and vector of completed episodes that no consolidation has placed yet, oldest first."""
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT id, vector FROM episodes WHERE state = 'completed' AND considered < ? ORDER BY id LIMIT ?",
@@ -219,7 +219,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "store_concepts")
     def consolidate(self, considered: Iterable[int], concepts: Iterable[Concept], dissolved: Iterable[int]) -> None:
-        """Stores what one consolidation run found, as a whole or not at all.
+        """Store the result of one consolidation run in one transaction.
 
         Members of dissolved concepts are considered anew by the next run; an episode that found no place waits some
         more runs for another like it.
@@ -252,7 +252,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "list_concepts")
     def concepts(self) -> list[Concept]:
-        """Every concept with its members."""
+        """Return every concept with its members."""
         with self._database.read() as db:
             found: dict[int, Concept] = {}
             for id, centroid, quality, episode, strength in db.execute(
@@ -266,7 +266,7 @@ class Store:
     @guarded
     @scope.storage(BACKEND, "list_heuristics")
     def heuristics(self, count: int) -> list[Heuristic]:
-        """The best supported heuristics."""
+        """Return the heuristics with the most evidence."""
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT strategy, pattern, successes, failures FROM heuristics"

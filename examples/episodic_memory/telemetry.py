@@ -1,4 +1,4 @@
-"""What is no decorator: series that must exist before their first event, and facts about this instance."""
+"""Measurements without a decorator: series that must exist before their first event, and facts about the instance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .limits import EPISODES_PER_DAY
 from .patterns import STRATEGIES
 from .semantic import CHANGES
 
-# A counter that appears with its first event shows no increase then; at zero from the start, it does.
+# `increase()` misses the first event of a counter that appears with it, but not of one that starts at zero.
 _FROM_THE_START = (
     m.INDEX_MISSING,
     m.CACHE_STALE_READS,
@@ -53,7 +53,7 @@ _FROM_THE_START = (
 
 
 def describe(config: Config) -> None:
-    """Exports what is known before the service does anything."""
+    """Export the facts that are known before the service starts."""
     scope.declare(
         *_FROM_THE_START,
         backend=BACKEND,
@@ -63,9 +63,8 @@ def describe(config: Config) -> None:
         quota=EPISODES_PER_DAY,
     )
     scope.declare(m.STORAGE_UPLOAD_DURATION, backend=OBJECT_STORE)
-    scope.declare(
-        m.LOCK_ORDER_INVERSIONS, first=CHANGES, second=CONCEPTS
-    )  # the locks that are held one within the other
+    # The two locks that one thread holds together.
+    scope.declare(m.LOCK_ORDER_INVERSIONS, first=CHANGES, second=CONCEPTS)
     for strategy in STRATEGIES:
         scope.declare(m.PATTERN_EXTRACTION_DURATION, strategy=strategy)
     scope.gauge(m.ROLLOUT_INFO, track=config.track, stage=config.stage, version=config.version).set(1)

@@ -1,4 +1,4 @@
-"""The requests in flight, which a service that ends has to wait for."""
+"""The requests in flight, for which a shutdown waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import Unavailable
 
 
 class Traffic:
-    """The requests that are in flight, and whether more are let in. For one event loop, and so without locks."""
+    """The requests in flight, and whether more are admitted. For one event loop, so without locks."""
 
     def __init__(self) -> None:
         self.closed = "the service is loading"
@@ -20,7 +20,7 @@ class Traffic:
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
-        """Counts a request while it runs.
+        """Count a request while it runs.
 
         Raises:
             Unavailable: the service is loading or shutting down.
@@ -37,5 +37,5 @@ class Traffic:
                 self._empty.set()
 
     async def drained(self) -> None:
-        """Waits until no request is in flight."""
+        """Wait until no request is in flight."""
         await self._empty.wait()

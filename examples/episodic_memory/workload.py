@@ -1,9 +1,9 @@
-"""Work for one or several instances: users create, work on, complete and recall episodes, all at once.
+"""Work for one or several instances: users create, extend, complete and recall episodes concurrently.
 
     python -m mnemoscope.examples.episodic_memory.workload --url http://127.0.0.1:8080 --seconds 30
 
-A user is sent to the same instance every time, chosen by a hash of the user's id alone. Whatever a server answers,
-the work goes on; failures are counted.
+Each user always goes to the same instance, chosen by a hash of the user's id. The work continues after any answer;
+failures are counted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SUCCESSES = 0.9
 
 @dataclass(slots=True)
 class Progress:
-    """What has been done so far. `failed` counts 5xx answers and lost connections, `refused` every 4xx."""
+    """The counts so far. `failed` counts 5xx answers and lost connections, `refused` every 4xx."""
 
     created: int = 0
     completed: int = 0
@@ -60,11 +60,11 @@ async def drive(
     token: str = "",
     seed: int = 0,
 ) -> Progress:
-    """Drives all `urls` until `stop` is set; returns what was done.
+    """Drive all `urls` until `stop` is set; return the counts.
 
     Args:
         urls: base addresses of the instances; users are split among them.
-        stop: ends the work; what is under way is finished.
+        stop: ends the work after the episodes under way.
         on_progress: called with the totals after each episode.
         rate: episodes a second at most, over all instances.
         concurrency: episodes under way at most, over all instances.
@@ -111,13 +111,13 @@ class _Driver:
         self.progress = Progress()
 
     async def run(self, rate: float, concurrency: int) -> None:
-        """Starts `rate` episodes a second, never more than `concurrency` at once, and waits for the last."""
+        """Start `rate` episodes a second, at most `concurrency` concurrently, and wait for the last."""
         loop = asyncio.get_running_loop()
         permits = asyncio.Semaphore(concurrency)
         begun = loop.time()
         async with asyncio.TaskGroup() as group:
             for number in itertools.count():
-                # Due times are counted from the start, so that a slow moment is made up for; not from long ago, though.
+                # Due times count from the start, so the driver catches up after a slow moment, by one second at most.
                 begun = max(begun, loop.time() - number / rate - 1)
                 if await self._stopped_within(begun + number / rate - loop.time()):
                     return
@@ -125,7 +125,7 @@ class _Driver:
                 group.create_task(self._episode()).add_done_callback(lambda _task: permits.release())
 
     async def repeat(self, path: str, seconds: float, counter: str) -> None:
-        """Posts to every instance at an interval."""
+        """Post to every instance at an interval."""
         while not await self._stopped_within(seconds):
             for url in self._urls:
                 if await self._send("POST", url + path) is not None:
@@ -159,7 +159,7 @@ class _Driver:
             self.progress.completed += 1
 
     async def _send(self, method: str, url: str, **arguments: Any) -> Any:
-        """The answer's document, or None if it was not a good one."""
+        """Return the document of the answer, or None if the request failed."""
         try:
             response = await self._client.request(method, url, **arguments)
         except httpx.HTTPError:
@@ -183,7 +183,7 @@ class _Driver:
 
 
 def main() -> int:
-    """Drives the instances for some seconds, or until Ctrl-C; 1 when nothing at all succeeded."""
+    """Drive the instances for some seconds, or until Ctrl-C; return 1 if nothing succeeded."""
     parser = argparse.ArgumentParser(prog="workload", description="Drive instances of the episodic memory service.")
     parser.add_argument("--url", action="append", required=True, help="an instance; may be given several times")
     parser.add_argument("--seconds", type=float, default=30, help="how long (default: %(default)s)")

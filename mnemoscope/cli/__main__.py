@@ -1,4 +1,4 @@
-"""`python -m mnemoscope.cli` is the command `mnemoscope`."""
+"""`python -m mnemoscope.cli` runs the `mnemoscope` command."""
 
 from .app import main
 

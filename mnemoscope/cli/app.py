@@ -1,4 +1,4 @@
-"""The `mnemoscope` command: turns every failure into one line and an exit code."""
+"""The entry point of the `mnemoscope` command, which turns every failure into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mnemoscope.errors import MnemoscopeError
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 all well, 1 a check failed, 2 unusable call, settings or surroundings."""
+    """Run the command line and exit: 0 success, 1 a check failed, 2 unusable arguments, settings or environment."""
     try:
         from mnemoscope.cli.commands import run
     except ModuleNotFoundError as error:
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; there is nobody to tell
+        sys.stderr.close()  # the reader of the output closed the pipe; no message can reach it
         sys.exit(141)
 
 

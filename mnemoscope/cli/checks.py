@@ -1,4 +1,4 @@
-"""Everything `mnemoscope check` holds the pack against: staleness, lints, and the real promtool."""
+"""The steps of `mnemoscope check`: lints, freshness of the generated files, and the real promtool."""
 
 from __future__ import annotations
 
@@ -19,42 +19,43 @@ from mnemoscope.runbooks import lints as page_lints
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One named step; `run` gives what is wrong."""
+class Step:
+    """One named step of `mnemoscope check`; `run` returns its findings."""
 
     name: str
     run: Callable[[], list[Finding]]
 
 
-def checks(settings: Settings, root: Path) -> Iterator[Check]:
-    """The steps, in the order in which a failure is best understood.
+def steps(settings: Settings, root: Path) -> Iterator[Step]:
+    """Yield the steps; a later step can fail because of what an earlier one finds, so fix findings in this order.
 
     Raises:
-        MnemoscopeError: the settings cannot be built from, or promtool cannot be had.
+        MnemoscopeError: rules or boards cannot be built from the settings, or promtool is not available.
     """
     pack = alerts.build(settings)
     boards = dashboards.build(settings)
     output = root / settings.output
-    yield Check("rules", lambda: rule_lints.lint(pack, settings))
-    yield Check("rule tests", lambda: rule_tests.uncovered(pack, rule_tests.scenarios(settings, pack)))
-    yield Check("boards", lambda: board_lints.lint(boards, pack, settings))
-    yield Check("runbooks", lambda: page_lints.lint(root / settings.runbooks, pack, settings))
-    yield Check("generated files", lambda: artifacts.stale(artifacts.render(settings, root)))
-    # Test files name the rule files beside their folder, so a container has to see the folder above both.
+    yield Step("rules", lambda: rule_lints.lint(pack, settings))
+    yield Step("rule tests", lambda: rule_tests.uncovered(pack, rule_tests.scenarios(settings, pack)))
+    yield Step("boards", lambda: board_lints.lint(boards, pack, settings))
+    pages = Path(artifacts.shown(root / settings.runbooks))
+    yield Step("runbooks", lambda: page_lints.lint(pages, pack, settings))
+    yield Step("generated files", lambda: artifacts.stale(artifacts.render(settings, root)))
+    # Test files name the rule files beside their folder, so a container needs the folder above both.
     command = partial(tools.find("promtool").command, folders=[output.absolute()])
     rules = sorted((output / "rules").glob("*.yaml"))
     tests = sorted((output / "rule-tests").glob("*.yaml"))
-    yield Check("promtool check rules", lambda: _run(promtool.check_rules, command, rules, output / "rules"))
-    yield Check("promtool test rules", lambda: _run(promtool.test_rules, command, tests, output / "rule-tests"))
+    yield Step("promtool check rules", lambda: _promtool(promtool.check_rules, command, rules, output / "rules"))
+    yield Step("promtool test rules", lambda: _promtool(promtool.test_rules, command, tests, output / "rule-tests"))
 
 
-def _run(
-    step: Callable[..., object], command: Callable[..., list[str]], files: list[Path], folder: Path
+def _promtool(
+    run: Callable[..., object], command: Callable[..., list[str]], files: list[Path], folder: Path
 ) -> list[Finding]:
     if not files:
-        return [Finding(folder.as_posix(), "missing", "no file there; run `mnemoscope generate`")]
+        return [Finding(artifacts.shown(folder), "missing", "the folder has no file; run `mnemoscope generate`")]
     try:
-        step(command, files)
+        run(command, files)
     except MnemoscopeError as error:
-        return [Finding(folder.as_posix(), step.__name__.replace("_", " "), str(error))]
+        return [Finding(artifacts.shown(folder), run.__name__.replace("_", "-"), str(error))]
     return []

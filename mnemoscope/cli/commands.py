@@ -1,9 +1,10 @@
-"""The subcommands, as a person types them."""
+"""The subcommands of `mnemoscope`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,11 @@ from rich.console import Console
 
 import mnemoscope
 from mnemoscope import dashboards, tools
-from mnemoscope.cli.checks import checks
+from mnemoscope.cli.checks import Step, steps
 from mnemoscope.dashboards import publish as publishing
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.generation import artifacts
+from mnemoscope.linting.silences import Silences
 from mnemoscope.model import settings
 
 app = typer.Typer(
@@ -29,15 +31,15 @@ out = Console(soft_wrap=True, highlight=False)
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Settings file; mnemoscope.yaml here, if there is one, by default."),
+    typer.Option("--config", "-c", help="Settings file; by default mnemoscope.yaml in this folder, if it exists."),
 ]
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; the exit code.
+    """Run one command and return its exit code.
 
     Raises:
-        MnemoscopeError: what a person has to mend.
+        MnemoscopeError: a user has to fix the arguments, the settings or the environment.
     """
     try:
         result = app(list(arguments), standalone_mode=False)
@@ -46,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
-        if not error.format_message():  # without arguments: the help has been shown
+        if not error.format_message():  # no arguments were given: the help has been printed
             return error.exit_code
         raise MnemoscopeError(f"{error.format_message()} (see `mnemoscope --help`)") from None
     return result if isinstance(result, int) else 0
@@ -69,7 +71,7 @@ def _root(
 
 @app.command()
 def generate(config: Config = None) -> None:
-    """Write rules, rule tests, boards, provisioning and the metric reference; refresh the runbooks' facts."""
+    """Write rules, rule tests, boards, provisioning and the references; update the facts of the runbook pages."""
     rendered = artifacts.render(settings.load(config), _root_of(config))
     changed = artifacts.write(rendered)
     for path in changed:
@@ -79,15 +81,17 @@ def generate(config: Config = None) -> None:
 
 @app.command()
 def check(config: Config = None) -> int:
-    """Fail, naming file and reason, on anything stale, broken, unknown, unlinked or untested."""
+    """Check rules, rule tests, boards, runbooks and generated files; fail with one line for each finding."""
+    chosen = settings.load(config)
+    silences = Silences(chosen.silences, date.today())
     found = 0
-    for step in checks(settings.load(config), _root_of(config)):
-        problems = step.run()
-        out.print(f"{'ok  ' if not problems else 'FAIL'} {step.name}")
-        for problem in problems:
-            out.print(f"     {problem}", markup=False)
-        found += len(problems)
-    out.print(f"{found} problem{'s' if found != 1 else ''}" if found else "all well")
+    for step in (*steps(chosen, _root_of(config)), Step("silences", silences.findings)):
+        findings = silences.remaining(step.run())
+        out.print(f"{'FAIL' if findings else 'ok  '} {step.name}")
+        for finding in findings:
+            out.print(f"     {finding}", markup=False)
+        found += len(findings)
+    out.print(f"{found} finding{'s' if found != 1 else ''}" if found else "all well")
     return 1 if found else 0
 
 
@@ -96,9 +100,9 @@ def publish(
     config: Config = None,
     url: Annotated[str, typer.Option(envvar="GRAFANA_URL", help="Base address of Grafana.")] = "",
     token: Annotated[
-        str, typer.Option(envvar="GRAFANA_TOKEN", help="Service-account token; better in the environment.")
+        str, typer.Option(envvar="GRAFANA_TOKEN", help="Service-account token; prefer the environment variable.")
     ] = "",
-    message: Annotated[str, typer.Option(help="Note kept with the version.")] = "",
+    message: Annotated[str, typer.Option(help="Note to store with the new version.")] = "",
 ) -> None:
     """Create or update the four boards in Grafana."""
     chosen = settings.load(config)
@@ -128,12 +132,12 @@ def demo(
 
 @app.command(name="tools")
 def show_tools() -> None:
-    """Say which promtool and Prometheus are used, and where they come from."""
+    """Print which promtool and Prometheus are used, and where they were found."""
     for name in tools.NAMES:
         tool = tools.find(name)
         out.print(f"{tool.name} {tool.version} ({tool.origin}): {' '.join(tool.command())}", markup=False)
 
 
 def _root_of(config: Path | None) -> Path:
-    """Folder that relative paths in the settings are taken from: the settings file's own."""
+    """Return the folder of the settings file; relative paths in the settings start there."""
     return config.resolve().parent if config is not None else Path(os.getcwd())  # noqa: PTH109  # the shell's view

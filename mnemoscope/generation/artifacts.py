@@ -1,7 +1,7 @@
 """The files that `generate` writes and `check` compares: all rendered first, then replaced one by one.
 
-A manifest in the output folder lists what was written, so that a file that is no longer generated is found
-and removed, and a file that somebody else put there never is.
+A manifest in the output folder lists the files that were written. A listed file that is no longer generated is removed;
+a file that is not listed is never touched.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from mnemoscope import alerts, dashboards, runbooks
 from mnemoscope.alerts import kubernetes
 from mnemoscope.errors import MnemoscopeError
-from mnemoscope.generation import reference
+from mnemoscope.generation import check_reference, reference
 from mnemoscope.linting.finding import Finding
 from mnemoscope.model.settings import Settings
 
@@ -29,7 +29,7 @@ class Artifacts:
     Attributes:
         output: folder of the generated files.
         files: text by path relative to `output`.
-        pages: text by path of the runbook pages whose facts have moved, or that are new.
+        pages: text by path of the runbook pages that are new or whose facts changed.
     """
 
     output: Path
@@ -38,10 +38,10 @@ class Artifacts:
 
 
 def render(settings: Settings, root: Path) -> Artifacts:
-    """Everything for these settings; relative folders in them are taken from `root`.
+    """Return all files for these settings; relative folders in the settings start at `root`.
 
     Raises:
-        MnemoscopeError: the settings cannot be turned into rules or boards.
+        MnemoscopeError: rules or boards cannot be built from the settings.
     """
     pack = alerts.build(settings)
     boards = dashboards.build(settings)
@@ -55,13 +55,14 @@ def render(settings: Settings, root: Path) -> Artifacts:
     files |= dashboards.provisioning_files(settings, boards)
     files["kubernetes/prometheusrule.yaml"] = kubernetes.prometheus_rule(pack, settings)
     files["metrics.md"] = reference.render(settings)
+    files["checks.md"] = check_reference.render()
     return Artifacts(root / settings.output, files, runbooks.sync(root / settings.runbooks, pack, settings))
 
 
 def write(artifacts: Artifacts) -> list[Path]:
-    """Bring the folders up to date; the changed paths.
+    """Write the files that differ, remove those no longer generated, and return the changed paths.
 
-    Each file is replaced as a whole, so that a reader, or an interruption, never finds half of one.
+    Each file is replaced as a whole, so a reader never sees half a file, even after an interruption.
 
     Raises:
         MnemoscopeError: a folder or file cannot be written.
@@ -85,7 +86,7 @@ def write(artifacts: Artifacts) -> list[Path]:
 
 
 def stale(artifacts: Artifacts) -> list[Finding]:
-    """What on disk differs from what would be generated."""
+    """Return a finding for each file on disk that differs from its generated text."""
     problems = []
     for path, text in _targets(artifacts).items():
         found = _read(path)
@@ -104,7 +105,7 @@ def _targets(artifacts: Artifacts) -> dict[Path, str]:
 def _orphans(artifacts: Artifacts) -> list[Path]:
     listed = (_read(artifacts.output / MANIFEST) or "").splitlines()
     gone = [artifacts.output / name for name in listed if name and name not in artifacts.files]
-    # The manifest may have been edited: nothing outside the folder is ever touched.
+    # The manifest may have been edited: a path outside the folder is never removed.
     inside = artifacts.output.resolve()
     return [path for path in gone if path.is_file() and path.resolve().is_relative_to(inside)]
 
@@ -119,7 +120,7 @@ def _read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        return ""  # not ours, whatever it is: it differs
+        return ""  # the project writes UTF-8 only, so the file differs
 
 
 def _replace(path: Path, text: str) -> None:
@@ -136,5 +137,5 @@ def _replace(path: Path, text: str) -> None:
 
 
 def shown(path: Path) -> str:
-    """`path` as a person would type it here."""
+    """Return `path` relative to the current folder if it lies below it."""
     return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()

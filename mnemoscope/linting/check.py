@@ -1,4 +1,4 @@
-"""The shape of a check: what it finds, why that matters, and an example that it must find.
+"""A check: a name, a reason, a function that yields findings, and an example in which it must find something.
 
 A package of lints has one module for each check. It ends with one `Check` object, which its `__init__` lists.
 """
@@ -20,9 +20,9 @@ class Check(Generic[S]):
 
     Attributes:
         name: lower-case words joined by hyphens; every finding shows it in brackets.
-        reason: one or two sentences on why it matters, for the page that documents the checks.
+        reason: one or two sentences on why the check matters; `generated/checks.md` shows them.
         run: yields the findings in a subject.
-        failing: returns a copy of a sound subject in which `run` must find something. Tests use it.
+        failing: returns a copy of a correct subject in which `run` must find something. Tests use it.
     """
 
     name: str

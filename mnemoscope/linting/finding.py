@@ -1,4 +1,4 @@
-"""What a check found wrong: one shape for rules, boards, runbooks and generated files."""
+"""The result of a check: one class for rules, boards, runbook pages and generated files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding.
+    """One error that a check found.
 
     Attributes:
-        where: file, board and panel, or rule that is wrong.
-        check: name of the check that found it.
-        message: what is wrong and, where it is not obvious, what to do.
+        where: the file, the board and panel, or the rule with the error.
+        check: name of the check.
+        message: the error and, unless it is obvious, the fix.
     """
 
     where: str

@@ -1,7 +1,7 @@
-"""Where an alert leads: the board and panel that show it, and the page that explains it.
+"""Links of an alert: to the panel that shows it, and to its runbook page.
 
-A panel's id derives from its key, so that a link in an old alert still finds the panel after the board
-was rearranged, and the rules need not know how a board is laid out.
+A panel's id derives from its key. So a link in an old alert still leads to the panel after the board was rearranged,
+and the rules do not depend on the layout of a board.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ BOARDS: Mapping[str, str] = {
 
 
 def panel_id(key: str) -> int:
-    """The numeric id of the panel called `key`: positive, stable, below one million."""
+    """Return the numeric id of the panel called `key`: positive, stable, below one million."""
     return zlib.crc32(key.encode()) % 999_999 + 1
 
 
 def dashboard_url(grafana_url: str, board: str, panel: str, variables: Mapping[str, str] | None = None) -> str:
-    """The address of one panel over the last hour, with the given template variables.
+    """Return the address of one panel over the last hour, with the given template variables.
 
-    A value may be a rule template such as `{{ $labels.job }}`; it is left as it is for Prometheus to fill in.
+    A value may be a rule template such as `{{ $labels.job }}`; it is not quoted, and Prometheus fills it in.
 
     Raises:
         KeyError: `board` is not one of BOARDS.
@@ -41,5 +41,5 @@ def dashboard_url(grafana_url: str, board: str, panel: str, variables: Mapping[s
 
 
 def runbook_url(base: str, alert: str) -> str:
-    """The address of an alert's page."""
+    """Return the address of an alert's runbook page."""
     return f"{base.rstrip('/')}/{alert}.md"

@@ -1,13 +1,13 @@
-"""A user's overrides: `mnemoscope.yaml`, validated before anything is built.
+"""The settings of a site: `mnemoscope.yaml`, validated before anything is built.
 
-Every mistake in the file is reported at once and by its place in the file; nothing is guessed and nothing
-unknown is ignored.
+All mistakes in the file are reported together, each with its place. An unknown setting is a mistake.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -45,7 +45,7 @@ def _url(text: str) -> str:
 
 
 def _exact(value: object) -> object:
-    # YAML gives floats; their shortest text is what the user wrote.
+    # YAML parses numbers as floats; the shortest text of a float is what the user wrote.
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
@@ -60,7 +60,7 @@ class _Strict(BaseModel):
 
 
 class AlertOverride(_Strict):
-    """What a site changes about one alert, without forking the pack."""
+    """Changes to one alert."""
 
     enabled: bool = True
     severity: Severity | None = None
@@ -69,40 +69,57 @@ class AlertOverride(_Strict):
 
 
 class ThresholdOverride(_Strict):
-    """New limits of one threshold; the alert, the panel and the runbook move together."""
+    """New limits of one threshold; the alert, the panel and the runbook page all use them."""
 
     yellow: Decimal | None = None
     red: Decimal | None = None
 
 
 class ObjectiveOverride(_Strict):
-    """A new target share, or a new latency bound in seconds (a bucket bound of the metric)."""
+    """A new target share, or a new latency limit in seconds (one of the metric's bucket bounds)."""
 
     target: Decimal | None = None
     within: Decimal | None = None
 
 
-class Settings(_Strict):
-    """Everything a site may set. Every field has a default that suits one Prometheus and one job.
+class Silence(_Strict):
+    """Findings of `mnemoscope check` that a site accepts until a date.
 
     Attributes:
-        prefix: first word of every metric name; give the service the same (`MNEMOSCOPE_PREFIX`).
-        selectors: label to value pairs that every selector carries, such as `{"namespace": "memory"}`.
-        cluster_label: the label that tells clusters apart.
-        instance_labels: labels of one process; records aggregate them away and keep all others.
-        job: the `job` label of the service's scrape, by which its absence is noticed.
+        check: name of the check, as a finding shows it in brackets.
+        where: shell pattern of the finding's place, such as `runbooks/LockWaitHigh.md:*`.
+        reason: why the site accepts the finding.
+        until: last day on which it does.
+    """
+
+    check: str = Field(min_length=1)
+    where: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    until: date
+
+
+class Settings(_Strict):
+    """All settings of a site. The defaults suit one Prometheus and one job.
+
+    Attributes:
+        prefix: first word of every metric name; must equal the service's (`MNEMOSCOPE_PREFIX`).
+        selectors: labels and values that every query matches, such as `{"namespace": "memory"}`.
+        cluster_label: the label that names the cluster.
+        instance_labels: labels of one process; recording rules aggregate them away and keep all others.
+        job: the `job` label of the service's scrape; an alert fires when no instance of it is up.
         scrape_interval: how often Prometheus scrapes; every range is at least four times as long.
         evaluation_interval: how often rule groups are evaluated.
-        rate_window: range of the rates behind threshold alerts and their records.
-        min_events: events a rate window must hold before a quantile or a ratio of it may fire.
-        min_bad_events: bad events a burn-rate window must hold before it may fire.
+        rate_window: range of the rates in threshold alerts and their recording rules.
+        min_events: events that a rate window needs before an alert on a quantile or a ratio can fire.
+        min_bad_events: bad events that a burn-rate window needs before its alert can fire.
         grafana_url: base of the dashboard links.
         runbook_base_url: base of the runbook links.
-        folder: title of the Grafana folder that boards are published to; its uid derives from it.
+        folder: title of the Grafana folder for published boards; the folder's uid derives from it.
         alert_labels: labels added to every alert, such as `{"team": "memory"}`.
         alerts: overrides by alert name.
         thresholds: overrides by threshold key.
         objectives: overrides by objective key.
+        silences: findings of `check` that the site accepts until a date.
         output: folder that `generate` writes.
         runbooks: folder of the runbook pages.
     """
@@ -124,28 +141,29 @@ class Settings(_Strict):
     alerts: dict[str, AlertOverride] = {}
     thresholds: dict[str, Annotated[ThresholdOverride, Field()]] = {}
     objectives: dict[str, Annotated[ObjectiveOverride, Field()]] = {}
+    silences: tuple[Silence, ...] = ()
     output: str = "generated"
     runbooks: str = "runbooks"
 
     def threshold(self, key: str) -> Threshold:
-        """The threshold `key` as this site has it.
+        """Return the threshold `key` with this site's limits.
 
         Raises:
-            KeyError: no such threshold.
+            KeyError: there is no such threshold.
         """
         return self._thresholds()[key]
 
     def all_objectives(self) -> tuple[Objective, ...]:
-        """The objectives as this site has them."""
+        """Return all objectives with this site's targets."""
         return tuple(self._objective(objective) for objective in OBJECTIVES)
 
     def all_thresholds(self) -> tuple[Threshold, ...]:
-        """The thresholds as this site has them."""
+        """Return all thresholds with this site's limits."""
         return tuple(self._thresholds().values())
 
     @property
     def queries(self) -> promql.Queries:
-        """Selectors with this site's prefix and matchers."""
+        """A builder of selectors with this site's prefix and matchers."""
         return promql.Queries(
             self.prefix, tuple(promql.Matcher(name, "=", value) for name, value in self.selectors.items())
         )
@@ -157,7 +175,7 @@ class Settings(_Strict):
         return _overridden(objective, self.objectives.get(objective.key))
 
     def model_post_init(self, _context: object) -> None:
-        """Refuse what pydantic cannot see: unknown keys of the two tables, and ranges that are too short."""
+        """Refuse unknown keys of the two override tables, and ranges that are too short."""
         _known("thresholds", self.thresholds, [t.key for t in THRESHOLDS])
         _known("objectives", self.objectives, [x.key for x in OBJECTIVES])
         self._thresholds()
@@ -180,10 +198,10 @@ def _known(table: str, given: Mapping[str, object], known: list[str]) -> None:
 
 
 def load(path: Path | None = None) -> Settings:
-    """The settings in `path`; without a path, in `mnemoscope.yaml` if it is there, else the defaults.
+    """Return the settings in `path`; without a path, those in `mnemoscope.yaml` if that exists, else the defaults.
 
     Raises:
-        MnemoscopeError: the file cannot be read, is not YAML, or holds something wrong; one line names each place.
+        MnemoscopeError: the file cannot be read, is not YAML, or has mistakes; the message names the place of each.
     """
     if path is None:
         path = Path(DEFAULT_FILE)
@@ -203,10 +221,10 @@ def load(path: Path | None = None) -> Settings:
 
 
 def from_mapping(data: Mapping[str, Any], where: str = "settings") -> Settings:
-    """Settings out of plain data.
+    """Return the settings in plain data.
 
     Raises:
-        MnemoscopeError: something in it is wrong; the message names every place.
+        MnemoscopeError: the data has mistakes; the message names the place of each.
     """
     try:
         return Settings.model_validate(_decimals(data))

@@ -1,4 +1,4 @@
-"""Numbers as people and as Prometheus write them: exact decimals, durations, sizes."""
+"""Formatting and parsing of numbers: exact decimals for PromQL, durations, and limits with their units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mnemoscope.instrumentation.catalog import Unit
 
 
 def number(value: Decimal | float | int) -> str:
-    """A number as PromQL takes it: exact, never in exponent form."""
+    """Return a number as PromQL text: exact, never in exponent form."""
     text = f"{Decimal(str(value)):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -19,10 +19,10 @@ _DURATION = re.compile(r"(?:\d+(?:ms|[smhdwy]))+\Z")
 
 
 def seconds(duration: str) -> float:
-    """A Prometheus duration such as `5m` or `1h30m`, in seconds.
+    """Return a Prometheus duration, such as `5m` or `1h30m`, in seconds.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the text is not a duration.
     """
     if not _DURATION.match(duration):
         raise ValueError(f"{duration!r} is not a duration such as 30s, 5m or 1h30m")
@@ -30,7 +30,7 @@ def seconds(duration: str) -> float:
 
 
 def humanize(value: Decimal | float, unit: Unit) -> str:
-    """A limit as a person reads it: `50 ms`, `0.1 %`, `10 GB`, `20`.
+    """Return a limit with its unit: `50 ms`, `0.1 %`, `10 GB`, `20`.
 
     >>> humanize(Decimal("0.05"), Unit.SECONDS), humanize(Decimal("0.001"), Unit.RATIO)
     ('50 ms', '0.1 %')

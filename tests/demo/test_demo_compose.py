@@ -1,4 +1,4 @@
-"""Grafana and Alertmanager come up through Docker Compose where an engine runs, and only there."""
+"""Grafana and Alertmanager start through Docker Compose where an engine runs, and only there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORD = 'echo "$@ | $GRAFANA_PORT $ALERTMANAGER_PORT $GENERATED $PROMETHEUS_URL
 
 @pytest.fixture
 def docker(fake_program: FakeProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Puts a docker on PATH that records how it is called, then does what the script says."""
+    """Return a function that puts a fake docker on PATH; it records its calls, then runs a script."""
 
     def install(script: str = "exit 0") -> Path:
         program = fake_program("docker", RECORD.format(log=tmp_path / "docker.log") + script)

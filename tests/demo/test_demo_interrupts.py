@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP and the time limit all arrive as exceptions, and none cuts the clean-up short."""
+"""Ctrl-C, SIGTERM, SIGHUP and the time limit become exceptions, and none interrupts the clean-up."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_a_request_to_end_runs_the_clean_up_and_a_second_one_does_not_cut_it_sho
         assert program.wait(SECONDS) == code
 
 
-def test_the_time_limit_says_what_was_being_done() -> None:
+def test_the_time_limit_names_the_step() -> None:
     def oversleep() -> None:
         with interrupts.as_exceptions():
             interrupts.time_limit(0.05, lambda: "count sheep")
             signal.pause()
 
-    with pytest.raises(MnemoscopeError, match=r"not finished within 0.05 s; it was to count sheep") as raised:
+    with pytest.raises(MnemoscopeError, match=r"not finished within 0.05 s; the step was: count sheep") as raised:
         oversleep()
 
     assert raised.value.exit_code == 1

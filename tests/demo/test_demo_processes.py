@@ -1,4 +1,4 @@
-"""No program outlives the run that started it, and one that fails says why in one line."""
+"""No program outlives the run that started it; a program that fails is reported in one line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def gone(pid: int) -> bool:
-    """Whether the process has ended; one that nobody has reaped yet has."""
+    """Return whether the process has ended; a zombie has."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

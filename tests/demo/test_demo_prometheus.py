@@ -1,4 +1,4 @@
-"""The wrapper starts a real Prometheus, asks it, says what is wrong with it, and stops it."""
+"""The wrapper starts a real Prometheus, queries it, reports its errors, and stops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proof holds when the thing is true, and names what is wrong when it is not."""
+"""A proof holds if its claim is true, and names every failure if it is not."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_every_fault_of_the_demo_names_a_switch_an_alert_and_panels_that_exist(f
     assert set(fault.panels) <= set(shown.keys.values())
 
 
-def test_a_claim_that_never_holds_is_given_back_with_its_last_answer() -> None:
+def test_a_claim_that_never_holds_returns_its_last_proof() -> None:
     answers = iter(range(1_000_000))
 
     proof = proofs.until(lambda: proofs.Proof("never", str(next(answers)), ("no",)), 0.3)

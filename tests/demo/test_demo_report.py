@@ -1,4 +1,4 @@
-"""What the demo prints is a line a proof, and nothing that needs a terminal where there is none."""
+"""The demo prints one line for each proof, and a progress bar on terminals only."""
 
 from __future__ import annotations
 

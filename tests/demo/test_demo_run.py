@@ -1,4 +1,4 @@
-"""The demo as a user runs it. Its proofs, from start to end, are `make demo`; here is how it ends early."""
+"""Early ends of the demo: a signal, or a Prometheus that fails. `make demo` runs all its proofs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMAND = [str(Path(sys.executable).with_name("mnemoscope")), "demo"]
 
 
 def children_of(parent: int) -> set[int]:
-    """The processes that `parent` started, by the kernel's own list."""
+    """Return the processes that `parent` started, as the kernel lists them."""
     found = set()
     for task in Path(f"/proc/{parent}/task").iterdir():
         found |= {int(pid) for pid in (task / "children").read_text().split()}
@@ -37,7 +37,7 @@ def ended(pid: int) -> bool:
 
 @contextmanager
 def demo(folder: Path, prometheus: Path) -> Iterator[subprocess.Popen[str]]:
-    """A demo that runs in `folder`; killed at the end if it is still there."""
+    """Run a demo in `folder`, and kill it at the end of the block."""
     environment = {**os.environ, "MNEMOSCOPE_PROMETHEUS": str(prometheus)}
     process = subprocess.Popen(
         COMMAND, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -60,7 +60,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_demo_that_is_asked_to_end_leaves_no_process_no_port_and_no_file(
+def test_a_demo_that_is_stopped_by_a_signal_leaves_no_process_no_port_and_no_file(
     tmp_path: Path, prometheus_binary: Path, number: signal.Signals, code: int
 ) -> None:
     with demo(tmp_path, prometheus_binary) as process:

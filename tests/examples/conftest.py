@@ -1,4 +1,4 @@
-"""A service to try things on, one a test module."""
+"""A running service for each test module."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from episodic_service import QUIET, Service
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A quiet, stable instance with some episodes and concepts."""
+    """Run a stable instance without background jobs, with some episodes and concepts."""
     with Service(tmp_path_factory.mktemp("data"), *QUIET) as running:
         yield running
 
 
 @pytest.fixture
 def healthy(service: Service) -> Iterator[Service]:
-    """The same, without faults before and after the test."""
+    """Return the service, without faults before and after the test."""
     service.faults()
     yield service
     service.faults()

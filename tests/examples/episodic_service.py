@@ -1,4 +1,4 @@
-"""The reference service as a process of its own, and its metrics as numbers."""
+"""The reference service in its own process, and its metrics as numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SENTENCES = (
 
 
 def until(wanted: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """What `wanted` returns as soon as it is true; fails after `seconds`."""
+    """Return the first true result of `wanted`; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         found = wanted()
@@ -41,9 +41,9 @@ def until(wanted: Callable[[], T | None], seconds: float = 60.0) -> T:
 
 
 def lasting(check: Callable[[float], None], *seconds: float) -> None:
-    """Check what is to happen while something else lasts so many seconds.
+    """Call `check` with a duration; after a failure, try again with the next, longer one.
 
-    Where that fails, because the machine was too busy to get there in time, it lasts for the next, longer time.
+    The check has to happen within the duration, and a busy machine may be too slow for a short one.
     """
     for number in seconds[:-1]:
         try:
@@ -66,11 +66,11 @@ class Metrics:
         self.names = {name for name, _, _ in self._samples}
 
     def has(self, metric: Metric) -> bool:
-        """Whether any series of the metric is there."""
+        """Return whether there is a series of the metric."""
         return any(name in self.names for name in metric.sample_names())
 
     def value(self, metric: Metric, part: str = "", **labels: str) -> float:
-        """Sum of the series with these labels; `part` is sum, count or bucket of a histogram."""
+        """Return the sum of the series with these labels; `part` is sum, count or bucket of a histogram."""
         assert (metric.kind is Kind.HISTOGRAM) == bool(part)
         wanted = f"{metric.prometheus_name()}_{part}" if part else metric.prometheus_name()
         return sum(
@@ -81,18 +81,18 @@ class Metrics:
 
 
 class Window:
-    """What changed between two scrapes."""
+    """The changes between two scrapes."""
 
     def __init__(self, before: Metrics, after: Metrics) -> None:
         self._before = before
         self._after = after
 
     def change(self, metric: Metric, part: str = "", **labels: str) -> float:
-        """The increase of a counter, or of a part of a histogram."""
+        """Return the increase of a counter, or of a part of a histogram."""
         return self._after.value(metric, part, **labels) - self._before.value(metric, part, **labels)
 
     def above(self, metric: Metric, bound: float, **labels: str) -> float:
-        """The share of observations above a bucket bound, of those between the scrapes."""
+        """Return the share of observations above a bucket bound, of those between the scrapes."""
         assert bound in metric.buckets
         count = self.change(metric, "count", **labels)
         assert count, f"nothing observed in {metric.name}"
@@ -115,7 +115,7 @@ class Service:
             self.wait_until_serving()
 
     def wait_until_serving(self) -> None:
-        """Reads the one line that it prints."""
+        """Read the line that the service prints when it serves."""
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
         assert self.line.startswith("serving http://"), self.process.communicate()[1]
@@ -133,7 +133,7 @@ class Service:
         self.stop()
 
     def stop(self) -> int:
-        """Ends it as Kubernetes does; returns its exit code."""
+        """Stop the service with SIGTERM, as Kubernetes does; return its exit code."""
         self.http.close()
         self.process.terminate()
         try:
@@ -147,44 +147,44 @@ class Service:
     # API ------------------------------------------------------------------------------------------
 
     def create(self, description: str = SENTENCES[0], **fields: Any) -> int:
-        """Opens an episode; returns its id."""
+        """Create an episode; return its id."""
         answer = self.http.post("/episodes", json={"user": "ada", "description": description, **fields})
         assert answer.status_code == 201, answer.text
         return int(answer.json()["id"])
 
     def complete(self, id: int, outcome: str = "success") -> httpx.Response:
-        """Asks to complete an episode."""
+        """Request the completion of an episode."""
         return self.http.post(f"/episodes/{id}/complete", json={"outcome": outcome})
 
     def live(self, count: int = 6) -> None:
-        """Lives through some episodes, all of them alike or not, as SENTENCES go round."""
+        """Create and complete `count` episodes, with the SENTENCES in turn as descriptions."""
         for number in range(count):
             assert self.complete(self.create(SENTENCES[number % len(SENTENCES)])).is_success
 
     def recall(self, query: str = SENTENCES[0], path: str = "blended", **parameters: Any) -> list[dict[str, Any]]:
-        """Recalls; returns the results."""
+        """Recall; return the results."""
         answer = self.http.get("/recall", params={"q": query, "path": path, **parameters})
         assert answer.status_code == 200, answer.text
         results: list[dict[str, Any]] = answer.json()["results"]
         return results
 
     def faults(self, **switches: Any) -> None:
-        """Switches these faults on, and all others off."""
+        """Switch these faults on, and all others off."""
         assert self.http.put("/faults", json=switches).status_code == 200
 
     def metrics(self) -> Metrics:
-        """A scrape."""
+        """Return a scrape."""
         return Metrics(self.http.get("/metrics").text)
 
     def during(self, work: Callable[[], object]) -> Window:
-        """What `work` changed."""
+        """Return the changes during `work`."""
         before = self.metrics()
         work()
         return Window(before, self.metrics())
 
 
 def refusal(*options: str, env: dict[str, str] | None = None) -> tuple[int, str]:
-    """Exit code and standard error of a service that is expected not to start."""
+    """Return exit code and standard error of a service that must not start."""
     done = subprocess.run(
         [sys.executable, "-m", MODULE, *options], capture_output=True, text=True, timeout=300, check=False, env=env
     )

@@ -1,4 +1,4 @@
-"""The service as its callers see it: a real process, real requests."""
+"""The HTTP API of the service: a real process, real requests."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_locks_are_taken_in_one_order_whatever_the_service_does(
     )
 
 
-def test_gauges_say_what_the_service_holds(healthy: Service) -> None:
+def test_gauges_show_what_the_service_holds(healthy: Service) -> None:
     healthy.live(2)
     stats = healthy.http.get("/stats").json()
     metrics = healthy.metrics()
@@ -195,7 +195,7 @@ def test_reconciliation_of_sound_stores_finds_nothing(healthy: Service) -> None:
     assert window.change(m.STORAGE_CORRUPTION) == 0
 
 
-def test_without_a_token_nobody_gets_in_but_prometheus_does(tmp_path: Path) -> None:
+def test_without_a_token_requests_are_refused_but_scrapes_are_not(tmp_path: Path) -> None:
     with Service(tmp_path, "--tokens=open-sesame,other", "--seed-episodes=0", *QUIET) as service:
         assert service.http.get("/stats").status_code == 401
         assert service.http.get("/stats", headers={"Authorization": "Bearer wrong"}).status_code == 401
@@ -270,7 +270,7 @@ async def test_the_workload_drives_several_instances_and_survives_one_that_fails
     assert progress.recalled > 0
 
 
-def test_the_workload_command_says_what_it_did(healthy: Service) -> None:
+def test_the_workload_command_prints_its_counts(healthy: Service) -> None:
     command = [sys.executable, "-m", f"{MODULE}.workload", "--url", healthy.url, "--seconds", "1", "--rate", "5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

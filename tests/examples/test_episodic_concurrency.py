@@ -1,4 +1,4 @@
-"""The capacity check of the reviews on the reference service: 100 operations at once, no deadlock."""
+"""The capacity check of the reviews on the reference service: 100 concurrent operations, no deadlock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP = Step("search", "look", "a generator function yields values")
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[EpisodicMemory]:
-    """The service in this process, with a few episodes to recall."""
+    """Run the service in this process, with a few episodes to recall."""
     made = EpisodicMemory(Config(data=tmp_path, seed_episodes=20))
     made.load(lambda _: None)
     yield made
@@ -26,7 +26,7 @@ def memory(tmp_path: Path) -> Iterator[EpisodicMemory]:
 
 
 def learn(memory: EpisodicMemory, number: int) -> int:
-    """All that an agent does with one episode."""
+    """Create, extend, complete and recall one episode, as an agent does; return its id."""
     episode = memory.create(f"user-{number}", f"learn about generators, part {number}", ["python"])
     memory.append(episode.id, [STEP])
     memory.complete(episode.id, "success", {})
@@ -34,13 +34,13 @@ def learn(memory: EpisodicMemory, number: int) -> int:
     return episode.id
 
 
-def test_a_hundred_episodes_are_learnt_at_once(memory: EpisodicMemory, concurrently: Concurrently) -> None:
+def test_a_hundred_episodes_are_learnt_concurrently(memory: EpisodicMemory, concurrently: Concurrently) -> None:
     ids = concurrently.threads(lambda number: learn(memory, number), 100, within=60)
     assert len(set(ids)) == 100
     assert memory.stats()["episodes"] == 120
 
 
-def test_what_jobs_and_agents_do_at_once_ends(memory: EpisodicMemory, concurrently: Concurrently) -> None:
+def test_concurrent_jobs_and_agents_end(memory: EpisodicMemory, concurrently: Concurrently) -> None:
     jobs = (memory.consolidate, memory.reconcile, memory.backup, memory.expire, memory.measure, memory.stats)
 
     def operation(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Bad configuration never starts anything."""
+"""A bad configuration is refused before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault moves the metric of its alert past the alert's own limit, and the metric recovers."""
+"""Each fault moves the metric of its alert past the alert's limit, and the metric recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the reference service, each on its own."""
+"""The parts of the reference service, each tested separately."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from mnemoscope.instrumentation.testing.concurrently import Concurrently
 
 
 def total(metric: Metric, **labels: str) -> float:
-    """Sum of the series with these labels in this process; of a histogram, the number of observations."""
+    """Return the sum of the series with these labels in this process; of a histogram, the number of observations."""
     points = [point for family in scope.snapshot().families if family.metric is metric for point in family.points]
     chosen = [p for p in points if labels.items() <= dict(zip(metric.label_names, p.labels, strict=True)).items()]
     return sum(p.observations if isinstance(p, HistogramPoint) else p.value for p in chosen)
@@ -197,7 +197,7 @@ def test_a_token_bucket_fills_up_again() -> None:
     limit.take()
 
 
-def test_a_daily_quota_starts_anew_the_next_day() -> None:
+def test_a_daily_quota_starts_again_the_next_day() -> None:
     clock = Clock()
     quota = DailyQuota(1, clock=clock)
     quota.take("ada")
@@ -257,7 +257,7 @@ def test_a_failed_index_write_leaves_the_index_sound() -> None:
     assert total(m.INDEX_ENTRIES, index="test") == 1
 
 
-def test_searches_at_once_share_the_index_and_find_what_each_alone_finds(concurrently: Concurrently) -> None:
+def test_concurrent_searches_share_the_index_and_find_what_each_alone_finds(concurrently: Concurrently) -> None:
     index = VectorIndex("test")
     texts = [sentence for task in corpus.tasks()[:30] for sentence in task.sentences[:10]]
     for key, text in enumerate(texts):
@@ -305,7 +305,7 @@ def test_a_stale_value_in_the_cache_is_noticed_counted_and_replaced(memory: Epis
     assert memory.get(old.id).steps == 2
 
 
-def test_steps_appended_at_once_are_all_kept(memory: EpisodicMemory) -> None:
+def test_steps_appended_concurrently_are_all_kept(memory: EpisodicMemory) -> None:
     id = memory.create("ada", "x", []).id
     refused: list[Conflict] = []
 
@@ -324,7 +324,7 @@ def test_steps_appended_at_once_are_all_kept(memory: EpisodicMemory) -> None:
     assert memory.get(id).steps == len(memory._store.load_steps(id)) == 80 - len(refused)
 
 
-def test_reconciliation_mends_what_differs_and_counts_each_kind(memory: EpisodicMemory, tmp_path: Path) -> None:
+def test_reconciliation_repairs_differences_and_counts_each_kind(memory: EpisodicMemory, tmp_path: Path) -> None:
     missing, kept = lived(memory), lived(memory)
     memory._index.remove(missing)
     memory._index.add(999, embed("left over"))
@@ -383,7 +383,7 @@ def test_a_database_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     assert increase(m.STORAGE_FORMAT_UNSUPPORTED, lambda: refused(StartError, lambda: EpisodicMemory(config))) == 1
 
 
-def test_who_is_not_in_the_cohort_recalls_without_semantic_memory(tmp_path: Path) -> None:
+def test_a_user_outside_the_cohort_recalls_without_semantic_memory(tmp_path: Path) -> None:
     memory = EpisodicMemory(Config(data=tmp_path, seed_episodes=30, cohort=0))
     memory.load(lambda _share: None)
     assert increase(m.FAN_ASSOCIATIONS, lambda: memory.recall("a class", "blended", 3, "ada")) == 0

@@ -1,4 +1,4 @@
-"""Generated files: replaced whole, compared to the letter, and never at the cost of somebody else's."""
+"""Generated files are replaced as a whole and compared byte for byte; no other file is touched."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_changed_a_missing_and_a_superfluous_file_are_each_named(made: Artifac
     assert "no longer generated" in found["out/rules/a.yaml"]
 
 
-def test_a_file_that_is_no_longer_generated_is_removed_and_a_strangers_file_is_kept(made: Artifacts) -> None:
+def test_a_file_that_is_no_longer_generated_is_removed_and_an_unlisted_file_is_kept(made: Artifacts) -> None:
     stranger = made.output / "notes.txt"
     stranger.write_text("mine")
     artifacts.write(Artifacts(made.output, {"b.md": "b\n"}, {}))

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: one line for each mistake, the right exit code, nothing half-written."""
+"""The command line: one line for each mistake, the right exit code, no partial output."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mnemoscope import __version__
 
@@ -32,7 +33,7 @@ def mnemoscope(tmp_path: Path) -> Run:
 
 
 def failure(result: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a failure."""
+    """Return the line of a failure; check that there is only one."""
     lines = result.stderr.splitlines()
     assert len(lines) == 1, result.stderr
     assert "Traceback" not in result.stderr + result.stdout
@@ -65,6 +66,28 @@ def test_generate_and_check_work_in_an_empty_folder_and_check_finds_what_was_edi
     assert "generated/rules/alerts.yaml: does not match" in checked.stdout
     (tmp_path / "runbooks" / "LockWaitHigh.md").unlink()
     assert "LockWaitHigh" in mnemoscope("check").stdout
+
+
+def test_a_silence_drops_the_findings_that_it_names_until_it_expires(
+    mnemoscope: Run, tmp_path: Path, fake_program: Callable[[str, str], Path]
+) -> None:
+    assert mnemoscope("generate").returncode == 0
+    (tmp_path / "runbooks" / "LockWaitHigh.md").unlink()
+    silences = [
+        {"check": "alert-without-page", "where": "runbooks/LockWait*.md", "reason": "moves", "until": "2999-12-31"},
+        {"check": "stale", "where": "runbooks/LockWait*.md", "reason": "moves", "until": "2999-12-31"},
+        {"check": "link", "where": "runbooks/*.md:*", "reason": "the page moves", "until": "2001-12-31"},
+    ]
+    (tmp_path / "mnemoscope.yaml").write_text(yaml.safe_dump({"silences": silences}))
+
+    promtool = fake_program("promtool", "echo promtool, version 2.42.0")
+    checked = mnemoscope("check", MNEMOSCOPE_PROMTOOL=str(promtool))
+
+    assert checked.returncode == 1
+    assert "[alert-without-page]" not in checked.stdout
+    assert "[stale]" not in checked.stdout
+    assert "[link]" in checked.stdout
+    assert "silences: link at runbooks/*.md:*: expired on 2001-12-31" in checked.stdout
 
 
 def test_a_wrong_setting_writes_nothing(mnemoscope: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Links from an alert: stable panel ids, and addresses that a browser and Prometheus both understand."""
+"""Links of an alert: stable panel ids, and addresses that work in a browser and in a rule template."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mnemoscope.model.links import dashboard_url, panel_id, runbook_url
 
 
 def test_a_panels_id_never_changes() -> None:
-    # Old alerts in old incidents link to it: this number is for ever.
+    # Old alerts in old incidents link to it, so this number must never change.
     assert panel_id("lock-wait") == 566_489
 
 

@@ -1,4 +1,4 @@
-"""PromQL: what is written is right by construction, and what is read is read as Prometheus reads it."""
+"""PromQL: built expressions use existing labels and parse; parsing finds what Prometheus would read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: every mistake is one line that names the place; overrides move the objects they are about."""
+"""Settings: every mistake is one line that names the place; overrides change thresholds and objectives."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from mnemoscope.model.settings import Settings, from_mapping, load
         ({"objectives": {"availability": {"target": 99.9}}}, "target 99.9 must lie between 0 and 1"),
         ({"objectives": {"recall_latency": {"within": 0.12}}}, "0.12 s is no bucket bound of recall.duration"),
         ({"min_events": 0}, "min_events:"),
+        ({"silences": [{"check": "link", "where": "*", "until": "2030-01-01"}]}, "silences.0.reason: Field required"),
+        ({"silences": [{"check": "link", "where": "*", "reason": "x", "until": "soon"}]}, "silences.0.until:"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_its_place(data: dict[str, Any], message: str) -> None:

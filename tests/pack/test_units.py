@@ -1,4 +1,4 @@
-"""Numbers are exact, and read as a person would write them."""
+"""Numbers are exact, and limits have readable units."""
 
 from __future__ import annotations
 
