@@ -73,7 +73,7 @@ class Watchdog:
         self._late: set[int] = set()
         self._unlogged: deque[Incident | str] = deque()
 
-    # The next three run wherever a lock is taken, and a finaliser or signal handler may call them in their own middle.
+    # The next three run wherever a lock is taken. A finaliser or signal handler may interrupt one of them and call it.
 
     def notice(self) -> None:
         """Wake the thread, because a wait has begun. This costs very little while the thread is awake."""
