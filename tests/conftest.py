@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -9,10 +11,25 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from support import shared_promtool as shared
 
 from mnemoscope import tools
 from mnemoscope.examples.demo import processes
 from mnemoscope.examples.demo.prometheus import PrometheusServer, Target, scrape_config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_promtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let all tests, and the programs that they start, share the answers of one promtool."""
+    found = tools.find("promtool")
+    base = tmp_path_factory.getbasetemp()
+    answers = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "promtool-answers"
+    answers.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(shared.REAL, json.dumps(found.prefix))
+        patch.setenv(shared.ANSWERS, str(answers))
+        patch.setenv("MNEMOSCOPE_PROMTOOL", str(Path(shared.__file__).absolute()))
+        yield
 
 
 @pytest.fixture(scope="session")
