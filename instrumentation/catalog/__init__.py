@@ -29,7 +29,7 @@ CATALOG: tuple[Metric, ...] = tuple(
     for value in vars(module).values()
     if isinstance(value, Metric)
 )
-"""Every metric, by area and then in the order of definition."""
+"""Every metric, in the order of definition."""
 
 _BY_NAME = {metric.name: metric for metric in CATALOG}
 if len(_BY_NAME) != len(CATALOG):

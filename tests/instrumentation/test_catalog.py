@@ -18,7 +18,7 @@ from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import CATALOG, ExposedNames, Kind, Label, Metric, Source, Unit, labels
 from mnemoscope.model import objectives
 
-# The signals that the reviews ask for, each with the metrics that answer it.
+# The signals that the reviewed systems need, each with the metrics that measure it.
 SIGNALS = {
     "lock wait": ["lock.wait.duration"],
     "lock hold": ["lock.hold.duration"],
@@ -147,7 +147,7 @@ def test_the_constant_of_a_metric_is_its_name_in_capitals_with_underscores_for_d
     assert constants == {metric.name.upper().replace(".", "_"): metric for metric in CATALOG}
 
 
-def test_what_a_search_ends_with_is_seen() -> None:
+def test_a_vector_search_is_recorded_by_outcome() -> None:
     assert "outcome" in catalog.RECALL_VECTOR_SEARCH_DURATION.label_names
 
 
@@ -170,7 +170,7 @@ def test_durations_are_seconds_sizes_are_bytes_and_counters_have_no_unit_of_time
         assert not any(word in metric.prometheus_name() for word in ("milli", "_ms", "kilo", "percent"))
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_the_error_for_an_unknown_name_offers_the_nearest_name() -> None:
     with pytest.raises(KeyError, match=r"did you mean lock\.wait\.duration"):
         catalog.by_name("lock.wait.durations")
 
@@ -214,17 +214,17 @@ def test_a_copy_with_changes_derives_its_label_names_anew() -> None:
         assert changed.buckets == catalog.LOCK_WAIT_DURATION.buckets
 
 
-def test_two_metrics_of_the_same_parts_are_two() -> None:
+def test_two_metrics_with_equal_fields_are_not_equal() -> None:
     assert len({catalog.LOCK_WAIT_DURATION, catalog.LOCK_WAIT_DURATION.replace()}) == 2
 
 
 @pytest.mark.parametrize("name", ["le", "job", "instance", "__name__", "Upper"])
-def test_a_label_that_prometheus_owns_or_refuses_is_refused(name: str) -> None:
+def test_a_label_name_that_prometheus_reserves_or_refuses_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="label"):
         Label(name, "x")
 
 
-def test_a_ratio_gauge_says_so_in_its_name_and_a_unit_is_not_said_twice() -> None:
+def test_a_ratio_gauge_ends_in_ratio_and_a_unit_is_not_repeated() -> None:
     assert catalog.SEMANTIC_HEALTH.prometheus_name() == "mnemo_semantic_health_ratio"
     metric = catalog.gauge("wait.seconds", "Wait", catalog.SECONDS)
     assert metric.prometheus_name() == "mnemo_wait_seconds"

@@ -11,7 +11,7 @@ from mnemoscope.instrumentation.recording.registry import Registry
 
 @pytest.fixture
 def registry() -> Registry:
-    """Strict: a recording that is refused fails the test."""
+    """Return a strict registry: a dropped recording fails the test."""
     return Registry(strict=True)
 
 

@@ -59,7 +59,7 @@ def test_prefix_and_limits_are_those_of_the_site() -> None:
     assert "yellow above 200 ms, red above 1 s" in section(text, LOCK_WAIT_DURATION.prometheus_name("engram"))
 
 
-def test_it_is_the_same_every_time_and_ends_in_one_line_end() -> None:
+def test_the_page_is_the_same_every_time_and_ends_in_one_line_end() -> None:
     text = reference.render(Settings())
 
     assert text == reference.render(Settings())
