@@ -14,7 +14,7 @@ from ..catalog import Metric
 from ..catalog.labels import DropReason
 from ..recording.registry import Registry
 from ..recording.series import NOT_RECORDED
-from ..recording.values import UnrecordableError, number, text
+from ..recording.values import UnrecordableError, label_text, number
 from .decorate import wrap
 
 OK, ERROR, CANCELLED = "ok", "error", "cancelled"
@@ -123,7 +123,7 @@ class Operation(Generic[S]):
             return outcome_of(error, self._is_error)
         try:
             if isinstance(given, str | Enum):
-                return text(given)
+                return label_text(given)
         except UnrecordableError:
             pass
         self.drop("wrong_type", given)
