@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .recording.shared import SharedDirectory
 
 _made: dict[str, Registry] = {}
-_unread = ["MNEMOSCOPE_MULTIPROC_DIR"]
-_held: dict[int, list[Lock]] = {}
-"""By thread: the locks that it holds while it forks."""
+_unread_variables = ["MNEMOSCOPE_MULTIPROC_DIR"]
+_fork_locks: dict[int, list[Lock]] = {}
+"""By the id of a thread that forks: the locks that it holds meanwhile."""
 _FORK_SECONDS = 1.0
 
 
@@ -29,14 +29,14 @@ def default_registry() -> Registry:
         registry = _made["registry"]
     except KeyError:
         registry = _made.setdefault("registry", Registry())  # of several threads, one makes it
-    if _unread:
+    if _unread_variables:
         _share(registry)
     return registry
 
 
 def _share(registry: Registry) -> None:
     try:
-        directory = os.environ.get(_unread.pop())
+        directory = os.environ.get(_unread_variables.pop())
     except IndexError:  # another thread was faster
         return
     if directory:
@@ -136,7 +136,7 @@ def _sharings() -> list[SharedDirectory]:
 
 def _before_fork() -> None:
     # If another thread were just sharing a registry, the child could never share it.
-    held = _held[get_ident()] = []
+    held = _fork_locks[get_ident()] = []
     for registry in every_registry():
         lock = registry.sharing_lock
         if lock.acquire(timeout=_FORK_SECONDS):
@@ -148,12 +148,12 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for sharing in _sharings():
         sharing.after_fork_in_parent()
-    for lock in _held.pop(get_ident(), ()):
+    for lock in _fork_locks.pop(get_ident(), ()):
         lock.release()
 
 
 def _after_fork_in_child() -> None:
-    _held.clear()
+    _fork_locks.clear()
     for sharing in _sharings():
         sharing.after_fork_in_child()
     # The child starts at zero, else both processes would report the parent's past.

@@ -36,11 +36,7 @@ LIMIT_RATE_LIMITED = counter("limit.rate_limited", "Requests refused because the
 SERVICE_UPTIME = gauge("service.uptime", "Time since the process was instrumented", SECONDS, sources=(AKI,), across=MAX)
 SERVICE_READY = gauge("service.ready", "1 while the service takes requests, else 0", sources=(AKI,), across=MIN)
 SERVICE_SHUTDOWN_DURATION = gauge(
-    "service.shutdown.duration",
-    "Time that the graceful shutdown has taken",
-    SECONDS,
-    sources=(AKI,),
-    across=MAX,
+    "service.shutdown.duration", "Time that the graceful shutdown has taken", SECONDS, sources=(AKI,), across=MAX
 )
 SERVICE_SHUTDOWN_IN_FLIGHT = gauge(
     "service.shutdown.in_flight",

@@ -105,27 +105,27 @@ class RequestRecorder:
         self._route = route
         self._declared: set[str] = set()
         self.registry = registry or default_registry()
-        self._mark = f"mnemoscope.request.{id(self.registry)}"
+        self._key = f"mnemoscope.request.{id(self.registry)}"
         self.in_flight = self.registry.in_flight(catalog.REQUEST_IN_FLIGHT)
         self.registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.in_flight.now)
 
-    def begin(self, where: MutableMapping[str, Any], path: str) -> RequestRecording | None:
+    def begin(self, scope_or_environ: MutableMapping[str, Any], path: str) -> RequestRecording | None:
         """Return the recording of a request that arrived; None if the request is not to be recorded.
 
         That is so if its path is excluded, or if a middleware around this one records it already.
         """
         if path in self._excluded or path.startswith(self._below):
             return None
-        around = where.get(self._mark)
-        if around is not None and not around.ended:
+        outer = scope_or_environ.get(self._key)
+        if outer is not None and not outer.ended:
             return None
-        where[self._mark] = recording = RequestRecording(self)
+        scope_or_environ[self._key] = recording = RequestRecording(self)
         return recording
 
-    def template(self, where: Any, built_in: Callable[[], str | None]) -> str:
+    def template(self, scope_or_environ: Any, built_in: Callable[[], str | None]) -> str:
         """Return the route's template, from the service's own function or else from the framework."""
         try:
-            found = (self._route(where) if self._route is not None else None) or built_in()
+            found = (self._route(scope_or_environ) if self._route is not None else None) or built_in()
             if found is None or isinstance(found, str):
                 return found or UNMATCHED
         except Exception:

@@ -51,9 +51,9 @@ def wrap(target: F, probe: Observer) -> F:
     if isinstance(target, type) or not callable(target):
         raise TypeError(f"a probe decorates functions and methods, not {_described(target)}")
     kind = _kind(target)
-    plain = getattr(probe, "plain", None)
-    if plain is not None and kind in _PLAIN_WRAPPERS:
-        wrapper = _PLAIN_WRAPPERS[kind](target, *plain)
+    timed = getattr(probe, "timed", None)
+    if timed is not None and kind in _TIMED_WRAPPERS:
+        wrapper = _TIMED_WRAPPERS[kind](target, *timed)
     else:
         wrapper = _WRAPPERS[kind](target, probe.for_call)
     # A partial or a callable object has no __name__ to copy; functools.wraps leaves out what is missing.
@@ -166,10 +166,10 @@ _WRAPPERS = {
 
 # The usual probe records a duration by outcome and nothing else. An operation object would cost more than its two clock
 # readings, so these wrappers append to the journal themselves. Unpacking an empty dictionary of keywords would copy it.
-# Each variable of a closure costs at every call, so `_Plain` holds what a call rarely needs.
+# Each variable of a closure costs at every call, so `_Timing` holds what a call rarely needs.
 
 
-class _Plain:
+class _Timing:
     """What a wrapper of the usual probe needs, besides the journal of the runs that ended well."""
 
     __slots__ = ("failures", "fold", "is_error", "series")
@@ -182,11 +182,11 @@ class _Plain:
 
     async def finished(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Await the coroutine that a plain function returned, and record its run."""
-        return await _plain_coroutine(lambda: coroutine, self.series, self.is_error)()
+        return await _timed_coroutine(lambda: coroutine, self.series, self.is_error)()
 
 
-def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
-    journal, plain = series.ok.journal, _Plain(series, is_error)
+def _timed_function(target: Function, series: Any, is_error: Any) -> Function:
+    journal, timing = series.ok.journal, _Timing(series, is_error)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         started = perf_counter()
@@ -194,16 +194,16 @@ def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
             result = target(*args, **kwargs) if kwargs else target(*args)
         except BaseException as error:
             try:
-                plain.series.failed(perf_counter() - started, error, plain.is_error)
+                timing.series.failed(perf_counter() - started, error, timing.is_error)
             except NOT_RECORDED:  # too little stack is left to find the outcome
-                plain.failures.append(perf_counter() - started)
+                timing.failures.append(perf_counter() - started)
             raise
         if type(result) is CoroutineType:
-            return plain.finished(result)
+            return timing.finished(result)
         journal.append(perf_counter() - started)
         if len(journal) > LIMIT:
             try:
-                plain.fold()
+                timing.fold()
             except NOT_RECORDED:
                 pass
         return result
@@ -211,8 +211,8 @@ def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
     return wrapper
 
 
-def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
-    journal, plain = series.ok.journal, _Plain(series, is_error)
+def _timed_coroutine(target: Function, series: Any, is_error: Any) -> Function:
+    journal, timing = series.ok.journal, _Timing(series, is_error)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         started = perf_counter()
@@ -220,14 +220,14 @@ def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
             result = await (target(*args, **kwargs) if kwargs else target(*args))
         except BaseException as error:
             try:
-                plain.series.failed(perf_counter() - started, error, plain.is_error)
+                timing.series.failed(perf_counter() - started, error, timing.is_error)
             except NOT_RECORDED:
-                plain.failures.append(perf_counter() - started)
+                timing.failures.append(perf_counter() - started)
             raise
         journal.append(perf_counter() - started)
         if len(journal) > LIMIT:
             try:
-                plain.fold()
+                timing.fold()
             except NOT_RECORDED:
                 pass
         return result
@@ -235,4 +235,4 @@ def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
     return wrapper
 
 
-_PLAIN_WRAPPERS = {"function": _plain_function, "coroutine": _plain_coroutine}
+_TIMED_WRAPPERS = {"function": _timed_function, "coroutine": _timed_coroutine}

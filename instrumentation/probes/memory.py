@@ -78,7 +78,7 @@ class Recall(Operation[_Recalls]):
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         self._series.record(seconds, outcome)
         if self.results is not None:
-            results = self.counted(catalog.RECALL_RESULTS, self.results)
+            results = self.as_number(catalog.RECALL_RESULTS, self.results)
             if results is not None:
                 self._series.results.observe(results)
                 if results == 0:

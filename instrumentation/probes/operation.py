@@ -14,7 +14,7 @@ from ..catalog import Metric
 from ..catalog.labels import DropReason
 from ..recording.registry import Registry
 from ..recording.series import NOT_RECORDED
-from ..recording.values import UnrecordableError, number, text
+from ..recording.values import UnrecordableError, label_text, number
 from .decorate import wrap
 
 OK, ERROR, CANCELLED = "ok", "error", "cancelled"
@@ -109,7 +109,7 @@ class Operation(Generic[S]):
         """Count a value of the service as dropped, under `metric` or the probe's metric."""
         self._series.registry.drop(metric or self._series.metric, reason, value=value)
 
-    def counted(self, metric: Metric, value: object) -> float | None:
+    def as_number(self, metric: Metric, value: object) -> float | None:
         """Return a number that the service has set, as a float; count anything else as dropped and return None."""
         try:
             return number(value, 0.0)
@@ -123,7 +123,7 @@ class Operation(Generic[S]):
             return outcome_of(error, self._is_error)
         try:
             if isinstance(given, str | Enum):
-                return text(given)
+                return label_text(given)
         except UnrecordableError:
             pass
         self.drop("wrong_type", given)
@@ -189,7 +189,7 @@ class Probe(Generic[O_co]):
             return cast("O_co", Unobserved())
 
     @property
-    def plain(self) -> tuple[Any, IsError | None] | None:
+    def timed(self) -> tuple[Any, IsError | None] | None:
         """Series and predicate of operations that record a duration by outcome and nothing else; None for others."""
         return (self._arguments[0], self._arguments[1]) if self._kind is Operation else None
 
@@ -231,7 +231,7 @@ class Probe(Generic[O_co]):
     def _exit(self, frame: int, error: BaseException | None) -> None:
         operation = self._open.pop(frame, None)
         while operation is None and self._open:
-            frame = self._likeliest()
+            frame = self._likeliest_frame()
             operation = self._open.pop(frame, None)
         if operation is None:
             return
@@ -240,7 +240,7 @@ class Probe(Generic[O_co]):
             operation._outer = None
         operation.__exit__(None, error, None)
 
-    def _likeliest(self) -> int:
+    def _likeliest_frame(self) -> int:
         entries = list(self._open.items())
         thread = get_ident()
         own = [frame for frame, operation in entries if operation._thread == thread]

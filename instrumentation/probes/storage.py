@@ -9,7 +9,7 @@ from ..default import default_registry
 from ..recording.registry import Registry
 from ..recording.series import Counter
 from ..recording.series_lookup import SeriesLookup
-from ..recording.values import text
+from ..recording.values import label_text
 from .durations import Durations
 from .error_kinds import ErrorKind, error_kind, mapped
 from .operation import ERROR, IsError, Operation, Probe
@@ -83,7 +83,7 @@ class StorageOperation(Operation[_StorageOperations]):
             return "other"
         kind = self._error_kind
         try:
-            return text(mapped(kind, error) if isinstance(kind, Mapping) else kind(error))
+            return label_text(mapped(kind, error) if isinstance(kind, Mapping) else kind(error))
         except Exception as failure:
             self.drop("callback", failure, catalog.STORAGE_ERRORS)
             return "other"

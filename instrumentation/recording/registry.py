@@ -21,7 +21,7 @@ from .metric_series import CLASSES, AnySeries, MetricSeries
 from .pauses import with_pauses
 from .series import Counter, Gauge, Histogram
 from .snapshot import Family, HistogramPoint, NumberPoint, Snapshot, ordered
-from .values import UnrecordableError, text
+from .values import UnrecordableError, label_text
 
 if TYPE_CHECKING:
     from .shared import SharedDirectory
@@ -142,7 +142,7 @@ class Registry:
 
     def _label_text(self, metric: Metric, value: object) -> str:
         try:
-            return text(value)
+            return label_text(value)
         except UnrecordableError as error:
             self.drop(metric, error.reason, value=value)
             return OTHER

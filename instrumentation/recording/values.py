@@ -63,7 +63,7 @@ def _is_real(value: object) -> bool:
         return False
 
 
-def text(value: object) -> str:
+def label_text(value: object) -> str:
     """Return a label value as text: an enum member's value, else `str`.
 
     Raises:
@@ -86,7 +86,7 @@ def exemplar_labels(given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
         UnrecordableError: not a mapping, a name that is no label name, a value that is no plain text, or too long.
     """
     try:
-        pairs = tuple((name, text(value)) for name, value in given.items())
+        pairs = tuple((name, label_text(value)) for name, value in given.items())
         valid = all(
             type(name) is str and _EXEMPLAR_LABEL.match(name) and _EXEMPLAR_VALUE.match(value) for name, value in pairs
         )
