@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..catalog import Metric
-from .cellfile import CellFile, Resolve
-from .image import Image
-from .layout import Header, RejectedError
-from .merge import Merged
-from .owner import NEW_SUFFIX, SUFFIX, is_alive, write_all
+from .file_contents import FileContents
+from .file_format import Header, RejectedError
+from .file_reader import FileReader, Resolve
+from .merge import MergedValues
+from .own_file import NEW_SUFFIX, SUFFIX, is_alive, write_all
 
 ARCHIVE = "archive"
 LOCK = ".lock"
@@ -31,13 +31,13 @@ _READINGS = 4
 _LOCK_SECONDS = 5.0
 _POLL_SECONDS = 0.005
 _OWN = ""
-_NO_FILE = frozenset({errno.EISDIR, errno.ESPIPE, errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.ELOOP, errno.EIO})
+_NOT_A_FILE = frozenset({errno.EISDIR, errno.ESPIPE, errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.ELOOP, errno.EIO})
 """What the system says of a folder, a pipe, a socket or a broken disk in the place of a file."""
 
-Admit = Callable[[Metric, tuple[str, ...]], tuple[str, ...]]
+LimitLabels = Callable[[Metric, tuple[str, ...]], tuple[str, ...]]
 
 
-class Own(NamedTuple):
+class MemoryFile(NamedTuple):
     """The reader's own process, whose values come from memory."""
 
     name: str
@@ -57,12 +57,12 @@ class Directory:
         self.path = path
         self._resolve = resolve
         self._rejected = rejected
-        self._known: dict[str, CellFile] = {}
+        self._known: dict[str, FileReader] = {}
         """Parsed files by name."""
-        self._forbidden: set[str] = set()
+        self._unreadable: set[str] = set()
         self._lock_fds: set[int] = set()
 
-    def read(self, own: Own) -> Merged:
+    def read(self, own: MemoryFile) -> MergedValues:
         """The values of all processes, dead and alive.
 
         Raises:
@@ -70,94 +70,94 @@ class Directory:
             OSError: the directory cannot be read.
         """
         with self._locked(fcntl.LOCK_SH, _LOCK_SECONDS):
-            merged = Merged()
+            merged = MergedValues()
             archive = self._add(merged, ARCHIVE)
-            swallowed = archive.swallowed if archive else frozenset()
+            archived = archive.archived if archive else frozenset()
             names = self._names(SUFFIX)
             for name in names:
                 if name != own.name:
-                    self._add(merged, name, swallowed)
+                    self._add(merged, name, archived)
             # Whether or not it is on disk, which may be full.
             merged.add(self._parsed(_OWN, own.data), own.data, alive=True, lenient=False)
             for gone in set(self._known) - {ARCHIVE, _OWN, *names}:
                 del self._known[gone]
         return merged
 
-    def compact(self, own: Own, admit: Admit) -> None:
+    def compact(self, own: MemoryFile, limit_labels: LimitLabels) -> None:
         """Take the files of the dead into the archive; leave it to a later call where somebody reads just now.
 
         Raises:
             OSError: the archive cannot be written; everything is as it was.
         """
-        dead = [name for name in self._names(SUFFIX) if name != own.name and not self._lives(name)]
+        dead = [name for name in self._names(SUFFIX) if name != own.name and not self._is_alive(name)]
         if not dead:
             return
         try:
             with self._locked(fcntl.LOCK_EX, 0):
-                self._compact(dead, admit)
+                self._compact(dead, limit_labels)
         except TimeoutError:
             return
 
-    def _compact(self, dead: list[str], admit: Admit) -> None:
-        merged = Merged()
+    def _compact(self, dead: list[str], limit_labels: LimitLabels) -> None:
+        merged = MergedValues()
         archive = self._add(merged, ARCHIVE)
-        before = archive.swallowed if archive else frozenset()
+        before = archive.archived if archive else frozenset()
         taken = {name: file.id for name in dead if (file := self._add(merged, name, before, alive=False))}
         if not before.issuperset(taken.values()):
-            image = Image(0, merged.started)
-            merged.write(image, admit)
-            image.swallowed(sorted({*taken.values(), *self._still_there(before)}))
-            self._replace_archive(image)
+            contents = FileContents(0, merged.started)
+            merged.write(contents, limit_labels)
+            contents.archived(sorted({*taken.values(), *self._still_present(before)}))
+            self._replace_archive(contents)
         for name in taken:
             (self.path / name).unlink(missing_ok=True)
         for name in self._names(NEW_SUFFIX):
-            if not self._lives(name):
+            if not self._is_alive(name):
                 (self.path / name).unlink(missing_ok=True)
 
-    def _still_there(self, ids: frozenset[bytes]) -> frozenset[bytes]:
+    def _still_present(self, ids: frozenset[bytes]) -> frozenset[bytes]:
         """Those of the files that an earlier archive took in that may still be there to be read by mistake."""
         there = set()
         for name in self._names(SUFFIX):
             try:
-                there.add(Header.unpack(self._contents(name)[0]).id)
+                there.add(Header.unpack(self._read_file(name)[0]).id)
             except (OSError, RejectedError):
                 return ids
         return ids & there
 
-    def _replace_archive(self, image: Image) -> None:
+    def _replace_archive(self, contents: FileContents) -> None:
         new = self.path / f"{ARCHIVE}{NEW_SUFFIX}"
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
-            with memoryview(image.data) as data:
+            with memoryview(contents.data) as data:
                 write_all(fd, data, 0)
         finally:
             os.close(fd)
         new.rename(self.path / ARCHIVE)
 
     def _add(
-        self, merged: Merged, name: str, swallowed: frozenset[bytes] = frozenset(), alive: bool = True
-    ) -> CellFile | None:
+        self, merged: MergedValues, name: str, archived: frozenset[bytes] = frozenset(), alive: bool = True
+    ) -> FileReader | None:
         """Add a file's values, unless they are in the archive.
 
         None where there is no such file, or where it could not be used and was set aside.
         """
         for reading in range(_READINGS):
             try:
-                data, lives = self._contents(name)
+                data, lives = self._read_file(name)
                 file = self._parsed(name, data)
-                if file.id not in swallowed:
+                if file.id not in archived:
                     merged.add(file, data, alive=alive and lives, lenient=reading == _READINGS - 1)
                 return file
             except FileNotFoundError:
                 return None
             except PermissionError:
                 # Another user's. Set aside, it would be made again and again.
-                if name not in self._forbidden:
-                    self._forbidden.add(name)
+                if name not in self._unreadable:
+                    self._unreadable.add(name)
                     self._rejected("unreadable")
                 return None
             except OSError as error:
-                if error.errno not in _NO_FILE:
+                if error.errno not in _NOT_A_FILE:
                     raise  # too many open files, say: nothing is wrong with this one
                 self._set_aside(name, "unreadable")
                 return None
@@ -167,10 +167,10 @@ class Directory:
         self._set_aside(name, reason)
         return None
 
-    def _parsed(self, name: str, data: bytes) -> CellFile:
+    def _parsed(self, name: str, data: bytes) -> FileReader:
         file = self._known.get(name)
         if file is None or file.id != Header.unpack(data).id:
-            file = CellFile(self._resolve)
+            file = FileReader(self._resolve)
             file.parse(data)
             if file.mismatched:
                 self._rejected("mismatch")
@@ -179,7 +179,7 @@ class Directory:
             file.parse(data)
         return file
 
-    def _contents(self, name: str) -> tuple[bytes, bool]:
+    def _read_file(self, name: str) -> tuple[bytes, bool]:
         # Without O_NONBLOCK, opening a pipe that somebody put here would never end.
         fd = os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK)
         try:
@@ -187,7 +187,7 @@ class Directory:
         finally:
             os.close(fd)
 
-    def _lives(self, name: str) -> bool:
+    def _is_alive(self, name: str) -> bool:
         try:
             fd = os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK)
         except OSError:

@@ -14,24 +14,24 @@ from typing import NamedTuple
 
 from ..catalog import Across, Kind, Metric
 from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, ordered
-from .cellfile import CellFile, Key, Row
-from .image import Image
-from .layout import NO_FILE, SUM_PARTS
+from .file_contents import FileContents
+from .file_format import NO_PARENT, SUM_PARTS
+from .file_reader import FileReader, Key, Row
 
 
-class _Said(NamedTuple):
+class _GaugeValue(NamedTuple):
     """What one process said of a gauge, and when. It stands for `heirs` too, if they were forked later."""
 
     value: float
     when: float
-    heirs: bytes = NO_FILE
+    heirs: bytes = NO_PARENT
 
 
-def _latest(said: list[_Said]) -> float:
+def _latest(said: list[_GaugeValue]) -> float:
     return max(said, key=lambda one: (one.when, one.value)).value
 
 
-_GAUGES: dict[Across, Callable[[list[_Said]], float]] = {
+_GAUGES: dict[Across, Callable[[list[_GaugeValue]], float]] = {
     Across.SUM: lambda said: math.fsum(one.value for one in said),
     Across.MAX: lambda said: max(one.value for one in said),
     Across.MIN: lambda said: min(one.value for one in said),
@@ -55,7 +55,7 @@ def exact(terms: list[float]) -> tuple[float, ...]:
     return tuple(parts)
 
 
-class Merged:
+class MergedValues:
     """The values of several files.
 
     Attributes:
@@ -65,12 +65,12 @@ class Merged:
     def __init__(self) -> None:
         self.started = math.inf
         self._rows: dict[Key, list[Row]] = {}
-        self._said: dict[Key, list[_Said]] = {}
+        self._gauge_values: dict[Key, list[_GaugeValue]] = {}
         self._forked: dict[bytes, float] = {}
         """When each file's process has last forked one that is there; by the file's id."""
         self._exemplars: dict[Key, dict[int, Exemplar]] = {}
 
-    def add(self, file: CellFile, data: bytes, *, alive: bool, lenient: bool) -> None:
+    def add(self, file: FileReader, data: bytes, *, alive: bool, lenient: bool) -> None:
         """Add the file's values, or none of them.
 
         Raises:
@@ -95,8 +95,8 @@ class Merged:
         for (metric, labels), (value, when) in gauges:
             # NaN: the process has no value now. Most gauges go with their process.
             if value == value and (alive or metric.across is Across.LATEST):
-                said = _Said(value, when, NO_FILE if recorded else file.id)
-                self._said.setdefault((metric, labels), []).append(said)
+                said = _GaugeValue(value, when, NO_PARENT if recorded else file.id)
+                self._gauge_values.setdefault((metric, labels), []).append(said)
         if not alive:
             for key, value in file.unpublished(data, values):
                 rows[key].append(_row(key[0], value))
@@ -105,10 +105,10 @@ class Merged:
             if bucket not in kept or kept[bucket].timestamp <= exemplar.timestamp:
                 kept[bucket] = exemplar
 
-    def _gauges(self) -> Iterator[tuple[Key, list[_Said]]]:
+    def _gauges(self) -> Iterator[tuple[Key, list[_GaugeValue]]]:
         """What counts of each gauge, now that all files are known."""
-        for key, all_said in self._said.items():
-            said = [one for one in all_said if one.heirs is NO_FILE or one.when > self._forked.get(one.heirs, 0.0)]
+        for key, all_said in self._gauge_values.items():
+            said = [one for one in all_said if one.heirs is NO_PARENT or one.when > self._forked.get(one.heirs, 0.0)]
             if said:
                 yield key, said
 
@@ -130,26 +130,26 @@ class Merged:
         exemplars = tuple(kept.get(i) for i in range(len(counts))) if kept else ()
         return HistogramPoint(labels, counts, math.fsum(_parts(rows)), exemplars)
 
-    def write(self, image: Image, admit: Callable[[Metric, tuple[str, ...]], tuple[str, ...]]) -> None:
-        """Put everything that outlives a process into `image`.
+    def write(self, contents: FileContents, limit_labels: Callable[[Metric, tuple[str, ...]], tuple[str, ...]]) -> None:
+        """Put everything that outlives a process into `contents`.
 
-        `admit` says under which labels a series is kept, so that the archive is bounded as a registry is.
+        `limit_labels` says under which labels a series is kept, so that the archive is bounded as a registry is.
         """
         kept: dict[Key, tuple[list[Row], dict[int, Exemplar]]] = {}
         for (metric, labels), rows in self._rows.items():
-            together, exemplars = kept.setdefault((metric, admit(metric, labels)), ([], {}))
+            together, exemplars = kept.setdefault((metric, limit_labels(metric, labels)), ([], {}))
             together += rows
             exemplars.update(self._exemplars.get((metric, labels), {}))
         for (metric, labels), (rows, exemplars) in kept.items():
-            cell = image.series(metric, labels)
+            cell = contents.series(metric, labels)
             counts = () if metric.kind is Kind.COUNTER else _counts(rows)
-            image.set(cell, (*counts, *exact(list(_parts(rows))), 0))
-            image.set_exemplars(cell, exemplars)
-        settings: dict[Key, list[_Said]] = {}
+            contents.set(cell, (*counts, *exact(list(_parts(rows))), 0))
+            contents.set_exemplars(cell, exemplars)
+        settings: dict[Key, list[_GaugeValue]] = {}
         for (metric, labels), said in self._gauges():
-            settings.setdefault((metric, admit(metric, labels)), []).extend(said)
+            settings.setdefault((metric, limit_labels(metric, labels)), []).extend(said)
         for (metric, labels), said in settings.items():
-            image.set(image.series(metric, labels), (_latest(said), max(one.when for one in said)))
+            contents.set(contents.series(metric, labels), (_latest(said), max(one.when for one in said)))
 
 
 def _parts(rows: list[Row]) -> Iterator[float]:

@@ -19,11 +19,11 @@ from ..catalog import Kind
 from ..recording.journal import Fold, Guard, Journal
 from ..recording.metric_series import AnySeries
 from ..recording.series import Counter, Gauge
-from .directory import Own
-from .image import Cell, Image
-from .layout import NO_FILE, SUM_PARTS, TAIL_BYTES
-from .owner import OwnFile
-from .writethrough import SharedJournal, Tail, catch_up, write_through
+from .directory import MemoryFile
+from .file_contents import Cell, FileContents
+from .file_format import LOG_BYTES, NO_PARENT, SUM_PARTS
+from .own_file import OwnFile
+from .write_ahead_log import LoggedJournal, WriteAheadLog, log_appends, skip_missed_keys
 
 _PATIENCE = 1.0  # seconds
 _POLL = 0.0002
@@ -34,7 +34,7 @@ Settings = Mapping[AnySeries, tuple[float, ...]]
 """What gauges are set to, and since when."""
 
 
-class Published(Protocol):
+class PublishedRegistry(Protocol):
     """The part of a registry that is published."""
 
     started: float
@@ -42,7 +42,7 @@ class Published(Protocol):
     def series(self) -> Iterator[AnySeries]: ...
 
 
-class _Kept:
+class _PublishedSeries:
     """What was published of one series.
 
     Attributes:
@@ -62,7 +62,7 @@ class _Kept:
 
 
 class _Turn(Fold):
-    """A thread's use of the image and the file, which lives as long as the frame that has it; see `Guard`."""
+    """A thread's use of the contents and the file, which lives as long as the frame that has it; see `Guard`."""
 
     __slots__ = ("thread",)
 
@@ -76,7 +76,7 @@ class Publisher:
     Args:
         registry: whose series.
         directory: where the file goes.
-        make_room: see `Tail`.
+        make_room: see `WriteAheadLog`.
         parent: in a forked child, id of its parent's file.
         inherited: in a forked child, what its parent's gauges were set to: a setting that the child only inherited is
             as old there as in the parent.
@@ -88,10 +88,10 @@ class Publisher:
 
     def __init__(
         self,
-        registry: Published,
+        registry: PublishedRegistry,
         directory: Path,
         make_room: Callable[[bool], None],
-        parent: bytes = NO_FILE,
+        parent: bytes = NO_PARENT,
         inherited: Settings | None = None,
     ) -> None:
         self._registry = registry
@@ -99,7 +99,7 @@ class Publisher:
         self._paused: _Turn | None = None
         self._parent = parent
         self._inherited = inherited or {}
-        self._given: dict[AnySeries, float | None] = {}
+        self._function_values: dict[AnySeries, float | None] = {}
         self._file = OwnFile(directory)
         self._make_room = make_room
         self._closed = False
@@ -108,42 +108,42 @@ class Publisher:
         self._begin()
 
     def _begin(self) -> None:
-        self._image: Image | None = None
-        self._whole = False
-        self._kept: dict[AnySeries, _Kept] = {}
-        self._unsaved: list[tuple[Journal, int]] = []
-        self._tail = Tail(self._make_room)
+        self._contents: FileContents | None = None
+        self._complete = False
+        self._published: dict[AnySeries, _PublishedSeries] = {}
+        self._to_log: list[tuple[Journal, int]] = []
+        self._log = WriteAheadLog(self._make_room)
 
     @property
-    def unmapped(self) -> Exception | None:
+    def mapping_error(self) -> Exception | None:
         """Why the file could not be mapped."""
-        return self._file.unmapped
+        return self._file.mapping_error
 
-    def evaluate(self) -> None:
+    def evaluate_gauges(self) -> None:
         """Ask the functions of gauges for their values."""
         given: dict[AnySeries, float | None] = {}
         for series in self._registry.series():
             if series.metric.kind is Kind.GAUGE and isinstance(series, Gauge) and series.function is not None:
                 point = series.point()
                 given[series] = None if point is None else point.value
-        self._given = given
+        self._function_values = given
 
-    def publish(self, *, settle: bool = False, keep_shut: bool = False) -> bool:
+    def publish(self, *, settle: bool = False, keep_occupied: bool = False) -> bool:
         """Write what has changed; whether that is done.
 
         Args:
             settle: for a scrape: wait a little for a journal that somebody else is folding.
-            keep_shut: leave the slots of the tail that are in use as they are; see `shut`.
+            keep_occupied: leave the slots of the log that are in use as they are; see `shut`.
         """
-        return self._publish(None, _PATIENCE, settle=settle, keep_shut=keep_shut, look=True)
+        return self._publish(None, _PATIENCE, settle=settle, keep_occupied=keep_occupied, look=True)
 
     def publish_one(self, series: AnySeries, patience: float) -> bool:
         """Write what has changed of one series, in a thread that records; whether that is done."""
         return self._publish(series, patience)
 
     def make_room(self, patience: float) -> bool:
-        """Publish in a thread that records, so that slots of the tail become free; whether some are."""
-        return self._publish(None, patience, enough=lambda: bool(self._tail.free)) or bool(self._tail.free)
+        """Publish in a thread that records, so that slots of the log become free; whether some are."""
+        return self._publish(None, patience, enough=lambda: bool(self._log.free)) or bool(self._log.free)
 
     def _publish(
         self,
@@ -167,9 +167,9 @@ class Publisher:
         finally:
             self._guard.release(claim)
 
-    def shut(self) -> None:
-        """Let no slot of the tail be free, so that the next recording asks for room: for a process that is idle."""
-        self._tail.shut()
+    def occupy_free_slots(self) -> None:
+        """Let no slot of the log be free, so that the next recording asks for room: for a process that is idle."""
+        self._log.occupy_free_slots()
 
     def restart(self) -> None:
         """Forget what was published: the registry has begun again at zero. The next pass replaces the file."""
@@ -179,14 +179,14 @@ class Publisher:
             self._begin()
             self._guard.release(claim)
 
-    def own(self) -> Own:
+    def memory_file(self) -> MemoryFile:
         """What this process has published, for a reader in the same process."""
         turn = _Turn()
         claim: ref[Fold] = ref(turn)
-        self._admits(claim, _PATIENCE)  # if not: an image can be read at any time, but one pass is not the whole of it
-        data = bytes((self._image or self._new_image()).data)
+        self._admits(claim, _PATIENCE)  # if not, the last pass may be incomplete
+        data = bytes((self._contents or self._new_contents()).data)
         self._guard.release(claim)
-        return Own(self._file.name, data)
+        return MemoryFile(self._file.name, data)
 
     def _admits(self, claim: ref[Fold], patience: float, enough: Callable[[], bool] = lambda: False) -> bool:
         """Wait for other threads' passes to end, or until it is `enough`.
@@ -203,33 +203,33 @@ class Publisher:
             time.sleep(_POLL)
         return True
 
-    def _new_image(self) -> Image:
-        return Image(os.getpid(), self._registry.started, self._parent, TAIL_BYTES)
+    def _new_contents(self) -> FileContents:
+        return FileContents(os.getpid(), self._registry.started, self._parent, LOG_BYTES)
 
     def _pass(
-        self, only: AnySeries | None, *, settle: bool = False, keep_shut: bool = False, look: bool = False
+        self, only: AnySeries | None, *, settle: bool = False, keep_occupied: bool = False, look: bool = False
     ) -> None:
-        if not self._whole:  # the first pass, or the last one was interrupted: nothing is certain about its image
+        if not self._complete:  # the first pass, or the last one was interrupted: nothing is certain about its contents
             self._begin()
-            self._image, only = self._new_image(), None
-        self._whole, image = False, cast("Image", self._image)
-        filled = 0 if keep_shut or only is not None else len(self._tail.filled)
-        changed, folded = self._collect(image, self._registry.series() if only is None else (only,), settle)
-        self._whole = True
-        self._file.save(image, look)
-        self._tail.use(self._file.area)
+            self._contents, only = self._new_contents(), None
+        self._complete, contents = False, cast("FileContents", self._contents)
+        filled = 0 if keep_occupied or only is not None else len(self._log.filled)
+        changed, folded = self._collect(contents, self._registry.series() if only is None else (only,), settle)
+        self._complete = True
+        self._file.save(contents, look)
+        self._log.use_mapping(self._file.mapping)
         if folded:
-            self._tail.release(filled)
-        while self._unsaved:
-            journal, number = self._unsaved[-1]
-            write_through(journal, number, self._tail)
-            self._unsaved.pop()
+            self._log.release(filled)
+        while self._to_log:
+            journal, number = self._to_log[-1]
+            log_appends(journal, number, self._log)
+            self._to_log.pop()
         if only is None:
             self.changed = changed
         self.error = None
 
-    def _collect(self, image: Image, every: Iterable[AnySeries], settle: bool) -> tuple[bool, bool]:
-        """Bring series into the image; whether there was something new, and whether nobody else was folding one."""
+    def _collect(self, contents: FileContents, every: Iterable[AnySeries], settle: bool) -> tuple[bool, bool]:
+        """Bring series into the contents; whether there was something new, and whether nobody else was folding one."""
         changed, folded = False, True
         for series in every:
             if not series.fold():
@@ -237,22 +237,22 @@ class Publisher:
                 folded &= series.fold()
                 if settle:
                     series.settle()
-            kept = self._kept.get(series) or self._new(image, series)
+            kept = self._published.get(series) or self._new(contents, series)
             state = series.totals
             if kept.seen is not state:
                 changed = True
                 if not isinstance(series, Gauge):
-                    if series.journal.__class__ is SharedJournal:
-                        catch_up(series.journal)
-                    image.set(kept.cell, _totals(series, state))
+                    if series.journal.__class__ is LoggedJournal:
+                        skip_missed_keys(series.journal)
+                    contents.set(kept.cell, _totals(series, state))
                 kept.seen = state
             if series.exemplars:
-                self._set_exemplars(image, kept, dict(series.exemplars))
+                self._set_exemplars(contents, kept, dict(series.exemplars))
             if isinstance(series, Gauge):
-                self._set_gauge(image, series, kept)
+                self._set_gauge(contents, series, kept)
         return changed, folded
 
-    def _set_gauge(self, image: Image, gauge: Gauge, kept: _Kept) -> None:
+    def _set_gauge(self, contents: FileContents, gauge: Gauge, kept: _PublishedSeries) -> None:
         shown, value = self._gauge(gauge)
         if kept.shown is shown:
             return
@@ -262,26 +262,26 @@ class Publisher:
             kept.values = before
         else:
             kept.values = (value, time.time())
-        image.set(kept.cell, kept.values)
+        contents.set(kept.cell, kept.values)
 
     def _gauge(self, gauge: Gauge) -> tuple[object, float]:
         """What is to be shown of a gauge, as an object that is new when it changes, and as a number."""
         if gauge.function is None:
             state = gauge.totals
             return state, sum(state)
-        given = self._given.get(gauge)
+        given = self._function_values.get(gauge)
         return given, math.nan if given is None else given
 
-    def _set_exemplars(self, image: Image, kept: _Kept, exemplars: dict[int, Any]) -> None:
+    def _set_exemplars(self, contents: FileContents, kept: _PublishedSeries, exemplars: dict[int, Any]) -> None:
         new = {bucket: found for bucket, found in exemplars.items() if kept.exemplars.get(bucket) is not found}
         if new:
-            image.set_exemplars(kept.cell, new)
+            contents.set_exemplars(kept.cell, new)
             kept.exemplars = exemplars
 
-    def _new(self, image: Image, series: AnySeries) -> _Kept:
-        kept = self._kept[series] = _Kept(image.series(series.metric, series.labels))
+    def _new(self, contents: FileContents, series: AnySeries) -> _PublishedSeries:
+        kept = self._published[series] = _PublishedSeries(contents.series(series.metric, series.labels))
         if not isinstance(series, Gauge):
-            self._unsaved.append((series.journal, kept.cell.number))
+            self._to_log.append((series.journal, kept.cell.number))
         return kept
 
     # Around a fork, and at the end ----------------------------------------------------------------
@@ -305,8 +305,8 @@ class Publisher:
     def forked(self) -> Publisher:
         """Return the publisher of this forked child, and leave the parent's file to the parent."""
         self._file.abandon()
-        settings = {series: kept.values for series, kept in self._kept.items() if kept.values is not None}
-        parent = self._image.id if self._image is not None else self._parent
+        settings = {series: kept.values for series, kept in self._published.items() if kept.values is not None}
+        parent = self._contents.id if self._contents is not None else self._parent
         return Publisher(self._registry, self._file.directory, self._make_room, parent, {**self._inherited, **settings})
 
     def close(self) -> None:

@@ -18,12 +18,12 @@ LIMIT = 64
 class Journal(list[Any]):
     """The totals, then what was recorded since.
 
-    In multi-process mode, a journal becomes one of a subclass whose `append` does more; `pen` and `tell` are its own.
+    In multi-process mode, a journal becomes an instance of a subclass. Its `append` uses `keys_and_log` and `notify`.
     """
 
-    __slots__ = ("pen", "tell")
-    pen: Any
-    tell: Callable[[], None]
+    __slots__ = ("keys_and_log", "notify")
+    keys_and_log: Any
+    notify: Callable[[], None]
 
 
 class Fold:

@@ -105,8 +105,8 @@ class Registry:
         self._dropped: dict[tuple[str, str], Counter] = {}
         self._notices = Notices()
         self._expiry = Expiry(expire_idle) if expire_idle is not None else None
-        self.sharing: SharedDirectory | None = None
-        self.sharing_lock = Lock()
+        self.multiprocess: SharedDirectory | None = None
+        self.multiprocess_lock = Lock()
         self.started = time.time()
         self._monotonic = time.monotonic()
         self.gauge(catalog.SERVICE_UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
@@ -238,8 +238,8 @@ class Registry:
         if asleep is not None:
             return asleep
         series = CLASSES[metric.kind](metric, key, family.guard, self.drop)
-        if self.sharing is not None:
-            self.sharing.take_in(series)
+        if self.multiprocess is not None:
+            self.multiprocess.add_series(series)
         # Two threads may both come here: setdefault lets one of them win.
         return family.series.setdefault(key, series)
 
@@ -295,13 +295,13 @@ class Registry:
         With a shared directory, that is what all its processes recorded; see `share_directory`.
         """
         self.log_refusals()
-        return self.sharing.snapshot() if self.sharing is not None else self.own_snapshot()
+        return self.multiprocess.snapshot() if self.multiprocess is not None else self.own_snapshot()
 
     def own_snapshot(self) -> Snapshot:
         """What this process alone recorded: for a push, which each process makes under a name of its own."""
         self.log_refusals()
         families = list(self._families.values())
-        expiry = self._expiry if self.sharing is None else None
+        expiry = self._expiry if self.multiprocess is None else None
         if expiry is not None:
             expiry.wake(families, self.drop)
         points: dict[Metric, list[NumberPoint | HistogramPoint]] = {family.metric: [] for family in families}
@@ -352,9 +352,9 @@ class Registry:
             self._expiry.clear()
         for tracker in list(self._in_flight.values()):
             tracker.clear()
-        self.sharing_lock = Lock()  # a thread of a forked child's parent may have held it
-        if self.sharing is not None:
-            self.sharing.restart()
+        self.multiprocess_lock = Lock()  # a thread of a forked child's parent may have held it
+        if self.multiprocess is not None:
+            self.multiprocess.restart()
 
 
 def _environment_prefix() -> str:

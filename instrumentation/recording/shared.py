@@ -11,7 +11,7 @@ from .snapshot import Snapshot
 class SharedDirectory(Protocol):
     """One registry's part in a directory that several processes share."""
 
-    def take_in(self, series: AnySeries) -> None:
+    def add_series(self, series: AnySeries) -> None:
         """Publish a new series, to which no thread has recorded yet."""
 
     def snapshot(self) -> Snapshot:

@@ -10,9 +10,9 @@ from types import FrameType
 from typing import Any
 
 from mnemoscope.instrumentation.catalog import Metric
-from mnemoscope.instrumentation.multiprocess import Sharing
-from mnemoscope.instrumentation.multiprocess.cellfile import CellFile
-from mnemoscope.instrumentation.multiprocess.merge import Merged
+from mnemoscope.instrumentation.multiprocess import MultiprocessMode
+from mnemoscope.instrumentation.multiprocess.file_reader import FileReader
+from mnemoscope.instrumentation.multiprocess.merge import MergedValues
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint, NumberPoint, Snapshot
 
@@ -43,15 +43,15 @@ def histogram(source: Registry, metric: Metric, *labels: str) -> HistogramPoint:
     return found
 
 
-def sharing(registry: Registry) -> Sharing:
+def mode(registry: Registry) -> MultiprocessMode:
     """A registry's part in its directory."""
-    assert registry.sharing is not None
-    return registry.sharing
+    assert registry.multiprocess is not None
+    return registry.multiprocess
 
 
 def end(registry: Registry) -> None:
     """What the end of a process is to its registry."""
-    sharing(registry).close()
+    mode(registry).close()
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
@@ -68,18 +68,18 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any
 
 def stop_threads(registry: Registry) -> None:
     """Publish only when a test says so."""
-    tickers = sharing(registry)._tickers
-    for ticker in tickers:
-        ticker.stop()
-    until(lambda: not any(_runs(ticker) for ticker in tickers), "its threads have ended")
-    tickers.clear()
+    threads = mode(registry)._threads
+    for thread in threads:
+        thread.stop()
+    until(lambda: not any(_runs(thread) for thread in threads), "its threads have ended")
+    threads.clear()
 
 
-def _runs(ticker: object) -> bool:
+def _runs(thread: object) -> bool:
     for frame in sys._current_frames().values():
         at: FrameType | None = frame
         while at is not None:
-            if at.f_code.co_name == "_run" and at.f_locals.get("self") is ticker:
+            if at.f_code.co_name == "_run" and at.f_locals.get("self") is thread:
                 return True
             at = at.f_back
     return False
@@ -87,7 +87,7 @@ def _runs(ticker: object) -> bool:
 
 def points(data: bytes, *, alive: bool) -> Points:
     """What a reader takes from a file of a process that is alive, or has ended."""
-    file, merged = CellFile(lambda metric: metric), Merged()
+    file, merged = FileReader(lambda metric: metric), MergedValues()
     file.parse(data)
     merged.add(file, data, alive=alive, lenient=True)
     return {(family.metric.name, *point.labels): point for family in merged.families() for point in family.points}
@@ -95,7 +95,7 @@ def points(data: bytes, *, alive: bool) -> Points:
 
 def file_of(registry: Registry) -> Path:
     """The registry's file."""
-    return sharing(registry)._path / sharing(registry)._publisher._file.name
+    return mode(registry)._path / mode(registry)._publisher._file.name
 
 
 def if_killed(registry: Registry) -> Points:

@@ -243,12 +243,12 @@ from mnemoscope.instrumentation.recording.registry import Registry
 registry = Registry()
 scope.share_directory(sys.argv[1], registry=registry)
 series = [registry.histogram(catalog.LOCK_WAIT_DURATION, lock=f"l{i}", mode="read") for i in range(60)]
-registry.sharing._publish()
+registry.multiprocess._publish()
 print("published", flush=True)
 while True:
     for one in series:
         one.observe(0.25)
-    registry.sharing._publish()
+    registry.multiprocess._publish()
 """
 
 
@@ -314,7 +314,7 @@ def test_a_push_carries_what_its_own_process_recorded(member: Member) -> None:
 HOLDER = """
 import ctypes, os, sys, time
 import mnemoscope as scope
-directory = scope.default_registry().sharing._directory
+directory = scope.default_registry().multiprocess._directory
 with directory._locked(2, 1.0):  # exclusively, as when it compacts
     child = {fork}
     if child == 0:

@@ -10,25 +10,25 @@ from zlib import crc32
 
 from ..catalog import Metric
 from ..recording.snapshot import Exemplar
-from .layout import (
+from .file_format import (
     EXEMPLAR_BYTES,
     HEADER_BYTES,
-    NO_FILE,
+    NO_PARENT,
     RECORD,
     SLOT,
     USED,
     Header,
-    Type,
-    define,
+    RecordType,
+    metric_to_json,
     padded,
     to_json,
     used,
-    value_layout,
+    value_struct,
 )
 
 
 class Cell:
-    """Where in an image a value stands: its two slots.
+    """Where in an contents a value stands: its two slots.
 
     Attributes:
         layout: how the value is packed.
@@ -48,25 +48,25 @@ class Cell:
 _EXEMPLAR = Struct(f"<{EXEMPLAR_BYTES}s")
 
 
-class Image:
+class FileContents:
     """A file of cells in memory.
 
     Args:
         pid: the process that it is about.
         started: Unix time from which that process counts.
         parent: id of the file of the process that forked it.
-        tail: bytes for recordings, which are written by others; zeros here.
+        log: bytes for recordings, which are written by others; zeros here.
 
     Attributes:
-        data: the bytes as they should be in the file, the tail's apart.
+        data: the bytes as they should be in the file, the log's apart.
         records: where the records begin.
         id: what tells this file from every other, also from one of the same process id.
         changed: which values were changed since they were stored in the file.
     """
 
-    def __init__(self, pid: int, started: float, parent: bytes = NO_FILE, tail: int = 0) -> None:
+    def __init__(self, pid: int, started: float, parent: bytes = NO_PARENT, log: int = 0) -> None:
         self.id = os.urandom(16)
-        self.data = bytearray(HEADER_BYTES + tail)
+        self.data = bytearray(HEADER_BYTES + log)
         self.changed: list[slice] = []
         self.records = len(self.data)
         self.data[:HEADER_BYTES] = Header(pid, started, self.id, parent, self.records, self.records).pack()
@@ -74,13 +74,13 @@ class Image:
         self._series = 0
 
     def series(self, metric: Metric, labels: tuple[str, ...]) -> Cell:
-        """A new cell for a series; set it before the image is saved."""
+        """A new cell for a series; set it before the contents is saved."""
         family = self._families.get(metric.name)
         if family is None:
             family = self._families[metric.name] = len(self._families)
-            self._append(Type.FAMILY, define(metric), 0)
-        layout = value_layout(metric.kind, len(metric.buckets))
-        at = self._append(Type.SERIES, [family, labels], layout.size)
+            self._append(RecordType.FAMILY, metric_to_json(metric), 0)
+        layout = value_struct(metric.kind, len(metric.buckets))
+        at = self._append(RecordType.SERIES, [family, labels], layout.size)
         self._series += 1
         return Cell(at, layout, self._series - 1)
 
@@ -96,15 +96,15 @@ class Image:
                 continue
             kept = cell.exemplars.get(bucket)
             if kept is None:
-                at = self._append(Type.EXEMPLAR, [cell.number, bucket], EXEMPLAR_BYTES)
+                at = self._append(RecordType.EXEMPLAR, [cell.number, bucket], EXEMPLAR_BYTES)
                 kept = cell.exemplars[bucket] = Cell(at, _EXEMPLAR, -1)
             self._write(kept, text.ljust(EXEMPLAR_BYTES, b" "))
 
-    def swallowed(self, ids: list[bytes]) -> None:
+    def archived(self, ids: list[bytes]) -> None:
         """Say which files' values are part of this one; for an archive."""
-        self._append(Type.SWALLOWED, [file_id.hex() for file_id in ids], 0)
+        self._append(RecordType.ARCHIVED, [file_id.hex() for file_id in ids], 0)
 
-    def _append(self, type_: Type, key: Any, payload: int) -> int:
+    def _append(self, type_: RecordType, key: Any, payload: int) -> int:
         """Add a record; where its first slot stands."""
         text = to_json(key)
         slots = 2 * (SLOT.size + payload) if payload else 0

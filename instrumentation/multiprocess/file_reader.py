@@ -13,20 +13,20 @@ from zlib import crc32
 from ..catalog import Kind, Metric
 from ..recording.snapshot import Exemplar
 from ..recording.values import LARGEST
-from .layout import (
-    ENTRY,
+from .file_format import (
     EXEMPLAR_BYTES,
     HEADER_BYTES,
-    NO_FILE,
+    LOG_ENTRY,
+    NO_PARENT,
     RECORD,
     SLOT,
     Header,
+    RecordType,
     RejectedError,
-    Type,
-    defined,
+    metric_from_json,
     padded,
     split_key,
-    value_layout,
+    value_struct,
 )
 
 Key = tuple[Metric, tuple[str, ...]]
@@ -44,25 +44,25 @@ class _Slots(NamedTuple):
     value: Struct
 
 
-class CellFile:
+class FileReader:
     """The parsed keys of one file.
 
     Attributes:
         id: the file's own; empty before the first `parse`.
         started: Unix time from which it counts.
         parent: id of the file of the process that forked its owner.
-        swallowed: for an archive, the ids of the files that it has taken in.
+        archived: for an archive, the ids of the files that it has taken in.
         mismatched: metrics of the file that another process defines otherwise, and that are therefore left out.
     """
 
     def __init__(self, resolve: Resolve) -> None:
         self.id = b""
         self.started = 0.0
-        self.parent = NO_FILE
-        self.swallowed: frozenset[bytes] = frozenset()
+        self.parent = NO_PARENT
+        self.archived: frozenset[bytes] = frozenset()
         self.mismatched = 0
         self._resolve = resolve
-        self._tail = slice(0)
+        self._log = slice(0)
         self._parsed = 0
         self._families: list[tuple[Metric, bool]] = []
         self._series: list[Key | None] = []  # by number; None where the family is left out
@@ -80,7 +80,7 @@ class CellFile:
         header = Header.unpack(data)
         if not self.id:
             self.id, self.started, self.parent = header.id, header.started, header.parent
-            self._tail, self._parsed = slice(HEADER_BYTES, header.records), header.records
+            self._log, self._parsed = slice(HEADER_BYTES, header.records), header.records
         if self.id != header.id or header.used < self._parsed:
             raise RejectedError("corrupt")
         with _checked():
@@ -92,11 +92,11 @@ class CellFile:
         text = data[at + RECORD.size : at + RECORD.size + size]
         if crc32(text, crc32(data[at : at + RECORD.size - 4])) != checksum or not 0 < length <= end - at:
             raise RejectedError("corrupt")
-        _READERS[Type(type_)](self, json.loads(text), at + RECORD.size + padded(size))
+        _READERS[RecordType(type_)](self, json.loads(text), at + RECORD.size + padded(size))
         return int(length)
 
     def _family(self, definition: list[Any], _at: int) -> None:
-        own = defined(definition)
+        own = metric_from_json(definition)
         shared = self._resolve(own)
         self.mismatched += shared is None
         self._families.append((shared or own, shared is not None))
@@ -108,7 +108,7 @@ class CellFile:
             raise RejectedError("corrupt")
         self._series.append((metric, tuple(labels)) if usable else None)
         if usable:
-            layout = value_layout(metric.kind, len(metric.buckets))
+            layout = value_struct(metric.kind, len(metric.buckets))
             self._places[len(self._series) - 1] = len(self._values)
             self._values.append(((metric, tuple(labels)), _slots(at, layout)))
 
@@ -118,8 +118,8 @@ class CellFile:
         if series is not None and 0 <= bucket <= len(series[0].buckets):
             self._exemplars.append((series, bucket, _slots(at, _TEXT)))
 
-    def _swallowed(self, ids: list[str], _at: int) -> None:
-        self.swallowed = frozenset(map(bytes.fromhex, ids))
+    def _archived(self, ids: list[str], _at: int) -> None:
+        self.archived = frozenset(map(bytes.fromhex, ids))
 
     def values(self, data: bytes, lenient: bool) -> list[tuple[Key, Row]]:
         """Every series' value now.
@@ -146,13 +146,13 @@ class CellFile:
         return found
 
     def unpublished(self, data: bytes, values: list[tuple[Key, Row]]) -> Iterator[tuple[Key, float]]:
-        """Give every recording in the tail that is not part of these values, which were read from the same `data`.
+        """Give every recording in the log that is not part of these values, which were read from the same `data`.
 
         Only of a process that has ended: a living one brings them into its values a moment later. What makes no sense
         is left out.
         """
-        tail = data[self._tail].rstrip(b"\0")  # slots are used from the first on
-        for value, key, value_again, key_again in ENTRY.iter_unpack(tail.ljust(_whole(len(tail)), b"\0")):
+        log = data[self._log].rstrip(b"\0")  # slots are used from the first on
+        for value, key, value_again, key_again in LOG_ENTRY.iter_unpack(log.ljust(_complete(len(log)), b"\0")):
             if key == key_again and value == value_again and 0.0 <= value <= LARGEST:
                 number, ordinal = split_key(key)
                 place = self._places.get(number)
@@ -183,17 +183,17 @@ class CellFile:
 
 
 _TEXT = Struct(f"<{EXEMPLAR_BYTES}s")
-_READERS: dict[Type, Callable[[CellFile, list[Any], int], None]] = {
-    Type.FAMILY: CellFile._family,
-    Type.SERIES: CellFile._one_series,
-    Type.EXEMPLAR: CellFile._exemplar,
-    Type.SWALLOWED: CellFile._swallowed,
+_READERS: dict[RecordType, Callable[[FileReader, list[Any], int], None]] = {
+    RecordType.FAMILY: FileReader._family,
+    RecordType.SERIES: FileReader._one_series,
+    RecordType.EXEMPLAR: FileReader._exemplar,
+    RecordType.ARCHIVED: FileReader._archived,
 }
 
 
-def _whole(size: int) -> int:
+def _complete(size: int) -> int:
     """Return `size`, up to the next multiple of an entry."""
-    return -(-size // ENTRY.size) * ENTRY.size
+    return -(-size // LOG_ENTRY.size) * LOG_ENTRY.size
 
 
 def _slots(at: int, value: Struct) -> _Slots:

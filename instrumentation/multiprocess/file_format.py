@@ -1,12 +1,12 @@
 """The format of a file of cells: what a process writes, what the archive is, what every reader checks.
 
-A header, the tail, then records, all in multiples of eight bytes, little-endian. A record is a key (JSON) and, for what
+A header, the log, then records, all in multiples of eight bytes, little-endian. A record is a key (JSON) and, for what
 has a value, two slots. A slot holds a checksum, a sequence number and the value. The writer fills the slot that
 is not the newest; the newest one whose checksum is right is the value. So a process that is killed while it
 writes leaves the value before, and no reader ever takes half of one value and half of another.
 
-The tail holds single recordings that may not be part of the values yet, in any order; an archive has none. A value says
-how many recordings it is made of, and an entry of the tail which recording it is. So a reader knows, of a process that
+The log holds single recordings that may not be part of the values yet, in any order; an archive has none. A value says
+how many recordings it is made of, and an entry of the log which recording it is. So a reader knows, of a process that
 has ended, which entries to add.
 """
 
@@ -31,15 +31,15 @@ _USED = Struct("<II")
 """How much of the file is in use, and the same with all bits turned: eight bytes that are stored at once."""
 USED = slice(_HEADER.size, _HEADER.size + _USED.size)
 HEADER_BYTES = USED.stop
-ENTRY = Struct("<dQdQ")
-"""One recording in the tail, its value and its key, twice: a damaged or half written one is not equal to itself."""
-TAIL_BYTES = 2000 * ENTRY.size
+LOG_ENTRY = Struct("<dQdQ")
+"""One recording in the log, its value and its key, twice: a damaged or half written one is not equal to itself."""
+LOG_BYTES = 2000 * LOG_ENTRY.size
 RECORD = Struct("<IIII")
 """Length of the whole record, type, length of the key, checksum of key and fields before it."""
 SLOT = Struct("<I4xQ")
 """Checksum of all behind it, sequence number (0: never written); the value follows."""
 
-NO_FILE = bytes(16)
+NO_PARENT = bytes(16)
 """In the place of a parent's id: the process was not forked by one that shares the directory."""
 EXEMPLAR_BYTES = 248
 """Room for one exemplar as JSON; OpenMetrics allows 128 characters of labels, which fit unless all are exotic."""
@@ -47,13 +47,13 @@ SUM_PARTS = 3
 """A sum is kept as so many floats that add up to it exactly; see `merge.exact`."""
 
 
-class Type(IntEnum):
+class RecordType(IntEnum):
     """What a record is; the comment is its key."""
 
     FAMILY = 1  # definition of a metric
     SERIES = 2  # [number of its family, label values]
     EXEMPLAR = 3  # [number of its series, bucket]
-    SWALLOWED = 4  # ids of the files that an archive has taken in
+    ARCHIVED = 4  # ids of the files that an archive has taken in
 
 
 class RejectedError(Exception):
@@ -117,7 +117,7 @@ def padded(length: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def value_layout(kind: Kind, buckets: int) -> Struct:
+def value_struct(kind: Kind, buckets: int) -> Struct:
     """How a series' value is packed.
 
     A counter is the parts of its total; a gauge its value (NaN: none now) and when it became that; a histogram
@@ -132,9 +132,9 @@ def value_layout(kind: Kind, buckets: int) -> Struct:
 
 
 _ORDINAL_BITS = 44
-KEYS = 1 << _ORDINAL_BITS
+KEYS_PER_SERIES = 1 << _ORDINAL_BITS
 """Room for the keys of one series: more recordings than a thread can make in two months that does nothing else."""
-MOST_SERIES = (1 << 63 - _ORDINAL_BITS) - 1
+MAX_SERIES = (1 << 63 - _ORDINAL_BITS) - 1
 """Series of a file whose recordings can have keys."""
 
 
@@ -145,7 +145,7 @@ def first_key(number: int) -> int:
 
 def split_key(key: int) -> tuple[int, int]:
     """Return which series a recording belongs to, and which of its recordings it is, both from 0."""
-    return (key >> _ORDINAL_BITS) - 1, key & (KEYS - 1)
+    return (key >> _ORDINAL_BITS) - 1, key & (KEYS_PER_SERIES - 1)
 
 
 def to_json(value: Any) -> bytes:
@@ -153,7 +153,7 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
 
 
-def define(metric: Metric) -> list[Any]:
+def metric_to_json(metric: Metric) -> list[Any]:
     """The definition of a metric as the key of its record."""
     labels = [[label.name, list(label.values)] for label in metric.labels]
     return [
@@ -162,7 +162,7 @@ def define(metric: Metric) -> list[Any]:
     ]
 
 
-def defined(definition: list[Any]) -> Metric:
+def metric_from_json(definition: list[Any]) -> Metric:
     """The metric that a definition describes.
 
     Raises:

@@ -17,8 +17,8 @@ import os
 from mmap import mmap
 from pathlib import Path
 
-from .image import Image
-from .layout import USED
+from .file_contents import FileContents
+from .file_format import USED
 
 SUFFIX = ".cells"
 NEW_SUFFIX = ".new"
@@ -59,15 +59,15 @@ class OwnFile:
     Attributes:
         directory: where it is.
         name: its name there.
-        area: the file, mapped; None while there is none, or where it cannot be mapped.
-        unmapped: why it could not be.
+        mapping: the file, mapped; None while there is none, or where it cannot be mapped.
+        mapping_error: why it could not be.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.name = f"{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
-        self.area: mmap | None = None
-        self.unmapped: Exception | None = None
+        self.mapping: mmap | None = None
+        self.mapping_error: Exception | None = None
         self._path = directory / self.name
         self._fds: list[int] = []
         """The file, open and locked, last; before it, one that it has just replaced."""
@@ -78,26 +78,26 @@ class OwnFile:
         self._size = 0
         self._saved = 0
 
-    def save(self, image: Image, look: bool) -> None:
+    def save(self, contents: FileContents, look: bool) -> None:
         """Bring what changed into the file.
 
-        All of it, in a new file, where it is another image, or the old file was set aside, cut or removed: if told to
-        `look`, which is one more call into the system.
+        All of it goes into a new file if the contents are new, or if the old file was set aside, cut or removed. Only
+        `look` checks the old file, which is one more system call.
 
         Raises:
             OSError: it cannot be written; the next call tries again.
         """
         if self._abandoned:
             return
-        if image.id != self._id or (look and not self._is_intact()):
-            self._make(image)
+        if contents.id != self._id or (look and not self._is_intact()):
+            self._make(contents)
             return
-        with memoryview(image.data) as data:
-            while image.changed:
-                place = image.changed[-1]
+        with memoryview(contents.data) as data:
+            while contents.changed:
+                place = contents.changed[-1]
                 if place.start < self._saved:
                     self._store(place, data)
-                image.changed.pop()
+                contents.changed.pop()
             end = len(data)
             if end > self._size:
                 self._grow(end)
@@ -108,8 +108,8 @@ class OwnFile:
         self._saved = end
 
     def _store(self, place: slice, data: memoryview) -> None:
-        if self.area is not None:
-            self.area[place] = data[place]
+        if self.mapping is not None:
+            self.mapping[place] = data[place]
         elif self._fds:
             write_all(self._fds[-1], data[place], place.start)
 
@@ -117,7 +117,7 @@ class OwnFile:
         size = _rounded(end)
         with memoryview(bytes(size - self._size)) as zeros:
             write_all(self._fds[-1], zeros, self._size)
-        self.area, self._size = self._mapped(size), size
+        self.mapping, self._size = self._mapped(size), size
 
     def _is_intact(self) -> bool:
         try:
@@ -126,20 +126,20 @@ class OwnFile:
             return False
         return found.st_ino == self._inode and found.st_size >= self._size
 
-    def _make(self, image: Image) -> None:
+    def _make(self, contents: FileContents) -> None:
         self._id = b""
         self.directory.mkdir(parents=True, exist_ok=True)
         new = self._path.with_suffix(NEW_SUFFIX)
         new.unlink(missing_ok=True)
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self._fds.append(fd)
-        size = _rounded(len(image.data))
+        size = _rounded(len(contents.data))
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with memoryview(image.data.ljust(size, b"\0")) as data:
+            with memoryview(contents.data.ljust(size, b"\0")) as data:
                 write_all(fd, data, 0)
             self._open_to_map(new)
-            area, found, saved = self._mapped(size), os.fstat(fd), len(image.data)
+            mapping, found, saved = self._mapped(size), os.fstat(fd), len(contents.data)
             os.fchmod(fd, found.st_mode & 0o444)
             new.rename(self._path)
         except OSError:
@@ -147,8 +147,8 @@ class OwnFile:
             os.close(fd)
             new.unlink(missing_ok=True)
             raise
-        image.changed.clear()
-        self.area, self._size, self._saved, self._inode, self._id = area, size, saved, found.st_ino, image.id
+        contents.changed.clear()
+        self.mapping, self._size, self._saved, self._inode, self._id = mapping, size, saved, found.st_ino, contents.id
         # Only now: without its lock, the old file would have been taken for that of a process that has ended.
         self._close(self._fds[:-1])
 
@@ -163,11 +163,11 @@ class OwnFile:
             os.close(fd)
 
     def _mapped(self, size: int) -> mmap | None:
-        self.unmapped = None
+        self.mapping_error = None
         try:
             return mmap(self._map_fd, size)
         except (OSError, ValueError) as error:
-            self.unmapped = error
+            self.mapping_error = error
             return None
 
     def close(self) -> None:
@@ -181,7 +181,7 @@ class OwnFile:
 
         The lock stays the parent's. Held through the child's copy, it would let the parent live after its death.
         """
-        self._abandoned, self.area = True, None  # also for a pass that the fork has interrupted
+        self._abandoned, self.mapping = True, None  # also for a pass that the fork has interrupted
         self._close(self._fds[:])
         self._close_mapped()
 
