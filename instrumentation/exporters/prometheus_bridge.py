@@ -5,7 +5,7 @@ Needs the package of `mnemoscope[prometheus]`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 
 try:
@@ -15,10 +15,9 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("the bridge needs prometheus_client: pip install 'mnemoscope[prometheus]'") from error
 
 from ..catalog import CATALOG, Metric
-from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint
-from .app import SnapshotFunction
+from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 from .exemplars import short
-from .lines import go_string, unit_word
+from .formats.text_lines import go_string, unit_word
 
 
 class SnapshotCollector:
@@ -28,7 +27,7 @@ class SnapshotCollector:
     and not served twice.
     """
 
-    def __init__(self, snapshot: SnapshotFunction) -> None:
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._snapshot = snapshot
 
     def describe(self) -> Iterable[PrometheusMetric]:
@@ -44,7 +43,7 @@ class SnapshotCollector:
             yield _filled(snapshot.prefix, family)
 
 
-def prometheus_collector(snapshot: SnapshotFunction) -> SnapshotCollector:
+def prometheus_collector(snapshot: Callable[[], Snapshot]) -> SnapshotCollector:
     """A collector that shows a new snapshot at every scrape of the registry it is registered in."""
     return SnapshotCollector(snapshot)
 

@@ -11,7 +11,7 @@ from .current import Within
 from .recording import OWN_PATHS, Requests, RouteOf
 
 if TYPE_CHECKING:
-    from ..exporters.asgi import ASGIApplication, Message, Receive, Scope, Send
+    from ..exporters.http.asgi import ASGIApplication, Message, Receive, Scope, Send
 
 
 class ASGIMiddleware:

@@ -13,7 +13,7 @@ from .current import Within
 from .recording import OWN_PATHS, RequestRecording, Requests, RouteOf, Template
 
 if TYPE_CHECKING:
-    from ..exporters.wsgi import WSGIApplication
+    from ..exporters.http.wsgi import WSGIApplication
 
 _WITHOUT_BODY = (204, 304)
 

@@ -26,14 +26,14 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import Area, Kind, Label, Metric, Unit
-from mnemoscope.instrumentation.exporters.app import App
-from mnemoscope.instrumentation.exporters.auth import authorized, credentials
+from mnemoscope.instrumentation.exporters.formats.json_document import render_json
+from mnemoscope.instrumentation.exporters.formats.text import render_openmetrics, render_text
 from mnemoscope.instrumentation.exporters.health import Health
-from mnemoscope.instrumentation.exporters.json_format import render_json
-from mnemoscope.instrumentation.exporters.otlp_data import metrics_data
+from mnemoscope.instrumentation.exporters.http.basic_auth import authorized, credentials
+from mnemoscope.instrumentation.exporters.http.endpoints import Endpoints
+from mnemoscope.instrumentation.exporters.http.server import Server, serve
+from mnemoscope.instrumentation.exporters.otlp.data import metrics_data
 from mnemoscope.instrumentation.exporters.prometheus_bridge import SnapshotCollector
-from mnemoscope.instrumentation.exporters.server import Server, serve
-from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
 from mnemoscope.instrumentation.recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 SECONDS = 20
@@ -163,7 +163,7 @@ def test_a_real_prometheus_reads_a_page_whatever_the_exemplars_hold(prometheus_s
     odd = "".join(map(chr, range(32))) + '\\"} 1 # {\x7f\x85\u2028\ufeff\uffff\ud800'
     shots = [shot_with(Exemplar((("user", text),), 1.0, 1_700_000_000.0)) for text in (odd, odd[1:])]
     with ExitStack() as running:
-        servers = [running.enter_context(serve(App(lambda shot=shot: shot, Health()), port=0)) for shot in shots]
+        servers = [running.enter_context(serve(Endpoints(lambda shot=shot: shot, Health()), port=0)) for shot in shots]
         prometheus = prometheus_server(targets=[f"127.0.0.1:{server.port}" for server in servers])
         deadline = time.monotonic() + SECONDS
         while len(prometheus.query(catalog.EPISODE_CREATED.prometheus_name())) < 2:
@@ -176,7 +176,7 @@ def test_a_real_prometheus_reads_a_page_whatever_the_exemplars_hold(prometheus_s
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Server]:
-    app = App(lambda: snapshot(lock_waits(1, 2)), Health())
+    app = Endpoints(lambda: snapshot(lock_waits(1, 2)), Health())
     with serve(app, port=0, basic_auth=("prometheus", "secret")) as running:
         yield running
 
@@ -245,7 +245,7 @@ def test_any_text_may_be_compared_with_the_credentials(header: str, password: st
 @unhurried
 @given(st.text(), st.text(), st.text(), st.text(), st.text())
 def test_the_application_raises_for_no_request(method: str, path: str, query: str, accept: str, encoding: str) -> None:
-    app = App(lambda: snapshot(lock_waits(1, 2)), Health())
+    app = Endpoints(lambda: snapshot(lock_waits(1, 2)), Health())
     headers = {"accept": accept, "accept-encoding": encoding}
     assert app.handle(method, path, query, headers).status in (404, 405)
     for known in app.paths:

@@ -12,8 +12,8 @@ import pytest
 from otlp_receivers import SECONDS, grpc_receiver
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.exporters import server
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.http import server
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 
 
 def defaults(function: object, *left_out: str) -> dict[str, object]:

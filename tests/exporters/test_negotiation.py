@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.exporters.negotiation import (
+from mnemoscope.instrumentation.exporters.http.negotiation import (
     accepts_gzip,
     choose_format,
     compressed,

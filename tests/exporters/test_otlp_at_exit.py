@@ -74,8 +74,8 @@ assert os.waitpid(child, 0)[1] == 0
 """,
 }
 FORKING_WHILE_PUSHING = """
-from mnemoscope.instrumentation.exporters import otlp
-otlp._FORK_PATIENCE = 60.0  # here the test decides when the push ends
+from mnemoscope.instrumentation.exporters.otlp import pusher as pusher_module
+pusher_module._FORK_PATIENCE = 60.0  # here the test decides when the push ends
 pusher = start()
 thread = threading.Thread(target=pusher.flush, args=(60.0,))
 thread.start()

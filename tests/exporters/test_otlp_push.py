@@ -26,7 +26,7 @@ from otlp_receivers import SECONDS, Receiver, grpc_receiver, http_receiver
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import CATALOG, Kind
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 from mnemoscope.instrumentation.recording.snapshot import Family, NumberPoint, Snapshot
 
 CUMULATIVE, DELTA = 2, 1
@@ -401,7 +401,7 @@ FORKING = """
 import os, sys
 sys.path.insert(0, sys.argv[3])
 from exporter_samples import lookups, snapshot
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 
 pusher = OtlpPusher(lambda: snapshot(lookups(1, 1)), sys.argv[1], sys.argv[2], interval=3600)
 assert pusher.flush()
@@ -433,7 +433,7 @@ def test_a_process_ends_in_time_though_the_receiver_is_gone(free_port: int, prot
 def test_without_opentelemetry_the_error_names_the_extra_to_install() -> None:
     script = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "try: import mnemoscope.instrumentation.exporters.otlp\n"
+        "try: import mnemoscope.instrumentation.exporters.otlp.pusher\n"
         "except ImportError as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)

@@ -13,7 +13,7 @@ import pytest
 from exporter_samples import lookups, snapshot
 from otlp_receivers import grpc_receiver, http_receiver
 
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 NEVER = 3600.0
@@ -230,7 +230,7 @@ def test_nonsense_in_the_environment_that_makes_pushes_impossible_is_one_warning
         ),
         (
             "OTEL_METRIC_EXPORT_INTERVAL", "10s",
-            "OTEL_METRIC_EXPORT_INTERVAL='10s' is no number of milliseconds: 10 seconds are used",
+            "OTEL_METRIC_EXPORT_INTERVAL='10s' is not a number of milliseconds: 10 seconds are used",
         ),
     ],
 )  # fmt: skip
@@ -249,7 +249,7 @@ def test_nonsense_in_the_environment_that_has_a_default_is_one_warning(
 
 PUSHING = """
 import sys
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 OtlpPusher(lambda: Snapshot("mnemo", 1.0, 2.0, ()), {endpoint!r}, interval=3600, resource_attributes={attributes!r})

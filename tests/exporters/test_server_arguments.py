@@ -12,13 +12,13 @@ import httpx
 import pytest
 from exporter_samples import whole_catalog
 
-from mnemoscope.instrumentation.exporters.app import App
 from mnemoscope.instrumentation.exporters.health import Health
-from mnemoscope.instrumentation.exporters.server import serve
+from mnemoscope.instrumentation.exporters.http.endpoints import Endpoints
+from mnemoscope.instrumentation.exporters.http.server import serve
 
 
-def app(**options: Any) -> App:
-    return App(whole_catalog, Health(), **options)
+def app(**options: Any) -> Endpoints:
+    return Endpoints(whole_catalog, Health(), **options)
 
 
 @pytest.mark.parametrize(

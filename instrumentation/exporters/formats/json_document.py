@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ..catalog import Metric
-from ..recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
-from .lines import go_string
+from ...catalog import Metric
+from ...recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
+from .text_lines import go_string
 
 JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))

@@ -27,10 +27,10 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from ..catalog import Kind
-from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
-from .exemplars import sound
-from .utf8 import valid
+from ...catalog import Kind
+from ...recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
+from ..exemplars import sound
+from ..utf8 import valid
 
 _Key: TypeAlias = tuple[str, tuple[str, ...]]
 _TRACE_ID, _SPAN_ID = re.compile("[0-9a-fA-F]{32}"), re.compile("[0-9a-fA-F]{16}")

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from opentelemetry.sdk.resources import Resource
 
-from .arguments import mapping
-from .utf8 import valid
+from ..arguments import mapping
+from ..utf8 import valid
 
 _INSTANCE, _NAME = "service.instance.id", "service.name"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import accumulate
 
-from ..catalog import Kind, Metric
-from ..recording.snapshot import Exemplar, HistogramPoint, NumberPoint
-from .exemplars import short
+from ...catalog import Kind, Metric
+from ...recording.snapshot import Exemplar, HistogramPoint, NumberPoint
+from ..exemplars import short
 
 # Bounds on what is kept. The registry caps label sets well below the second, so in a service nothing is evicted.
 _MAX_FAMILIES = 1024

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..recording.snapshot import HistogramPoint, Snapshot
-from ..recording.yielding import breathing
-from .lines import family_lines
+from ...recording.snapshot import HistogramPoint, Snapshot
+from ...recording.yielding import breathing
+from .text_lines import family_lines
 
 TEXT_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from .app import App
+from .endpoints import Endpoints
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -16,7 +16,7 @@ _HEADERS = {
 }
 
 
-def wsgi_app(app: App) -> WSGIApplication:
+def wsgi_app(app: Endpoints) -> WSGIApplication:
     """A WSGI application that answers below wherever it is mounted."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

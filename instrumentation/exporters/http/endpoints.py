@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..recording.snapshot import Snapshot
-from .health import Health
-from .json_format import JSON_CONTENT_TYPE
+from ...recording.snapshot import Snapshot
+from ..failures import call_safely, log_warning
+from ..formats.json_document import JSON_CONTENT_TYPE
+from ..health import Health
 from .negotiation import JSON, Format, accepts_gzip, choose_format, compressed, restricted, wanted_names
-
-SnapshotFunction = Callable[[], Snapshot]
 
 METRICS_PATH = "/metrics"
 JSON_PATH = "/metrics.json"
@@ -43,7 +42,7 @@ class Response:
     body: tuple[bytes, ...]
 
 
-class App:
+class Endpoints:
     """Answers requests for metrics and health; never raises.
 
     Attributes:
@@ -60,7 +59,7 @@ class App:
 
     def __init__(
         self,
-        snapshot: SnapshotFunction,
+        snapshot: Callable[[], Snapshot],
         health: Health,
         *,
         on_scrape: Callable[[str, float], None] | None = None,
@@ -88,7 +87,7 @@ class App:
         try:
             return self._answer(method, path, query, headers)
         except Exception as error:
-            warn("a request for %s failed", path, error=error)
+            log_warning("a request for %s failed", path, error=error)
             return plain(500, f"Failed: {type(error).__name__}. The service's log says more.\n", method)
 
     def _answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
@@ -120,10 +119,10 @@ class App:
             chunks = target.render(restricted(self._snapshot(), names))
             body = tuple(compressed(chunks) if gzip else chunks)
         except Exception as error:
-            warn("a scrape failed", error=error)
-            call(self._on_error, target.name)
+            log_warning("a scrape failed", error=error)
+            call_safely(self._on_error, target.name)
             return plain(500, f"Collection failed: {type(error).__name__}. The service's log says more.\n", method)
-        call(self._on_scrape, target.name, time.perf_counter() - started)
+        call_safely(self._on_scrape, target.name, time.perf_counter() - started)
         extra = [("Vary", "Accept, Accept-Encoding")]
         if gzip:
             extra.append(("Content-Encoding", "gzip"))
@@ -131,7 +130,7 @@ class App:
 
 
 def folded(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Header fields as `App.handle` takes them."""
+    """Header fields as `Endpoints.handle` takes them."""
     headers: dict[str, str] = {}
     for name, value in pairs:
         name = name.lower()
@@ -142,24 +141,6 @@ def folded(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 def plain(status: int, text: str, method: str, *extra: tuple[str, str]) -> Response:
     """A response for a person to read."""
     return _response(status, _PLAIN, (text.encode(),), method, *extra)
-
-
-def warn(message: str, *arguments: object, error: Exception | None = None) -> None:
-    """Log one warning, with the traceback of `error` if it is given."""
-    # Imported late: a service that never fails need not load it through us.
-    import logging
-
-    logging.getLogger("mnemoscope").warning(message, *arguments, exc_info=error)
-
-
-def call(callback: Callable[..., None] | None, *arguments: object) -> None:
-    """Call what is not ours, if it is there; should it raise, that is logged and goes no further."""
-    if callback is None:
-        return
-    try:
-        callback(*arguments)
-    except Exception as error:
-        warn("a call out of the exporters failed", error=error)
 
 
 def _document(status: int, document: Mapping[str, object], method: str) -> Response:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from ..recording.snapshot import Snapshot
-from .json_format import JSON_CONTENT_TYPE, render_json
-from .text import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE, render_openmetrics, render_text
+from ...recording.snapshot import Snapshot
+from ..formats.json_document import JSON_CONTENT_TYPE, render_json
+from ..formats.text import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE, render_openmetrics, render_text
 
 # Level 1 costs a third of the default's time and gives a tenth of the plain size all the same.
 _GZIP_LEVEL = 1

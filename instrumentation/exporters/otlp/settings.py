@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from .app import warn
-from .arguments import mapping, seconds
+from ..arguments import mapping, seconds
+from ..failures import log_warning
 
 HTTP, GRPC = "http/protobuf", "grpc"
 PROTOCOLS = (HTTP, GRPC)
@@ -91,7 +91,7 @@ def _protocol(given: str | None) -> str:
         return given
     named = _environment("PROTOCOL")
     if named and named not in PROTOCOLS:
-        warn("OTLP protocol %r of the environment is unknown: %s is used", named, HTTP)
+        log_warning("OTLP protocol %r of the environment is unknown: %s is used", named, HTTP)
         return HTTP
     return named or HTTP
 
@@ -104,7 +104,9 @@ def _interval() -> float:
     try:
         return seconds(_INTERVAL_VARIABLE, float(text) / 1000)
     except ValueError:
-        warn("%s=%r is no number of milliseconds: %g seconds are used", _INTERVAL_VARIABLE, text, DEFAULT_INTERVAL)
+        log_warning(
+            "%s=%r is no number of milliseconds: %g seconds are used", _INTERVAL_VARIABLE, text, DEFAULT_INTERVAL
+        )
         return DEFAULT_INTERVAL
 
 
@@ -114,7 +116,7 @@ def _usable(named: str, protocol: str) -> bool:
         if named:
             _parts(named, with_scheme=protocol == HTTP)
     except ValueError as error:
-        warn("nothing is pushed, the environment's %s", error)
+        log_warning("nothing is pushed, the environment's %s", error)
         return False
     return True
 

@@ -11,18 +11,18 @@ from .. import catalog
 from ..default import default_registry
 from ..recording.registry import Registry
 from .health import Health
-from .process import observe_process
+from .process_gauges import observe_process
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from .app import App
-    from .asgi import ASGIApplication
-    from .otlp import OtlpPusher
+    from .http.asgi import ASGIApplication
+    from .http.endpoints import Endpoints
+    from .http.server import Server
+    from .http.wsgi import WSGIApplication
+    from .otlp.pusher import OtlpPusher
     from .prometheus_bridge import SnapshotCollector
-    from .server import Server
-    from .wsgi import WSGIApplication
 
 _health = Health()
 
@@ -71,7 +71,7 @@ def serve(
         OSError: the port is taken or not permitted, or the TLS files cannot be loaded; the message says what to do.
         ValueError: an argument that is no use; the message says what is expected.
     """
-    from .server import serve as start
+    from .http.server import serve as start
 
     return start(
         _app(registry, debug_locks),
@@ -90,7 +90,7 @@ def asgi_app(*, registry: Registry | None = None, debug_locks: bool = False) -> 
 
     `debug_locks` adds `/debug/locks`, as in `serve`.
     """
-    from .asgi import asgi_app as build
+    from .http.asgi import asgi_app as build
 
     return build(_app(registry, debug_locks))
 
@@ -100,7 +100,7 @@ def wsgi_app(*, registry: Registry | None = None, debug_locks: bool = False) -> 
 
     `debug_locks` adds `/debug/locks`, as in `serve`.
     """
-    from .wsgi import wsgi_app as build
+    from .http.wsgi import wsgi_app as build
 
     return build(_app(registry, debug_locks))
 
@@ -137,7 +137,7 @@ def otlp(
         ValueError: an argument that is no use; the message says what is expected.
         TypeError: an endpoint that is no string, headers or attributes that are no mapping.
     """
-    from .otlp import OtlpPusher
+    from .otlp.pusher import OtlpPusher
 
     chosen = _observed(registry)
     chosen.declare(catalog.INSTRUMENTATION_EXPORTS)
@@ -181,9 +181,9 @@ def _observed(registry: Registry | None) -> Registry:
     return chosen
 
 
-def _app(registry: Registry | None, debug_locks: bool) -> App:
+def _app(registry: Registry | None, debug_locks: bool) -> Endpoints:
     from ..locks import debug_locks as document
-    from .app import App
+    from .http.endpoints import Endpoints
 
     chosen = _observed(registry)
 
@@ -193,7 +193,7 @@ def _app(registry: Registry | None, debug_locks: bool) -> App:
     def on_error(name: str) -> None:
         chosen.drop(catalog.INSTRUMENTATION_SCRAPE_DURATION, "callback", 1)
 
-    return App(
+    return Endpoints(
         chosen.snapshot,
         _health,
         on_scrape=on_scrape,

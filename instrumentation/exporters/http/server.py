@@ -21,9 +21,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
-from .app import HEALTH_PATH, READY_PATH, App, Response, folded, plain, warn
-from .arguments import seconds, whole
-from .auth import CHALLENGE, authorized, credentials
+from ..arguments import seconds, whole
+from ..failures import log_warning
+from .basic_auth import CHALLENGE, authorized, credentials
+from .endpoints import HEALTH_PATH, READY_PATH, Endpoints, Response, folded, plain
 
 DEFAULT_PORT = 9464
 """The port that OpenTelemetry reserves for a Prometheus endpoint."""
@@ -79,7 +80,7 @@ class Server:
 
 
 def serve(
-    app: App,
+    app: Endpoints,
     port: int = DEFAULT_PORT,
     addr: str = "127.0.0.1",
     *,
@@ -133,7 +134,7 @@ def _warn_of_readers(httpd: _HTTPServer) -> None:
     """Log which paths others can read, unless only this machine can."""
     address = str(httpd.server_address[0])
     if not ipaddress.ip_address(address).is_loopback:
-        warn(
+        log_warning(
             "%s can be read without a password by every machine that reaches %s port %d: listen on 127.0.0.1,"
             " give basic_auth and certfile, or let a firewall admit Prometheus alone",
             " ".join(httpd.app.paths),
@@ -176,7 +177,7 @@ class _HTTPServer(ThreadingHTTPServer):
         self,
         address: tuple[str, int],
         family: socket.AddressFamily,
-        app: App,
+        app: Endpoints,
         tls: ssl.SSLContext | None,
         credentials: bytes | None,
         timeout: float,

@@ -25,10 +25,11 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("OTLP export needs OpenTelemetry: pip install 'mnemoscope[otlp]'") from error
 
-from .app import SnapshotFunction, call, warn
-from .otlp_data import Baseline, baseline, metrics_data, start
-from .otlp_resource import forked, resource
-from .otlp_settings import GRPC, HTTP, settings
+from ...recording.snapshot import Snapshot
+from ..failures import call_safely, log_warning
+from .data import Baseline, baseline, metrics_data, start
+from .resource import forked, resource
+from .settings import GRPC, HTTP, settings
 
 _FORK_PATIENCE = 0.1
 """Seconds that a fork waits for a push over gRPC to end."""
@@ -87,7 +88,7 @@ class OtlpPusher:
 
     def __init__(
         self,
-        snapshot: SnapshotFunction,
+        snapshot: Callable[[], Snapshot],
         endpoint: str | None = None,
         protocol: str | None = None,
         interval: float | None = None,
@@ -134,7 +135,7 @@ class OtlpPusher:
             self._changed.notify_all()
         # This also ends a wait for a retry. Should the thread hang on regardless, it is a daemon.
         if self._exporter is not None:
-            call(self._exporter.shutdown)
+            call_safely(self._exporter.shutdown)
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return succeeded
 
@@ -171,7 +172,7 @@ class OtlpPusher:
                 self._exporter = self._make_exporter()
             except Exception as error:
                 if not self._complained:
-                    warn("nothing is pushed to OTLP: %s: %s", type(error).__name__, error)
+                    log_warning("nothing is pushed to OTLP: %s: %s", type(error).__name__, error)
                 self._complained = True
         return self._exporter
 
@@ -201,9 +202,9 @@ class OtlpPusher:
         try:
             succeeded = self._export()
         except Exception as error:
-            warn("a push to the OTLP endpoint failed", error=error)
+            log_warning("a push to the OTLP endpoint failed", error=error)
             succeeded = False
-        call(self._on_export, "ok" if succeeded else "error")
+        call_safely(self._on_export, "ok" if succeeded else "error")
         return succeeded
 
     def _export(self) -> bool:
@@ -214,7 +215,7 @@ class OtlpPusher:
         snapshot = self._snapshot()
         since = (self._delivered or start(snapshot)) if self._settings.delta else None
         data = metrics_data(snapshot, self._resource, _SCOPE, since)
-        call(self._on_scrape, "otlp", time.perf_counter() - started)
+        call_safely(self._on_scrape, "otlp", time.perf_counter() - started)
         with self._sending:
             if exporter.export(data) is not MetricExportResult.SUCCESS:
                 return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from .app import App, folded
+from .endpoints import Endpoints, folded
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -14,7 +14,7 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def asgi_app(app: App) -> ASGIApplication:
+def asgi_app(app: Endpoints) -> ASGIApplication:
     """An ASGI 3 application for the scopes http and lifespan, alone or mounted; it refuses websockets."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,7 +28,7 @@ def asgi_app(app: App) -> ASGIApplication:
     return application
 
 
-async def _http(app: App, scope: Scope, send: Send) -> None:
+async def _http(app: Endpoints, scope: Scope, send: Send) -> None:
     # Imported late: `import mnemoscope` should not load an event loop.
     import asyncio
 

@@ -1,0 +1,1 @@
+"""Formats of a scrape, each a module of its own."""
