@@ -27,7 +27,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import Area, Kind, Label, Metric, Unit
 from mnemoscope.instrumentation.exporters.formats.json_document import render_json
-from mnemoscope.instrumentation.exporters.formats.text import render_openmetrics, render_text
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.exporters.health import Health
 from mnemoscope.instrumentation.exporters.http.basic_auth import authorized, credentials
 from mnemoscope.instrumentation.exporters.http.endpoints import Endpoints

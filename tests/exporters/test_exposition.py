@@ -26,7 +26,7 @@ def connect(running: server.Server) -> socket.socket:
 
 
 def test_every_option_of_an_exporter_is_a_named_parameter_with_the_same_default() -> None:
-    assert defaults(scope.serve, "registry", "debug_locks") == defaults(server.serve, "app")
+    assert defaults(scope.serve, "registry", "debug_locks") == defaults(server.serve, "endpoints")
     assert defaults(scope.otlp, "registry") == defaults(OtlpPusher, "snapshot", "on_export", "on_scrape")
 
 

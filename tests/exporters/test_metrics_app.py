@@ -113,7 +113,7 @@ def test_an_exception_in_collection_is_a_500_with_a_short_text_and_is_counted(ca
     errors: list[str] = []
     response = get(make_app(fail, on_error=errors.append), "/metrics")
     assert (response.status, errors) == (500, ["text"])
-    assert body(response) == "Collection failed: RuntimeError. The service's log says more.\n"
+    assert body(response) == "Collection failed: RuntimeError. See the service's log.\n"
     assert "secret detail" in caplog.text
 
 
@@ -129,7 +129,7 @@ def test_a_document_that_cannot_be_made_is_a_500_too(caplog: pytest.LogCaptureFi
     health = Health()
     health.set_not_ready("replaying the log", progress=object())  # type: ignore[arg-type]  # the point
     response = get(Endpoints(two_families, health, debug_locks=lambda: 1 / 0), "/ready")  # type: ignore[arg-type,return-value]
-    assert (response.status, body(response)) == (500, "Failed: TypeError. The service's log says more.\n")
+    assert (response.status, body(response)) == (500, "Failed: TypeError. See the service's log.\n")
     response = get(Endpoints(two_families, health, debug_locks=lambda: 1 / 0), "/debug/locks")  # type: ignore[arg-type,return-value]
     assert response.status == 500
     assert "ZeroDivisionError" in caplog.text

@@ -19,7 +19,9 @@ from prometheus_client.utils import floatToGoString
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import Area, Kind, Label, Metric, Unit
-from mnemoscope.instrumentation.exporters.formats.text import CHUNK_CHARACTERS, render_openmetrics, render_text
+from mnemoscope.instrumentation.exporters.formats.chunks import CHUNK_CHARACTERS
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.exporters.formats.text_lines import go_string
 from mnemoscope.instrumentation.recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 

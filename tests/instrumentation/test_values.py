@@ -20,7 +20,7 @@ from recorded import outcomes, value
 
 import mnemoscope as scope
 from mnemoscope import catalog as m
-from mnemoscope.instrumentation.exporters.formats.text import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
 from mnemoscope.instrumentation.recording.journal import LIMIT
 
 
