@@ -1,13 +1,13 @@
-"""The format of a file of cells: what a process writes, what the archive is, what every reader checks.
+"""The format of a metrics file, which is a process' file or the archive: header, write-ahead log, records.
 
-A header, the log, then records, all in multiples of eight bytes, little-endian. A record is a key (JSON) and, for what
-has a value, two slots. A slot holds a checksum, a sequence number and the value. The writer fills the slot that
-is not the newest; the newest one whose checksum is right is the value. So a process that is killed while it
-writes leaves the value before, and no reader ever takes half of one value and half of another.
+All parts are multiples of eight bytes, little-endian. A record has a key (JSON) and, if it has a value, a cell. A cell
+holds two copies of the value, each with a checksum and a sequence number. The writer overwrites the older copy. A
+reader takes the newer one if its checksum is right, and otherwise the older one. So a process that is killed during a
+write leaves the previous value, and no reader mixes two values.
 
-The log holds single recordings that may not be part of the values yet, in any order; an archive has none. A value says
-how many recordings it is made of, and an entry of the log which recording it is. So a reader knows, of a process that
-has ended, which entries to add.
+The log holds single recordings that may not be in the values yet, in any order. An archive has no log. A value contains
+the number of its recordings, and a log entry the ordinal of its recording. So the reader of an ended process' file
+knows which entries to add.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ MAGIC = b"mnemcell"
 VERSION = 2
 
 _HEADER = Struct("<8sI4xQd16s16sQ4xI")
-"""Magic, version, process id, start (Unix time), id of the file, id of the file of the process that forked this one,
-where the records begin, checksum of all before it."""
+"""Magic, version, process id, start (Unix time), id of the file, id of the parent process' file, offset of the records,
+checksum of everything before it."""
 _USED = Struct("<II")
-"""How much of the file is in use, and the same with all bits turned: eight bytes that are stored at once."""
+"""How many bytes of the file are in use, and the same with all bits inverted: eight bytes, stored in one step."""
 USED = slice(_HEADER.size, _HEADER.size + _USED.size)
 HEADER_BYTES = USED.stop
 LOG_ENTRY = Struct("<dQdQ")
-"""One recording in the log, its value and its key, twice: a damaged or half written one is not equal to itself."""
+"""One recording in the log: value and key, twice. In a damaged or half-written entry, the two differ."""
 LOG_BYTES = 2000 * LOG_ENTRY.size
 RECORD = Struct("<IIII")
-"""Length of the whole record, type, length of the key, checksum of key and fields before it."""
-SLOT = Struct("<I4xQ")
-"""Checksum of all behind it, sequence number (0: never written); the value follows."""
+"""Length of the whole record, type, length of the key, checksum of the key and of the fields before the checksum."""
+COPY_HEAD = Struct("<I4xQ")
+"""Before each copy of a value: checksum of what follows it, and sequence number (0 if never written)."""
 
 NO_PARENT = bytes(16)
-"""In the place of a parent's id: the process was not forked by one that shares the directory."""
+"""The parent's id in a process that was not forked by a process in multi-process mode."""
 EXEMPLAR_BYTES = 248
-"""Room for one exemplar as JSON; OpenMetrics allows 128 characters of labels, which fit unless all are exotic."""
+"""Room for one exemplar as JSON. OpenMetrics allows 128 characters of labels, which fit unless most need four bytes."""
 SUM_PARTS = 3
-"""A sum is kept as so many floats that add up to it exactly; see `merge.exact`."""
+"""The number of floats that add up to a sum exactly; see `merge.exact`."""
 
 
 class RecordType(IntEnum):
-    """What a record is; the comment is its key."""
+    """The type of a record; the comment describes its key."""
 
     FAMILY = 1  # definition of a metric
     SERIES = 2  # [number of its family, label values]
     EXEMPLAR = 3  # [number of its series, bucket]
-    ARCHIVED = 4  # ids of the files that an archive has taken in
+    ARCHIVED = 4  # ids of the files whose values are in the archive
 
 
 class RejectedError(Exception):
@@ -65,7 +65,7 @@ class RejectedError(Exception):
 
 
 class Header(NamedTuple):
-    """Who wrote a file, when it began to count, and where its parts are."""
+    """The process of a file, the time from which it counts, and where its parts are."""
 
     pid: int
     started: float
@@ -75,16 +75,16 @@ class Header(NamedTuple):
     used: int
 
     def pack(self) -> bytes:
-        """The header's bytes."""
+        """Return the header as bytes."""
         body = _HEADER.pack(MAGIC, VERSION, *self[:-1], 0)[:-4]
-        return body + crc32(body).to_bytes(4, "little") + used(self.used)
+        return body + crc32(body).to_bytes(4, "little") + pack_used(self.used)
 
     @classmethod
     def unpack(cls, data: bytes) -> Header:
-        """The header of `data`.
+        """Return the header of `data`.
 
         Raises:
-            RejectedError: it is no file of ours, or not one that this version can read.
+            RejectedError: it is not a metrics file that this version can read.
         """
         if not data:
             raise RejectedError("empty")
@@ -93,10 +93,10 @@ class Header(NamedTuple):
         if len(data) < HEADER_BYTES:
             raise RejectedError("truncated")
         _, version, pid, started, file_id, parent, records, checksum = _HEADER.unpack_from(data)
-        end, turned = _USED.unpack_from(data, USED.start)
+        end, inverted = _USED.unpack_from(data, USED.start)
         if version != VERSION:
             raise RejectedError("version")
-        if crc32(data[: USED.start - 4]) != checksum or end != turned ^ _ALL_BITS:
+        if crc32(data[: USED.start - 4]) != checksum or end != inverted ^ _ALL_BITS:
             raise RejectedError("corrupt")
         if end > len(data):
             raise RejectedError("truncated")
@@ -106,23 +106,23 @@ class Header(NamedTuple):
 _ALL_BITS = 0xFFFFFFFF
 
 
-def used(end: int) -> bytes:
-    """The part of the header that changes, for a file of which so much is in use."""
+def pack_used(end: int) -> bytes:
+    """Return the changing part of the header, for a file with `end` bytes in use."""
     return _USED.pack(end, end ^ _ALL_BITS)
 
 
 def padded(length: int) -> int:
-    """`length`, up to the next multiple of eight."""
+    """Return `length`, rounded up to a multiple of eight."""
     return -(-length // 8) * 8
 
 
 @lru_cache(maxsize=256)
 def value_struct(kind: Kind, buckets: int) -> Struct:
-    """How a series' value is packed.
+    """Return how a series' value is packed.
 
-    A counter is the parts of its total; a gauge its value (NaN: none now) and when it became that; a histogram
-    the count of each bucket and of what is above them, and the parts of the sum. What is behind a sum is how many
-    recordings of the process are in it.
+    A counter has the parts of its total. A gauge has its value (NaN if it has none now) and the time of its last
+    change. A histogram has the count of each bucket, the last one unbounded, and the parts of its sum. After a sum
+    stands the number of its recordings by the process.
     """
     if kind is Kind.COUNTER:
         return Struct(f"<{SUM_PARTS}dQ")
@@ -133,28 +133,28 @@ def value_struct(kind: Kind, buckets: int) -> Struct:
 
 _ORDINAL_BITS = 44
 KEYS_PER_SERIES = 1 << _ORDINAL_BITS
-"""Room for the keys of one series: more recordings than a thread can make in two months that does nothing else."""
+"""The keys of one series: more recordings than a busy thread makes in two months."""
 MAX_SERIES = (1 << 63 - _ORDINAL_BITS) - 1
-"""Series of a file whose recordings can have keys."""
+"""The number of series in a file whose recordings can have keys."""
 
 
 def first_key(number: int) -> int:
-    """Return the key of the first recording of a series, by its number in the file; the others follow. None is 0."""
+    """Return the key of the first recording of the series with this number; the next keys follow. No key is 0."""
     return (number + 1) << _ORDINAL_BITS
 
 
 def split_key(key: int) -> tuple[int, int]:
-    """Return which series a recording belongs to, and which of its recordings it is, both from 0."""
+    """Return the number of a recording's series, and the recording's ordinal in it, both from 0."""
     return (key >> _ORDINAL_BITS) - 1, key & (KEYS_PER_SERIES - 1)
 
 
 def to_json(value: Any) -> bytes:
-    """Compact JSON; a lone surrogate, which no encoding can hold, becomes a question mark."""
+    """Return compact JSON; a lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
 
 
 def metric_to_json(metric: Metric) -> list[Any]:
-    """The definition of a metric as the key of its record."""
+    """Return the definition of a metric, as the key of its record."""
     labels = [[label.name, list(label.values)] for label in metric.labels]
     return [
         *(metric.name, metric.kind, metric.unit, metric.help, metric.area),
@@ -163,10 +163,10 @@ def metric_to_json(metric: Metric) -> list[Any]:
 
 
 def metric_from_json(definition: list[Any]) -> Metric:
-    """The metric that a definition describes.
+    """Return the metric of a definition.
 
     Raises:
-        ValueError, TypeError: it describes none.
+        ValueError, TypeError: the definition is wrong.
     """
     name, kind, unit, help_, area, labels, buckets, across = definition
     return Metric(

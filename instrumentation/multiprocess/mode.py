@@ -1,12 +1,11 @@
-"""A registry that shares a directory with those of other processes: when it publishes, reads, forks and ends.
+"""Multi-process mode of one registry: when it publishes, reads, forks and ends.
 
-What is recorded is stored in the process' file at once, and so outlives the process. Other processes see it within
-about 50 ms: so often a thread publishes while something is recorded. After a second without, it looks only once a
-second, and leaves no slot of the log free, so that the next recording comes to ask for one, and wakes it. Where there
-is so much to publish that a pass takes longer, the pause between two grows with it. Another thread asks the functions
-of gauges every second; they may block as they like.
+A thread publishes about every 50 ms while the service records. After one second without a change, the process is idle:
+the thread looks only once a second, and leaves no slot of the write-ahead log free. So the next recording finds no
+slot, and wakes the thread. If a pass takes long, the pause after it grows. Another thread calls the functions of gauges
+every second; these functions may block.
 
-A forked child has neither file nor threads until it records something, makes a series, or is scraped.
+A forked child has neither a file nor threads until it records, makes a series, or is scraped.
 """
 
 from __future__ import annotations
@@ -16,13 +15,11 @@ import logging
 import os
 import time
 import weakref
-from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
-from threading import Lock, current_thread
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from .. import catalog
@@ -31,6 +28,7 @@ from ..recording.metric_series import AnySeries
 from ..recording.snapshot import Snapshot
 from .directory import Directory, MemoryFile
 from .merge import MergedValues
+from .periodic_thread import PeriodicThread
 from .publisher import Publisher
 from .write_ahead_log import notify_on_append
 
@@ -40,64 +38,21 @@ if TYPE_CHECKING:
 PUBLISH_SECONDS = 0.05
 IDLE_SECONDS = 1.0
 IDLE_PASSES = 20
-"""After so many passes that found nothing new, a process is idle."""
+"""A process is idle after so many passes without a change."""
 EVALUATE_SECONDS = 1.0
-_IDLE_SHARE = 10
-"""A pass is followed by a pause of at least so many times the processor time that it took."""
 _SCRAPE_SECONDS = 10.0
 _RECORDER_SECONDS = 0.1
-"""How long a thread that records waits for a pass under way; after one did so in vain, none does until one gets it."""
+"""How long a recording thread waits for a pass under way. After a timeout, none waits until one succeeds."""
 
 _log = logging.getLogger("mnemoscope")
 
 
-class PeriodicThread:
-    """Calls `work`, which says how long to wait then, from a thread of its own until it is stopped.
-
-    Not a `threading.Thread`: to start one waits for locks, and the thread that records first may have interrupted, as a
-    signal handler or a finaliser, the one that holds them.
-    """
-
-    def __init__(self, name: str, work: Callable[[bool], float]) -> None:
-        self._name = name
-        self._work = work
-        self._wake = allocate_lock()
-        self._stopped = False
-        self._wake.acquire()
-        start_new_thread(self._run, ())
-
-    def _run(self) -> None:
-        current_thread().name = self._name
-        pause = 0.0
-        while True:
-            woken = self._wake.acquire(timeout=pause)
-            if self._stopped:
-                return
-            started = time.thread_time()
-            try:
-                pause = self._work(woken)
-            except Exception:
-                _log.exception("multi-process mode: a pass failed")
-                pause = IDLE_SECONDS
-            pause = max(pause, _IDLE_SHARE * (time.thread_time() - started))
-
-    def wake(self) -> None:
-        """Call `work` now."""
-        with suppress(RuntimeError):  # somebody else was faster
-            self._wake.release()
-
-    def stop(self) -> None:
-        """End after the call under way."""
-        self._stopped = True
-        self.wake()
-
-
 class MultiprocessMode:
-    """One registry's part in a shared directory.
+    """Multi-process mode of one registry.
 
     Args:
-        registry: whose series are published, and on whose behalf the directory is read.
-        directory: the directory; it exists and can be written to.
+        registry: the registry whose series are published.
+        directory: the shared directory, which exists and is writable.
     """
 
     def __init__(self, registry: Registry, directory: Path) -> None:
@@ -106,7 +61,7 @@ class MultiprocessMode:
         self._publisher = Publisher(registry, directory, self._make_room)
         self._shared: dict[str, Metric] = {}
         self._reset()
-        # A forked child of multiprocessing ends without atexit, and forgets finalizers it has inherited.
+        # A child of multiprocessing ends without atexit, and drops inherited finalizers.
         atexit.register(_close, weakref.ref(self))
         multiprocessing_util.register_after_fork(self, MultiprocessMode._finalize_in_multiprocessing)
         self._finalize_in_multiprocessing()
@@ -125,18 +80,18 @@ class MultiprocessMode:
         multiprocessing_util.Finalize(None, _close, (weakref.ref(self),), exitpriority=0)
 
     def start(self) -> bool:
-        """Make the file, and start the threads; whether that was to be done."""
+        """Make the file and start the threads, unless that is done; return whether it was to be done."""
         try:
-            self._not_started.pop()  # of several threads, one does it
+            self._not_started.pop()  # of several threads, one starts
         except IndexError:
             return False
         try:
             self._for_recorder(self._publisher.make_room)
             for name, work in self._work[len(self._threads) :]:
                 self._threads.append(PeriodicThread(name, work))
-        except RuntimeError as error:  # too many threads, or the interpreter is about to end
-            self._log_once("other processes see what this one records only when it is scraped", error)
-        except BaseException:  # out of a signal handler
+        except RuntimeError as error:  # too many threads, or the interpreter is ending
+            self._log_once("other processes see the recordings of this process only after it is scraped", error)
+        except BaseException:  # from a signal handler
             self._not_started.append(True)
             raise
         return True
@@ -144,86 +99,88 @@ class MultiprocessMode:
     # While the service records --------------------------------------------------------------------
 
     def add_series(self, series: AnySeries) -> None:
-        """Take note of a new series, to which no thread has recorded yet."""
+        """Publish a new series from now on; no thread has recorded to it yet."""
         self._watch(series)
         self.start()
 
     def _watch(self, series: AnySeries) -> None:
-        at_once = series.metric.kind is not Kind.GAUGE or series.metric.across is Across.LATEST
-        notify_on_append(series.journal, partial(self._publish_first, series) if at_once else self._publish_soon)
+        outlives_process = series.metric.kind is not Kind.GAUGE or series.metric.across is Across.LATEST
+        notify = partial(self._publish_now, series) if outlives_process else self._publish_soon
+        notify_on_append(series.journal, notify)
 
-    def _publish_first(self, series: AnySeries) -> None:
-        """Publish a series that has no place in the file yet, or a setting that outlives the process."""
+    def _publish_now(self, series: AnySeries) -> None:
+        """Publish a series without a place in the file, or a gauge that outlives the process."""
         if not self.start():
             self._for_recorder(partial(self._publisher.publish_one, series))
 
     def _make_room(self, helps: bool) -> None:
-        """Publish so that slots of the log become free, and go on publishing."""
+        """Publish to free slots of the log if that helps, and wake the publishing thread."""
         if helps:
             self._for_recorder(self._publisher.make_room)
         self._publish_soon()
 
     def _publish_soon(self) -> None:
-        """Have what was just recorded published soon."""
+        """Start the threads, or wake the publishing thread if it is idle."""
         if not self.start() and self._idle_passes >= IDLE_PASSES:
             for thread in self._threads[:1]:
                 thread.wake()
 
     def _for_recorder(self, publish: Callable[[float], bool]) -> None:
-        """Publish in the thread that records, which is the service's, and so must not wait for long."""
+        """Publish in the thread that records, without waiting for long."""
         if self._publisher.error is not None:
-            return  # the disk is full, say: that is left to our own thread
+            return  # for example a full disk; only the publishing thread tries again
         self._publish_timed_out = not publish(0.0 if self._publish_timed_out else _RECORDER_SECONDS)
 
-    # In threads of its own ------------------------------------------------------------------------
+    # In the periodic threads ----------------------------------------------------------------------
 
     def _publish_periodically(self, woken: bool) -> float:
+        """Publish, and return the seconds until the next pass."""
         idle = self._idle_passes > IDLE_PASSES
-        self._publish(keep_occupied=self._idle_passes >= IDLE_PASSES)
+        self._publish(release_slots=self._idle_passes < IDLE_PASSES)
         self._idle_passes = 0 if woken or self._publisher.changed else self._idle_passes + 1
         if self._idle_passes == IDLE_PASSES:
             self._publisher.occupy_free_slots()
-        # What was recorded while the log was being shut is seen by one more pass.
+        # One more pass sees what was recorded while the slots were being occupied.
         return IDLE_SECONDS if idle and self._idle_passes else PUBLISH_SECONDS
 
     def _evaluate_gauges(self, _woken: bool) -> float:
         self._publisher.evaluate_gauges()
         return EVALUATE_SECONDS
 
-    def _publish(self, *, settle: bool = False, keep_occupied: bool = False) -> None:
-        self._publisher.publish(settle=settle, keep_occupied=keep_occupied)
-        self._log_once("other processes see nothing new of this one", self._publisher.error)
-        self._log_once("what is recorded can be lost with the process for 50 ms", self._publisher.mapping_error)
+    def _publish(self, *, wait_for_folds: bool = False, release_slots: bool = True) -> None:
+        self._publisher.publish(wait_for_folds=wait_for_folds, release_slots=release_slots)
+        self._log_once("other processes see no new recordings of this process", self._publisher.error)
+        self._log_once("a killed process can lose recordings of the last 50 ms", self._publisher.mapping_error)
 
-    def _log_once(self, what: str, error: Exception | None) -> None:
-        """Log an error when it begins, and not again before it has ended."""
+    def _log_once(self, consequence: str, error: Exception | None) -> None:
+        """Log an error and its consequence when it begins, and not again before it has ended."""
         if error is None:
-            self._logged.pop(what, None)
+            self._logged.pop(consequence, None)
             return
         mine = object()
-        if self._logged.setdefault(what, mine) is mine:  # of several threads, one logs it
-            _log.warning("multi-process mode: %s: %s", what, error)
+        if self._logged.setdefault(consequence, mine) is mine:  # of several threads, one logs it
+            _log.warning("multi-process mode: %s: %s", consequence, error)
 
     # Reading --------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """What all processes have recorded so far, this one up to now.
+        """Return what all processes have recorded, this process up to now.
 
-        Where this process is not permitted to read the directory, it shows itself alone.
+        A process that is not permitted to read the directory shows itself alone.
 
         Raises:
-            TimeoutError: other readers or another process keep the directory to themselves for seconds.
-            OSError: the directory cannot be read. A part would look as if counters had begun again.
+            TimeoutError: other threads or processes keep the directory busy for seconds.
+            OSError: the directory cannot be read. A partial result would look like a restart of counters.
         """
         self.start()
         self._publisher.evaluate_gauges()
-        self._publish(settle=True)
+        self._publish(wait_for_folds=True)
         if not self._reading.acquire(timeout=_SCRAPE_SECONDS):
-            raise TimeoutError(f"{self._path}: another scrape of this process takes very long")
+            raise TimeoutError(f"{self._path}: another scrape of this process takes too long")
         try:
             merged = self._merged(self._publisher.memory_file())
         except PermissionError as error:
-            self._log_once("this process shows itself alone", error)
+            self._log_once("this process shows only its own recordings", error)
             return self._registry.own_snapshot()
         finally:
             self._reading.release()
@@ -233,11 +190,11 @@ class MultiprocessMode:
         try:
             self._directory.compact(own, self._label_limiter())
         except OSError as error:
-            self._log_once("processes that have ended are not compacted", error)
+            self._log_once("the files of ended processes are not archived", error)
         return self._directory.read(own)
 
     def _resolve(self, metric: Metric) -> Metric | None:
-        """The one object that stands for all metrics of this name; it never changes, since readers keep it."""
+        """Return the object that stands for all metrics of this name, always the same; None if `metric` differs."""
         known = self._shared.get(metric.name) or self._registry.metric(metric.name) or metric
         self._shared[metric.name] = known
         same = (known.kind, known.label_names, known.buckets) == (metric.kind, metric.label_names, metric.buckets)
@@ -248,11 +205,11 @@ class MultiprocessMode:
         self._registry.counter(catalog.INSTRUMENTATION_FILES_REJECTED, reason=reason).inc()
 
     def _label_limiter(self) -> Callable[[Metric, tuple[str, ...]], tuple[str, ...]]:
-        """Hold the archive to the registry's cap on label sets; what is above it is counted as `other`."""
-        admitted: dict[Metric, set[tuple[str, ...]]] = {}
+        """Return a function that applies the registry's cap on label sets to the archive's series."""
+        label_sets: dict[Metric, set[tuple[str, ...]]] = {}
 
         def limit_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[str, ...]:
-            known = admitted.setdefault(metric, set())
+            known = label_sets.setdefault(metric, set())
             if labels not in known and len(known) >= self._registry.max_label_sets:
                 labels = self._registry.overflow(metric.labels, labels)
             known.add(labels)
@@ -263,16 +220,16 @@ class MultiprocessMode:
     # Around a fork, and at the end ----------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Let no other thread be in the middle of a pass."""
+        """Wait until no thread makes a pass, and allow none until the fork is over."""
         if not self._not_started:
             self._publisher.pause()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Allow passes again."""
         self._publisher.resume()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew; the file comes later."""
+        """Start again without the parent's file and threads."""
         self._directory.abandon()
         self._publisher = self._publisher.forked()
         self._reset()
@@ -280,13 +237,13 @@ class MultiprocessMode:
             self._watch(series)
 
     def restart(self) -> None:
-        """Have other processes see that the registry has begun again at zero."""
+        """Show other processes that the registry was cleared."""
         self._publisher.restart()
         if not self._not_started:
             self._publish()
 
     def close(self) -> None:
-        """Publish for the last time; from then on this process is one of those that have ended."""
+        """Publish for the last time. Other processes then take this process for ended."""
         for thread in self._threads:
             thread.stop()
         if not self._not_started:
@@ -301,7 +258,7 @@ def _close(reference: weakref.ref[MultiprocessMode]) -> None:
 
 
 def share(registry: Registry, directory: str | os.PathLike[str]) -> bool:
-    """Share `directory`, which is made if it is missing; return False, after a line in the log, where that fails."""
+    """Start multi-process mode in `directory`, which is made if it is missing; log a failure and return False."""
     with registry.multiprocess_lock:
         if registry.multiprocess is None:
             registry.declare(catalog.INSTRUMENTATION_FILES_REJECTED)
@@ -309,7 +266,7 @@ def share(registry: Registry, directory: str | os.PathLike[str]) -> bool:
             try:
                 Directory(path, lambda metric: metric, lambda reason: None).check()
             except OSError as error:
-                _log.warning("multi-process mode is off, each process shows itself alone: %s", error)
+                _log.warning("multi-process mode is off, each process shows only its own recordings: %s", error)
                 return False
             mode = registry.multiprocess = MultiprocessMode(registry, path)
             mode.start()

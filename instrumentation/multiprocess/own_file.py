@@ -1,13 +1,13 @@
-"""A process' own file: made, locked for as long as the process lives, written, and made anew when it is lost.
+"""This process' file on disk: it is locked while the process lives, and made again if it is lost.
 
-The owner's lock is what tells the living from the dead. The kernel releases it whatever the process dies of, so
-no server has to say when a worker is gone, and a process id that is used again elsewhere confuses nobody.
+The lock shows readers whether the process is alive. The kernel releases it at the end of the process, whatever the
+cause. So no server hook is needed, and a reused process id does no harm.
 
-The file is mapped: storing into it takes no call into the system, which a thread that records could not afford, and
-after which it would have to wait for the interpreter's lock. Such a store kills the process (SIGBUS) where nothing is
-behind the mapping. So what is mapped is written first, with zeros, and that fails with an error where the disk is full;
-and from then on the file is read-only for everybody: only root, or a deliberate chmod, can still cut it in place.
-Removing or replacing it is harmless. A full file system of the kind that copies on writing (btrfs) is not.
+The file is mapped to memory. A store into the mapping needs no system call, which would be too slow for a thread that
+records, and would make it wait for the interpreter's lock afterwards. But a store kills the process (SIGBUS) if the
+disk has no room for it. So the file is filled with zeros before it is mapped, which raises an error on a full disk. It
+is also read-only, so only root or a deliberate chmod can cut it in place. Removing or replacing the file is harmless.
+On a copy-on-write file system (btrfs), a store can still fail when the disk is full.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .file_format import USED
 
 SUFFIX = ".cells"
 NEW_SUFFIX = ".new"
-"""A file that is being made; nobody reads it before it has a header, a lock and its real name."""
+"""The suffix of a file that is being made. Readers ignore it until it has a header, a lock and its final name."""
 
 
 def is_alive(fd: int) -> bool:
-    """Whether the owner of the file open as `fd` lives: its lock cannot be had. Closing `fd` gives ours back."""
+    """Return whether a process holds the lock of the file open as `fd`; if not, lock it until `fd` is closed."""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -38,7 +38,7 @@ def write_all(fd: int, data: memoryview, at: int) -> None:
     """Write all of `data` at offset `at`.
 
     Raises:
-        OSError: the disk is full, for one.
+        OSError: the write fails, for example because the disk is full.
     """
     while data:
         written = os.pwrite(fd, data, at)
@@ -46,7 +46,7 @@ def write_all(fd: int, data: memoryview, at: int) -> None:
 
 
 _STEP = 1 << 15
-"""Bytes by which a file grows: it is mapped anew each time."""
+"""Bytes by which a file grows; it is mapped again each time."""
 
 
 def _rounded(size: int) -> int:
@@ -57,10 +57,10 @@ class OwnFile:
     """The file of this process.
 
     Attributes:
-        directory: where it is.
-        name: its name there.
-        mapping: the file, mapped; None while there is none, or where it cannot be mapped.
-        mapping_error: why it could not be.
+        directory: the directory of the file.
+        name: the name of the file.
+        mapping: the mapped file; None before the file is made, or if it cannot be mapped.
+        mapping_error: the reason why it cannot be mapped.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -70,7 +70,7 @@ class OwnFile:
         self.mapping_error: Exception | None = None
         self._path = directory / self.name
         self._fds: list[int] = []
-        """The file, open and locked, last; before it, one that it has just replaced."""
+        """Open and locked: the file last, before it a file that it is replacing."""
         self._map_fd = -1
         self._abandoned = False
         self._id = b""
@@ -78,18 +78,19 @@ class OwnFile:
         self._size = 0
         self._saved = 0
 
-    def save(self, contents: FileContents, look: bool) -> None:
-        """Bring what changed into the file.
+    def save(self, contents: FileContents, check_file: bool) -> None:
+        """Write the changes of the contents to the file.
 
-        All of it goes into a new file if the contents are new, or if the old file was set aside, cut or removed. Only
-        `look` checks the old file, which is one more system call.
+        Args:
+            contents: the contents. If they are not those of the last call, they are written to a new file.
+            check_file: make a new file if the old one was set aside, cut or removed. It costs one more system call.
 
         Raises:
-            OSError: it cannot be written; the next call tries again.
+            OSError: the file cannot be written; the next call tries again.
         """
         if self._abandoned:
             return
-        if contents.id != self._id or (look and not self._is_intact()):
+        if contents.id != self._id or (check_file and not self._is_intact()):
             self._make(contents)
             return
         with memoryview(contents.data) as data:
@@ -102,7 +103,7 @@ class OwnFile:
             if end > self._size:
                 self._grow(end)
             if end > self._saved:
-                # What is new first, then how much there is.
+                # The new bytes first, then the number of bytes in use.
                 self._store(slice(self._saved, end), data)
                 self._store(USED, data)
         self._saved = end
@@ -121,7 +122,7 @@ class OwnFile:
 
     def _is_intact(self) -> bool:
         try:
-            found = os.stat(self._path)  # noqa: PTH116  # Path.stat says the same, slower, twenty times a second
+            found = os.stat(self._path)  # noqa: PTH116  # Path.stat is slower, and this runs 20 times a second
         except FileNotFoundError:
             return False
         return found.st_ino == self._inode and found.st_size >= self._size
@@ -149,11 +150,12 @@ class OwnFile:
             raise
         contents.changed.clear()
         self.mapping, self._size, self._saved, self._inode, self._id = mapping, size, saved, found.st_ino, contents.id
-        # Only now: without its lock, the old file would have been taken for that of a process that has ended.
+        # Not earlier: without its lock, a reader would take the old file for that of a process that has ended.
         self._close(self._fds[:-1])
 
     def _open_to_map(self, path: Path) -> None:
-        # A mapping keeps its file open, and a forked child keeps the mapping: it must not be the file with our lock.
+        # A mapping keeps its open file, and a forked child keeps the mapping. So it must not be the open file with the
+        # lock.
         self._close_mapped()
         self._map_fd = os.open(path, os.O_RDWR)
 
@@ -171,17 +173,17 @@ class OwnFile:
             return None
 
     def close(self) -> None:
-        """Give up the lock: who reads the directory takes the process for dead. Its counts stay."""
+        """Release the lock. Readers then take the process for ended, and keep its counts."""
         for fd in self._fds:
             fcntl.flock(fd, fcntl.LOCK_UN)
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the file without unlocking it: what a forked child does with its copy of the parent's.
+        """Close the parent's file in a forked child, without unlocking it.
 
-        The lock stays the parent's. Held through the child's copy, it would let the parent live after its death.
+        The parent keeps its lock. If the child's copy stayed open, readers would take an ended parent for alive.
         """
-        self._abandoned, self.mapping = True, None  # also for a pass that the fork has interrupted
+        self._abandoned, self.mapping = True, None  # this also stops a pass that the fork interrupted
         self._close(self._fds[:])
         self._close_mapped()
 

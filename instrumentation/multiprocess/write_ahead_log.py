@@ -1,7 +1,7 @@
-"""Recordings that outlive their process at once: each is stored in the file's log when it is appended to its journal.
+"""The write-ahead log: each recording is stored in the process' file when it is appended to its journal.
 
-That is a store to memory which the process shares with the file, and no call into the system: it survives whatever the
-process dies of. The publisher brings recordings into the file's values later, and then gives their slots back.
+The store goes to memory that the process shares with the file. It needs no system call, and survives the end of the
+process, whatever the cause. The publisher adds the recordings to the file's values later, and then frees their slots.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _OFFSETS = list(range(HEADER_BYTES + LOG_BYTES - LOG_ENTRY.size, HEADER_BYTES - 
 _store = LOG_ENTRY.pack_into
 _append = list.append
 _TOO_LITTLE = (RecursionError, MemoryError)
-"""What must not reach the code that records: there is too little stack or memory left to publish."""
+"""Errors of a publication with too little stack or memory left; they must not reach the code that records."""
 
 
 class WriteAheadLog:
-    """The slots for recordings in the file of this process.
+    """The slots of the log: each is free, or holds one recording.
 
     Args:
-        make_room: called where no slot is free, with whether it would help to publish what was recorded so far.
+        make_room: called if no slot is free. Its argument is whether publishing can free slots.
 
     Attributes:
-        mapping: the mapped file; no slot is free while there is none.
-        free: offsets of the slots that hold nothing, or what is published; the next one is the last.
+        mapping: the mapped file; no slot is free before it is set.
+        free: offsets of the slots that are empty, or whose recordings are published. The last one is used next.
         filled: offsets of the slots whose recordings are in their journals.
     """
 
@@ -42,14 +42,14 @@ class WriteAheadLog:
         self.filled: list[int] = []
 
     def use_mapping(self, mapping: mmap | None) -> None:
-        """Store in `mapping` from now on; not at all until one is given."""
+        """Store recordings in `mapping` from now on; None changes nothing."""
         if mapping is not None:
             if self.mapping is None:
                 self.free[:] = _OFFSETS
             self.mapping = mapping
 
     def take_slot(self) -> int | None:
-        """Return a slot where none was free: after a publication, if that was possible."""
+        """Return a slot after making room; None if there is none."""
         self._make_room(self.mapping is not None)
         try:
             return self.free.pop()
@@ -57,24 +57,23 @@ class WriteAheadLog:
             return None
 
     def release(self, count: int) -> None:
-        """Free the first of the filled slots: what they hold is published."""
+        """Free the first `count` filled slots, whose recordings are published."""
         end = len(self.free)
-        # No call stands between the two, so no signal handler's exception leaves one of them undone.
+        # No call stands between the two assignments, so an exception from a signal handler cannot separate them.
         self.free[end:], self.filled[:count] = self.filled[:count], ()
         if self.mapping is not None and not self.free and not self.filled:
-            self.free[:] = (
-                _OFFSETS  # each was in the hands of a thread that a signal handler's exception has interrupted
-            )
+            # Every slot was lost by a thread that an exception from a signal handler interrupted.
+            self.free[:] = _OFFSETS
 
     def occupy_free_slots(self) -> None:
-        """Leave no slot free until the next `release`."""
+        """Leave no slot free until the next `release`, so that the next recording calls `make_room`."""
         with suppress(IndexError):
             while True:
                 self.filled.append(self.free.pop())
 
 
 class LoggedJournal(Journal):
-    """The journal of a series that is in the file."""
+    """The journal of a series with a place in the file: it stores each recording in the log as well."""
 
     __slots__ = ()
 
@@ -82,8 +81,8 @@ class LoggedJournal(Journal):
         """Append a recording, and store it in the log."""
         journal, added = self, [value]
         keys, log = self.keys_and_log
-        # No call stands between the two, so no other thread and no signal handler comes between: the keys are in the
-        # order of the journal, and as many.
+        # No call stands between taking a key and appending, so no other thread and no signal handler runs in between.
+        # So the keys have the order and the number of the journal's recordings.
         for key in keys:  # used below
             journal += added
             break
@@ -100,12 +99,12 @@ class LoggedJournal(Journal):
 
 
 class NotifyingJournal(Journal):
-    """The journal of a gauge, or of a series that is not in the file yet: says so when something is recorded."""
+    """The journal of a gauge, or of a series without a place in the file: it calls `notify` after each recording."""
 
     __slots__ = ()
 
     def append(self, entry: Any, /) -> None:
-        """Append, then tell."""
+        """Append a recording, then call `notify`."""
         _append(self, entry)
         try:
             self.notify()
@@ -117,14 +116,14 @@ _NO_KEYS_AND_LOG = iter(range(KEYS_PER_SERIES)), WriteAheadLog(lambda _: None)
 
 
 def notify_on_append(journal: Journal, notify: Callable[[], None]) -> None:
-    """Have `notify` called after each recording, and nothing stored."""
+    """Make a journal call `notify` after each recording, and store nothing in the log."""
     journal.notify = notify
     journal.__class__ = NotifyingJournal
     journal.keys_and_log = _NO_KEYS_AND_LOG
 
 
-def log_appends(journal: Journal, number: int, log: WriteAheadLog) -> None:
-    """Have what is recorded stored in `log` too, where the series is in the file under `number`."""
+def log_on_append(journal: Journal, number: int, log: WriteAheadLog) -> None:
+    """Make a journal store each recording in `log`; `number` is that of its series in the file."""
     if number >= MAX_SERIES:
         journal.__class__ = Journal
         return
@@ -134,7 +133,7 @@ def log_appends(journal: Journal, number: int, log: WriteAheadLog) -> None:
 
 
 def skip_missed_keys(journal: Journal) -> None:
-    """Skip the keys of recordings that a thread has appended without one just when `log_appends` was called."""
+    """Skip the keys of recordings that another thread appended without a key during `log_on_append`."""
     appended = _appended(journal)
     keys = journal.keys_and_log[0]
     for _ in range(appended - (KEYS_PER_SERIES - keys.__length_hint__())):
@@ -142,6 +141,6 @@ def skip_missed_keys(journal: Journal) -> None:
 
 
 def _appended(journal: Journal) -> int:
-    """Return how many recordings the journal has ever taken."""
+    """Return the number of all recordings that the journal has ever taken."""
     totals, *recorded = journal[:]
     return int(totals[-1]) + len(recorded)

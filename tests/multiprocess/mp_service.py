@@ -1,4 +1,4 @@
-"""A small service that real servers run in several processes; its answers say which process gave them."""
+"""A small service that real servers run in several processes; its answers name the process."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.multiprocess import own_file
 from mnemoscope.instrumentation.multiprocess.file_contents import FileContents
 from mnemoscope.instrumentation.multiprocess.file_format import (
+    COPY_HEAD,
     HEADER_BYTES,
     LOG_ENTRY,
     MAX_SERIES,
-    SLOT,
     Header,
     RejectedError,
     first_key,
@@ -36,7 +36,7 @@ Member = Callable[..., Registry]
 
 
 def contents_of(count: float = 5, exemplar: bool = True) -> FileContents:
-    """A file with a counter, a gauge and a histogram."""
+    """Return the contents of a file with a counter, a gauge and a histogram."""
     contents = FileContents(1, 1.0, log=16 * LOG_ENTRY.size)
     stale = contents.series(catalog.CACHE_STALE_READS, ("a",))
     contents.set(stale, (count, 0.0, 0.0, 1))
@@ -49,7 +49,7 @@ def contents_of(count: float = 5, exemplar: bool = True) -> FileContents:
 
 
 def with_log(contents: FileContents, *entries: tuple[float, int]) -> bytes:
-    """The file with recordings that are not published: a value and a key each."""
+    """Return the file with log entries: a value and a key each."""
     data = bytearray(contents.data)
     for number, entry in enumerate(entries):
         LOG_ENTRY.pack_into(data, HEADER_BYTES + number * LOG_ENTRY.size, *entry, *entry)
@@ -177,7 +177,7 @@ def test_a_value_that_is_being_written_makes_the_reader_read_again() -> None:
     data = bytearray(contents.data)
     file.parse(bytes(data))
     (_, slots) = file._values[0]
-    data[slots.at + slots.size + SLOT.size] ^= 1
+    data[slots.at + slots.size + COPY_HEAD.size] ^= 1
 
     with pytest.raises(RejectedError, match="corrupt"):
         file.values(bytes(data), lenient=False)
@@ -204,8 +204,8 @@ def test_a_value_that_was_being_written_is_read_again_rather_than_taken_from_bef
             readings.append(data)
         if wanted == name and len(readings) == 1:
             slots, torn = places["a",], bytearray(data)
-            newest = max((0, 1), key=lambda i: SLOT.unpack_from(data, slots.at + i * slots.size)[1])
-            torn[slots.at + newest * slots.size + SLOT.size] ^= 1
+            newest = max((0, 1), key=lambda i: COPY_HEAD.unpack_from(data, slots.at + i * slots.size)[1])
+            torn[slots.at + newest * slots.size + COPY_HEAD.size] ^= 1
             return bytes(torn), alive
         return data, alive
 
@@ -219,7 +219,7 @@ def read(data: bytes) -> list[NumberPoint | HistogramPoint]:
 
 
 def left(data: bytes) -> tuple[float, int, float]:
-    """What a process that has ended with this file has counted, and how often and what it has observed."""
+    """Return an ended process' count, and the number and the sum of its observations, from its file."""
     found = points(data, alive=False)
     stale, waits = found[catalog.CACHE_STALE_READS.name, "a"], found[catalog.LOCK_WAIT_DURATION.name, "x", "read"]
     assert isinstance(stale, NumberPoint)
@@ -341,7 +341,7 @@ def test_a_full_disk_keeps_what_is_new_to_the_process_and_harms_nothing(
         assert value(reader, catalog.CACHE_STALE_READS, caches[-1]) is None
         assert value(worker, catalog.CACHE_STALE_READS, caches[-1]) == 1, "its own scrape comes from memory"
     (line,) = [record.getMessage() for record in caplog.records if "No space left on device" in record.getMessage()]
-    assert "other processes see nothing new of this one" in line
+    assert "other processes see no new recordings of this process" in line
     assert until(lambda: value(reader, catalog.CACHE_STALE_READS, caches[-1]) == 1, "published once there is room")
 
 
@@ -359,7 +359,7 @@ def test_a_file_that_cannot_be_mapped_is_written_instead(
             counter.inc(number)
 
     assert until(lambda: value(reader, catalog.CACHE_STALE_READS, "299") == 5 * 299, "published by its thread")
-    assert until(lambda: "what is recorded can be lost with the process" in caplog.text, "one line in the log")
+    assert until(lambda: "a killed process can lose recordings" in caplog.text, "one line in the log")
 
 
 def test_the_header_says_who_wrote_a_file() -> None:

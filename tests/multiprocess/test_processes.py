@@ -23,7 +23,7 @@ Member = Callable[..., Registry]
 
 
 def record(directory: Path, amount: int) -> None:
-    """The work of a child process; it ends at once, before its thread has published anything."""
+    """Do the work of a child process, which ends before its thread has published anything."""
     registry = Registry()
     assert scope.share_directory(directory, registry=registry)
     registry.counter(catalog.CACHE_STALE_READS, cache="a").inc(amount)
@@ -64,7 +64,7 @@ def test_a_forked_child_writes_a_file_of_its_own_and_begins_at_zero(member: Memb
 
 
 def run(directory: Path, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """A process of its own with `script`, in which `scope` shares the directory."""
+    """Start a process that runs `script` in multi-process mode."""
     head = "import os, signal, sys, time\nimport mnemoscope as scope\nfrom mnemoscope import catalog\n"
     return subprocess.run(
         [sys.executable, "-c", head + textwrap.dedent(script)],

@@ -1,4 +1,4 @@
-"""What a process leaves if it is killed, looked at after each step and each instruction of recording and publishing."""
+"""The recordings of a killed process, checked after each step and each instruction of recording and publishing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SLOTS = len(write_ahead_log._OFFSETS)
 
 @pytest.fixture
 def process(member: Member) -> Registry:
-    """A registry in a process that has begun, and publishes only when it is told to."""
+    """A registry of a started process that publishes only on demand."""
     registry = member()
     stop_threads(registry)
     return registry
@@ -83,7 +83,7 @@ def test_a_process_may_be_killed_between_any_two_operations(process: Registry, o
             case "shut":
                 publisher.occupy_free_slots()
             case "idle":
-                assert publisher.publish(keep_occupied=True)
+                assert publisher.publish(release_slots=False)
             case "lose the file":
                 file_of(process).unlink()
                 assert publisher.publish()
@@ -180,7 +180,7 @@ class Interruption(BaseException):
 
 @lru_cache
 def calls_end(code: CodeType) -> frozenset[int]:
-    """Where the interpreter looks for signals: behind calls, and where a function or another turn of a loop begins."""
+    """Return where the interpreter checks for signals: after calls, and at the start of a function or a loop's turn."""
     found, before = set(), "RESUME"
     for instruction in dis.get_instructions(code):
         if before.startswith(("CALL", "RESUME", "JUMP_BACKWARD")):
