@@ -1,4 +1,4 @@
-"""Whatever is in labels, help and exemplars, every page can be read; whatever a client sends, it gets an answer."""
+"""Every page can be read with any labels, help and exemplars; every request gets an answer."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ LABELS = st.one_of(ANYTHING, st.lists(st.one_of(st.tuples(NAMES, TEXTS), ANYTHIN
 
 
 def shot_with(exemplar: Any) -> Snapshot:
-    """A counter and a bucket that have this exemplar, a bucket beside it that has a good one."""
+    """Return a snapshot: a counter and a bucket with this exemplar, and another bucket with a good one."""
     waits = lock_waits(1, 1)
     (point,) = waits.points
     assert isinstance(point, HistogramPoint)
@@ -99,7 +99,7 @@ def shot_with(exemplar: Any) -> Snapshot:
 
 
 def pushed_exemplars(shot: Snapshot) -> list[Any]:
-    """Those of the histogram, as OTLP."""
+    """Return the exemplars of the histogram, as OTLP."""
     request = encode_metrics(metrics_data(shot, Resource({}), InstrumentationScope("mnemoscope")))
     waits = request.resource_metrics[0].scope_metrics[0].metrics[1]
     return list(waits.histogram.data_points[0].exemplars)

@@ -1,4 +1,4 @@
-"""The function from request to response, and the WSGI and ASGI applications around it."""
+"""The endpoints, alone and as WSGI and ASGI applications."""
 
 from __future__ import annotations
 

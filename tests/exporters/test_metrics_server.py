@@ -52,7 +52,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def exchange(server: Server, request_line: str) -> tuple[int, bytes]:
-    """Status and body of the answer to a request line as it is."""
+    """Return status and body of the answer to a request line, sent unchanged."""
     with connect(server) as client:
         client.sendall(f"{request_line}\r\nHost: x\r\n\r\n".encode())
         client.shutdown(socket.SHUT_WR)
@@ -61,7 +61,7 @@ def exchange(server: Server, request_line: str) -> tuple[int, bytes]:
 
 
 def eventually_get(url: str) -> httpx.Response:
-    """The answer of a server that may refuse connections for a moment."""
+    """Return the answer of a server that may refuse connections for a moment."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Which format, encoding and families a client gets."""
+"""The format, the encoding and the families that a client gets."""
 
 from __future__ import annotations
 

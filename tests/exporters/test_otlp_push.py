@@ -50,7 +50,7 @@ def receiver(protocol: str) -> Iterator[Receiver]:
 
 @pytest.fixture
 def push(receiver: Receiver, protocol: str) -> Iterator[Push]:
-    """Starts a pusher to the receiver; it pushes when it is told to, unless it is given an interval."""
+    """Starts a pusher to the receiver, which pushes only on `flush` unless an interval is given."""
     started: list[OtlpPusher] = []
 
     def start(snapshot_function: Callable[[], Snapshot], **options: Any) -> OtlpPusher:
@@ -369,10 +369,10 @@ def test_a_series_that_was_reset_counts_whole_and_a_gauge_has_no_delta(push: Pus
 
 
 def prometheus_name(name: str, metric: Any) -> str:
-    """The name that Prometheus gives an OTLP metric, by the rule it documents.
+    """Return the name that Prometheus gives an OTLP metric, by its documented rule.
 
     https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/ and Prometheus' own
-    translator: words of letters and digits, the unit unless a word says it, `ratio` for gauges of unit 1, `total`.
+    translator: words of letters and digits, the unit unless a word contains it, `ratio` for gauges of unit 1, `total`.
     """
     words = "".join(c if c.isalnum() else " " for c in name).split()
     unit = {"s": "seconds", "By": "bytes", "1": ""}.get(metric.unit, "" if "{" in metric.unit else metric.unit)

@@ -1,4 +1,4 @@
-"""What a pusher refuses at set-up, what it takes from the environment, and as which service it pushes."""
+"""The settings of a pusher: refused arguments, the environment, and the name of the service."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from mnemoscope.instrumentation.recording.snapshot import Snapshot
 NEVER = 3600.0
 A_URL = "must be http://host:port or https://host:port"
 NO_PORT = "cannot be used: Port out of range 0-65535"
-NO_TLS_OR_TLS = (
-    "does not say whether to use TLS: write http:// or https:// before it, or give insecure=True or insecure=False"
-)
+NO_TLS_OR_TLS = "has no scheme: write http:// or https:// before it, or give insecure=True or insecure=False"
 
 
 def snapshot_of_one() -> Snapshot:
@@ -106,11 +104,11 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
         ),
         (
             {"headers": {"authorization": "secret\n"}},
-            "OTLP header 'authorization' must be one line of ASCII text; is there a line break at its end?",
+            "OTLP header 'authorization' must be one line of ASCII text; check for a line break at its end",
         ),
         (
             {"headers": {"authorization": None}},
-            "OTLP header 'authorization' must be one line of ASCII text; is there a line break at its end?",
+            "OTLP header 'authorization' must be one line of ASCII text; check for a line break at its end",
         ),
     ],
 )
@@ -259,7 +257,7 @@ OtlpPusher(lambda: Snapshot("mnemo", 1.0, 2.0, ()), {endpoint!r}, interval=3600,
 def pushed_attributes(
     folder: Path, arguments: list[str], attributes: dict[str, str] | None = None, stdin: bool = False
 ) -> dict[str, str]:
-    """The attributes that a program sends, which is there as a script, a package, a module and a text."""
+    """Return the attributes that a program sends, run as a script, a package, a module or a text."""
     with http_receiver() as receiver:
         program = PUSHING.format(endpoint=receiver.endpoint, attributes=attributes)
         (folder / "memory.service").mkdir()

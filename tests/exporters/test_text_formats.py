@@ -1,4 +1,4 @@
-"""The two text formats, held against prometheus_client and promtool."""
+"""The two text formats, checked against prometheus_client and promtool."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _no_created_series() -> Iterator[None]:
 
 
 def recorded_twice(*metrics: Metric) -> tuple[CollectorRegistry, Snapshot]:
-    """The same events recorded with prometheus_client, and as a snapshot."""
+    """Return the same events, recorded with prometheus_client and as a snapshot."""
     registry = CollectorRegistry()
     families = []
     for metric in metrics:

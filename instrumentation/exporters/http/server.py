@@ -90,26 +90,7 @@ def serve(
     timeout: float = 10.0,
     max_connections: int = 64,
 ) -> Server:
-    """Start a server for `endpoints` in a daemon thread.
-
-    After a fork, the server stays in the parent; a child can start its own on another port.
-
-    Args:
-        endpoints: the answers to requests.
-        port: 0 picks a free one.
-        addr: address to listen on; only this machine by default, `0.0.0.0` or `::` for all. If other machines can read
-            without a password or TLS, one warning is logged.
-        certfile: certificate chain; if given, the server speaks TLS only.
-        keyfile: the key, if it is not in the certificate's file.
-        basic_auth: user and password; `/health` and `/ready` stay open to probes.
-        timeout: seconds that one connection may last.
-        max_connections: further connections are closed without an answer until an earlier one ends.
-
-    Raises:
-        OSError: the port cannot be opened, or the certificate cannot be loaded.
-        ValueError: an argument cannot be used, or a key file is given without a certificate.
-        TypeError: `addr` is not a string.
-    """
+    """Start a server for `endpoints` in a daemon thread; the other arguments are those of `mnemoscope.serve`."""
     port = whole("port", port, 0, 65535)
     timeout = seconds("timeout", timeout)
     max_connections = whole("max_connections", max_connections, 1)
@@ -263,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.connection.settimeout(self.server.seconds)
-        self.rfile = _LimitedReader(self.rfile, _MAX_REQUEST_BYTES)  # type: ignore[assignment]  # only lines are read from it
+        self.rfile = _LimitedReader(self.rfile, _MAX_REQUEST_BYTES)  # type: ignore[assignment]  # only lines are read
 
     def handle_one_request(self) -> None:
         self.requestline, self.request_version, self.command = "", self.protocol_version, ""
