@@ -26,12 +26,13 @@ class _GaugeValue(NamedTuple):
     Attributes:
         value: the value.
         changed: Unix time of its last change.
-        parent: the id of the process' file if it recorded nothing, so that children forked later show the value.
+        replaceable_file: the id of the process' file if the process recorded nothing. Children that it forks later show
+            the value instead.
     """
 
     value: float
     changed: float
-    parent: bytes = NO_PARENT
+    replaceable_file: bytes = NO_PARENT
 
 
 def _latest(values: list[_GaugeValue]) -> float:
@@ -121,9 +122,14 @@ class MergedValues:
     def _gauges(self) -> Iterator[tuple[Key, list[_GaugeValue]]]:
         """Yield the values of each gauge that count, once all files are added."""
         for key, values in self._gauge_values.items():
-            counting = [v for v in values if v.parent is NO_PARENT or v.changed > self._forked.get(v.parent, 0.0)]
+            counting = [gauge for gauge in values if not self._is_replaced(gauge)]
             if counting:
                 yield key, counting
+
+    def _is_replaced(self, gauge: _GaugeValue) -> bool:
+        """Return whether a living child shows the gauge's value, which it inherited."""
+        file_id = gauge.replaceable_file
+        return file_id is not NO_PARENT and gauge.changed <= self._forked.get(file_id, 0.0)
 
     def families(self) -> tuple[Family, ...]:
         """Return the merged values as the families of a snapshot."""
