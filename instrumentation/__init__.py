@@ -1,11 +1,11 @@
-"""Record and export: everything a service imports, on the standard library alone."""
+"""Record and export: everything that a service imports, on the standard library alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from . import catalog
-from .default import configure, default_registry, share_directory
+from .default import configure, counter, declare, default_registry, gauge, histogram, share_directory, snapshot
 from .exporters.api import (
     asgi_app,
     health,
@@ -57,7 +57,6 @@ from .probes.per_call import PerCall, per_call
 from .recording.registry import RecordingError, Registry
 from .recording.series import Counter, Gauge, Histogram
 from .recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
-from .shortcuts import counter, declare, gauge, histogram, snapshot
 
 __all__ = [
     "BoundedSemaphore",
@@ -126,8 +125,8 @@ __all__ = [
     "wsgi_app",
 ]
 
-# Imported when first asked for: locks of tasks need asyncio, few services use every kind of lock, a service has one
-# kind of middleware or none, and one that only records has no use for an exporter.
+# Imported at first use. Locks of tasks need asyncio; few services use every kind of lock, and most use one middleware
+# or none. A service that only records needs no exporter.
 if TYPE_CHECKING:
     from .exporters.http.server import Server as Server
     from .exporters.otlp.pusher import OtlpPusher as OtlpPusher
@@ -142,10 +141,10 @@ if TYPE_CHECKING:
     from .locks.tasks.primitives import AsyncSemaphore as AsyncSemaphore
     from .locks.tasks.rwlock import AsyncRWLock as AsyncRWLock
     from .middleware.asgi import ASGIMiddleware as ASGIMiddleware
-    from .middleware.recording import RequestRecording as RequestRecording
+    from .middleware.request_recording import RequestRecording as RequestRecording
     from .middleware.wsgi import WSGIMiddleware as WSGIMiddleware
 
-else:  # out of sight of type checkers, to which a module with `__getattr__` has every name
+else:  # hidden from type checkers, for which a module with `__getattr__` has every name
     _LATE = {
         "ASGIMiddleware": ".middleware.asgi",
         "AsyncBoundedSemaphore": ".locks.tasks.primitives",
@@ -157,7 +156,7 @@ else:  # out of sight of type checkers, to which a module with `__getattr__` has
         "ObservedLock": ".locks.observed",
         "OtlpPusher": ".exporters.otlp.pusher",
         "RWLock": ".locks.rwlock",
-        "RequestRecording": ".middleware.recording",
+        "RequestRecording": ".middleware.request_recording",
         "Server": ".exporters.http.server",
         "SnapshotCollector": ".exporters.prometheus_bridge",
         "WSGIMiddleware": ".middleware.wsgi",

@@ -1,4 +1,4 @@
-"""The registry that probes write to unless they are given another, its settings, and what a fork does to registries."""
+"""The default registry, which a probe records in unless it is given another: its functions, settings and forks."""
 
 from __future__ import annotations
 
@@ -8,36 +8,68 @@ from threading import Lock, get_ident
 from typing import TYPE_CHECKING
 
 from . import catalog
+from .catalog import Metric
 from .recording.registry import Registry, every_registry
+from .recording.series import Counter, Gauge, Histogram
+from .recording.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from .recording.shared import SharedDirectory
 
 _made: dict[str, Registry] = {}
-_unread = ["MNEMOSCOPE_MULTIPROC_DIR"]
-_held: dict[int, list[Lock]] = {}
-"""What each thread that forks holds meanwhile."""
+_unread_variables = ["MNEMOSCOPE_MULTIPROC_DIR"]
+_fork_locks: dict[int, list[Lock]] = {}
+"""By the id of a thread that forks: the locks that it holds meanwhile."""
 _FORK_SECONDS = 1.0
 
 
 def default_registry() -> Registry:
-    """Return the registry that probes write to unless they are given another."""
+    """Return the registry that a probe records in unless it is given another."""
     try:
         registry = _made["registry"]
     except KeyError:
-        registry = _made.setdefault("registry", Registry())  # of several threads at once, one makes it
-    if _unread:
+        registry = _made.setdefault("registry", Registry())  # of several threads, one makes it
+    if _unread_variables:
         _share(registry)
     return registry
 
 
 def _share(registry: Registry) -> None:
     try:
-        directory = os.environ.get(_unread.pop())
+        directory = os.environ.get(_unread_variables.pop())
     except IndexError:  # another thread was faster
         return
     if directory:
         share_directory(directory, registry=registry)
+
+
+def counter(metric: Metric, /, **labels: str) -> Counter:
+    """Return the counter series of `metric` with these labels in the default registry.
+
+    Raises:
+        ValueError: the metric is no counter, or the label names are not exactly the metric's.
+    """
+    return default_registry().counter(metric, **labels)
+
+
+def gauge(metric: Metric, /, **labels: str) -> Gauge:
+    """Return the gauge series of `metric` with these labels in the default registry; raise as `counter` does."""
+    return default_registry().gauge(metric, **labels)
+
+
+def histogram(metric: Metric, /, **labels: str) -> Histogram:
+    """Return the histogram series of `metric` with these labels in the default registry; raise as `counter` does."""
+    return default_registry().histogram(metric, **labels)
+
+
+def declare(*metrics: Metric, **labels: str) -> None:
+    """Export series of the default registry at zero before the first event; see `Registry.declare`."""
+    default_registry().declare(*metrics, **labels)
+
+
+def snapshot() -> Snapshot:
+    """Return everything recorded in the default registry so far."""
+    return default_registry().snapshot()
 
 
 def configure(
@@ -49,14 +81,14 @@ def configure(
     strict: bool | None = None,
     multiprocess_dir: str | os.PathLike[str] | None = None,
 ) -> Registry:
-    """Change the default registry; probes that are already in place go on with it.
+    """Change settings of the default registry, also for probes that exist already.
 
-    `multiprocess_dir` is a directory that all processes of the service share, so that a scrape of one shows all;
-    `MNEMOSCOPE_MULTIPROC_DIR` sets the same; see `share_directory`. Set it in code that every process runs, and so not
-    below `if __name__ == "__main__"`.
+    `multiprocess_dir` is a directory that all processes of the service share, so that a scrape of one process shows all
+    (see `share_directory`). Set it in code that every process runs, and so not below `if __name__ == "__main__"`. The
+    environment variable `MNEMOSCOPE_MULTIPROC_DIR` does the same. `Registry` explains the other settings.
 
     Raises:
-        ValueError: the prefix is not one that a metric name can start with.
+        ValueError: no metric name can start with the prefix.
     """
     registry = default_registry()
     if prefix is not None:
@@ -75,17 +107,17 @@ def configure(
 
 
 def share_directory(directory: str | os.PathLike[str], *, registry: Registry | None = None) -> bool:
-    """Merge a registry with those of all processes that share `directory`; once, and for good.
+    """Merge a registry with the registries of all processes that share `directory`; this cannot be undone.
 
-    What a process recorded outlives it, and reaches the others within about 50 ms. Counters go on where an earlier run
-    left them, unless the directory is emptied between the two.
+    The recordings of a process outlive it, and reach the other processes within about 50 ms. Counters continue from an
+    earlier run, unless the directory is emptied before the next one.
 
     Args:
         directory: made if it is missing.
         registry: the default registry if not given.
 
     Returns:
-        False where the directory cannot be used: that is logged, and the process goes on showing itself alone.
+        Whether the directory can be used. If not, that is logged, and the process shows only itself.
     """
     registry = registry or default_registry()
     try:
@@ -103,8 +135,8 @@ def _multiprocess_modes() -> list[SharedDirectory]:
 
 
 def _before_fork() -> None:
-    # A registry that another thread is just sharing would not be shared in the child, nor ever be.
-    held = _held[get_ident()] = []
+    # If another thread were just sharing a registry, the child could never share it.
+    held = _fork_locks[get_ident()] = []
     for registry in every_registry():
         lock = registry.multiprocess_lock
         if lock.acquire(timeout=_FORK_SECONDS):
@@ -116,15 +148,15 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for mode in _multiprocess_modes():
         mode.after_fork_in_parent()
-    for lock in _held.pop(get_ident(), ()):
+    for lock in _fork_locks.pop(get_ident(), ()):
         lock.release()
 
 
 def _after_fork_in_child() -> None:
-    _held.clear()
+    _fork_locks.clear()
     for mode in _multiprocess_modes():
         mode.after_fork_in_child()
-    # The child starts at zero, else both would report the parent's past.
+    # The child starts at zero, else both processes would report the parent's past.
     for registry in every_registry():
         registry.clear(keep_settings=True)
 
@@ -134,7 +166,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @atexit.register
-def _log_refusals() -> None:
-    """Log what was refused since the last scrape, in a script that is never scraped."""
+def _log_dropped() -> None:
+    """Log recordings dropped since the last scrape; a script may never be scraped."""
     for registry in every_registry():
-        registry.log_refusals()
+        registry.log_dropped()

@@ -33,15 +33,7 @@ def our_metric(name: str, bounds: tuple[float, ...]) -> Any:
     """Return a histogram of ours with these bounds and one open label, `shard`."""
     from mnemoscope import catalog
 
-    return catalog.Metric(
-        name,
-        catalog.Kind.HISTOGRAM,
-        catalog.Unit.SECONDS,
-        "Shards",
-        catalog.INDEX_WRITE_DURATION.area,
-        (catalog.Label("shard", "which one"),),
-        bounds,
-    )
+    return catalog.histogram(name, "Shards", labels=(catalog.Label("shard", "which one"),), buckets=bounds)
 
 
 def recorded(page: bytes, word: str) -> float:

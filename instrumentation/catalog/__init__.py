@@ -1,5 +1,5 @@
 # ruff: noqa: F403, F405
-"""What is measured: every metric of the pack, each once.
+"""What is measured: every metric of the pack, declared once.
 
 There is no `__all__`: a star import re-exports every constant to type checkers, without a second list of them.
 
@@ -13,9 +13,7 @@ There is no `__all__`: a star import re-exports every constant to type checkers,
 from __future__ import annotations
 
 from . import index_cache, locks, memory, service, storage
-from .declare import counter as counter
-from .declare import gauge as gauge
-from .declare import histogram as histogram
+from .declare import *
 from .exposed import ExposedNames as ExposedNames
 from .index_cache import *
 from .labels import *
@@ -31,7 +29,7 @@ CATALOG: tuple[Metric, ...] = tuple(
     for value in vars(module).values()
     if isinstance(value, Metric)
 )
-"""Every metric, by area and then in the order of definition."""
+"""Every metric, in the order of definition."""
 
 _BY_NAME = {metric.name: metric for metric in CATALOG}
 if len(_BY_NAME) != len(CATALOG):

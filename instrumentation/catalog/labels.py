@@ -1,4 +1,4 @@
-"""Labels that several metrics share, and the closed sets of values that a service types, each written once.
+"""Labels that several metrics share, and the closed sets of values.
 
 The sets are types, so that a type checker refuses a misspelt value: `def lock_wait(lock: str, mode: Mode)`.
 """
@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from .model import Label
 
 OTHER = "other"
-"""What a value outside a closed set is recorded as, and any open label of a series above the cap."""
+"""Recorded instead of a value outside a closed set, and of any open label above the cap on label sets."""
 
 Outcome = Literal["ok", "error", "cancelled"]
 Mode = Literal["exclusive", "read", "write"]
@@ -38,12 +38,12 @@ MODE = Label("mode", "how the lock is taken", get_args(Mode))
 INDEX = Label("index", "name of the index", example="spatiotemporal")
 CACHE = Label("cache", "name of the cache or its backend", example="redb")
 BACKEND = Label("backend", "name of the store", example="turso")
-OPERATION = Label("operation", "what was asked of the store", example="store_episode")
+OPERATION = Label("operation", "name of the storage operation", example="store_episode")
 POOL = Label("pool", "name of the connection pool", example="turso")
 MEMORY = Label("memory", "which of the two memories", get_args(Memory))
 ROUTE = Label("route", "route template, never the raw path", example="/episodes/{id}/complete")
 RECALL_PATH = Label("path", "how memories were looked up", get_args(RecallPath))
-ERROR_KIND = Label("kind", "class of the error", get_args(StorageErrorKind))
-DIVERGENCE = Label("kind", "which two disagree", get_args(Divergence))
+ERROR_KIND = Label("kind", "kind of the error", get_args(StorageErrorKind))
+DIVERGENCE = Label("kind", "which two stores differ, and how", get_args(Divergence))
 TRACK = Label("track", "release track of the instance", get_args(Track))
 STAGE = Label("stage", "rollout stage, by share of users", get_args(Stage))

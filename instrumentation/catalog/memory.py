@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import get_args
 
-from .declare import AKI, COUNT, LATEST, M17, MAX, MIN, PLAN, RATIO, SECONDS, SLM, counter, gauge, histogram
+from .declare import AKI, COUNT, LATEST, M17, MAX, MIN, PLAN, RATIO, SLM, counter, gauge, histogram
 from .labels import INDEX, MEMORY, OUTCOME, RECALL_PATH, FanSize
 from .model import Label
 
-# Recall zones turn at 100 and 500 ms; vector search aims at 25 ms.
+# The limits of recall, 100 and 500 ms, and the target of vector search, 25 ms, are bounds.
 _RECALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1, 2.5)
 _COMPLETION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _CONSOLIDATION_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -18,19 +18,18 @@ _FAN_BUCKETS = (1, 2, 5, 10, 20, 35, 50, 75, 100, 200, 500)
 COMPLETION_DURATION = histogram(
     "completion.duration",
     "Time to complete an episode",
-    SECONDS,
     labels=(OUTCOME,),
     buckets=_COMPLETION_BUCKETS,
     sources=(SLM, PLAN),
 )
-COMPLETION_IN_FLIGHT = gauge("completion.in_flight", "Completions that run now", sources=(SLM,))
+COMPLETION_IN_FLIGHT = gauge("completion.in_flight", "Completions that are running now", sources=(SLM,))
 COMPLETION_IN_FLIGHT_PEAK = gauge(
     "completion.in_flight.peak",
-    "Most completions that ran at once in the last minute, so that no peak falls between two scrapes",
+    "Most completions that ran at the same time in the last 30 to 60 seconds",
     sources=(SLM,),
 )
-COMPLETION_LIMIT = gauge("completion.limit", "Completions the semaphore lets run at once", sources=(SLM,))
-COMPLETION_QUEUE_DEPTH = gauge("completion.queue.depth", "Completions that wait for a permit", sources=(SLM,))
+COMPLETION_LIMIT = gauge("completion.limit", "Completions that the semaphore lets run at the same time", sources=(SLM,))
+COMPLETION_QUEUE_DEPTH = gauge("completion.queue.depth", "Completions that are waiting for a permit", sources=(SLM,))
 COMPLETION_REJECTIONS = counter(
     "completion.rejections", "Completions turned away because the queue was full", sources=(SLM,)
 )
@@ -45,7 +44,6 @@ EPISODE_STEP_BATCH_SIZE = histogram(
 EPISODE_STEP_FLUSH_DURATION = histogram(
     "episode.step_flush.duration",
     "Time to flush one batch of steps",
-    SECONDS,
     labels=(OUTCOME,),
     buckets=_COMPLETION_BUCKETS,
     sources=(PLAN,),
@@ -54,7 +52,6 @@ EPISODE_STEP_FLUSH_DURATION = histogram(
 RECALL_DURATION = histogram(
     "recall.duration",
     "Time of one recall",
-    SECONDS,
     labels=(RECALL_PATH, OUTCOME),
     buckets=_RECALL_BUCKETS,
     sources=(SLM, AKI, M17),
@@ -62,7 +59,6 @@ RECALL_DURATION = histogram(
 RECALL_VECTOR_SEARCH_DURATION = histogram(
     "recall.vector_search.duration",
     "Time of one vector search",
-    SECONDS,
     labels=(INDEX, OUTCOME),
     buckets=_RECALL_BUCKETS,
     sources=(AKI,),
@@ -71,7 +67,7 @@ RECALL_FALLBACKS = counter("recall.fallbacks", "Hierarchical recalls that fell b
 RECALL_EMPTY = counter("recall.empty", "Recalls that found nothing", labels=(RECALL_PATH,), sources=(SLM,))
 RECALL_RESULTS = histogram(
     "recall.results",
-    "Memories one recall returned",
+    "Memories that one recall returned",
     COUNT,
     labels=(RECALL_PATH,),
     buckets=(0, 1, 2, 5, 10, 20, 50, 100),
@@ -94,7 +90,7 @@ MEMORY_ITEMS = gauge(
 )
 MEMORY_SEMANTIC_TIMEOUTS = counter(
     "memory.semantic.timeouts",
-    "Blended recalls that went on without semantic memory because it passed its 100 ms",
+    "Blended recalls that continued without semantic memory because it exceeded its 100 ms",
     sources=(M17,),
 )
 MEMORY_COHORT_SAMPLING = gauge(
@@ -104,14 +100,11 @@ MEMORY_COHORT_SAMPLING = gauge(
 CONSOLIDATION_DURATION = histogram(
     "consolidation.duration",
     "Time of one consolidation run",
-    SECONDS,
     labels=(OUTCOME,),
     buckets=_CONSOLIDATION_BUCKETS,
     sources=(M17,),
 )
-CONSOLIDATION_EPISODES = counter(
-    "consolidation.episodes", "Episodes that consolidation has worked through", sources=(M17,)
-)
+CONSOLIDATION_EPISODES = counter("consolidation.episodes", "Episodes that consolidation has processed", sources=(M17,))
 CONCEPT_FORMED = counter("concept.formed", "Concepts that consolidation formed", sources=(M17,))
 CONCEPT_QUALITY = histogram(
     "concept.quality", "Quality of a concept when it is formed, 0 to 1", RATIO, buckets=_SCORE_BUCKETS, sources=(M17,)
@@ -129,7 +122,6 @@ FAN_ASSOCIATIONS = histogram(
 FAN_RECALL_DURATION = histogram(
     "fan.recall.duration",
     "Time of spreading activation, by the size of the fan",
-    SECONDS,
     labels=(Label("fan", "size of the fan", get_args(FanSize)),),
     buckets=_RECALL_BUCKETS,
     sources=(M17,),
@@ -138,11 +130,10 @@ FAN_RECALL_DURATION = histogram(
 PATTERN_EXTRACTION_DURATION = histogram(
     "pattern.extraction.duration",
     "Time to extract patterns from an episode",
-    SECONDS,
     labels=(Label("strategy", "name of the extraction strategy", example="decision_point"), OUTCOME),
     buckets=_COMPLETION_BUCKETS,
     sources=(PLAN,),
 )
 PATTERN_HEURISTICS_UPDATED = counter(
-    "pattern.heuristics.updated", "Heuristics changed by what was learned", sources=(PLAN,)
+    "pattern.heuristics.updated", "Heuristics that extracted patterns changed", sources=(PLAN,)
 )

@@ -1,7 +1,6 @@
 """The shape of a catalog entry: one frozen, validated object a metric.
 
-Everything that names a metric (rules, panels, runbook queries, documents, tests) takes the name from here,
-so that a rename or a new prefix happens in one place.
+Rules, panels, runbook queries, documents and tests take a metric's name from its object.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ from enum import StrEnum
 
 DEFAULT_PREFIX = "mnemo"
 
-_DOTTED = re.compile(r"[a-z][a-z0-9]*(?:[._][a-z0-9]+)*\Z")
-_LABEL = re.compile(r"[a-z][a-z0-9_]*\Z")
-_PREFIX = re.compile(r"[a-z][a-z0-9_]*\Z")
+_METRIC_NAME = re.compile(r"[a-z][a-z0-9]*(?:[._][a-z0-9]+)*\Z")
+_WORD = re.compile(r"[a-z][a-z0-9_]*\Z")
 _RESERVED_LABELS = frozenset({"le", "quantile", "job", "instance", "cluster"})
 
 
@@ -29,29 +27,11 @@ class Kind(StrEnum):
 
 
 _SAMPLES = {Kind.COUNTER: ("_total",), Kind.GAUGE: ("",), Kind.HISTOGRAM: ("_bucket", "_sum", "_count")}
-"""What the names of a metric's series add to the name of its family."""
-
-
-class Area(StrEnum):
-    """The part of a service that a metric speaks of; boards and the reference page are ordered by it."""
-
-    LOCKS = "locks"
-    INDEX = "index"
-    CACHE = "cache"
-    STORAGE = "storage"
-    COMPLETIONS = "completions"
-    RECALL = "recall"
-    DUAL_MEMORY = "dual memory"
-    COGNITIVE = "cognitive"
-    PATTERNS = "patterns"
-    LIMITS = "limits"
-    SERVICE = "service"
-    ROLLOUT = "rollout"
-    SELF = "instrumentation"
+"""The suffixes that the series of a metric add to its family name."""
 
 
 class Source(StrEnum):
-    """The reviewed system that asks for a metric."""
+    """The reviewed system that needs a metric."""
 
     SLM = "SLM"
     WARM = "WARM"
@@ -62,7 +42,7 @@ class Source(StrEnum):
 
 
 class Unit(StrEnum):
-    """A UCUM unit, as OpenTelemetry writes it; Prometheus' name suffix derives from it."""
+    """A UCUM unit, as OpenTelemetry writes it."""
 
     SECONDS = "s"
     BYTES = "By"
@@ -71,14 +51,14 @@ class Unit(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """Return the unit as a word of a Prometheus metric name; empty where names carry none."""
+        """The unit as a word of a Prometheus metric name; empty if names carry none."""
         return {"s": "seconds", "By": "bytes"}.get(self.value, "")
 
 
 class Across(StrEnum):
-    """How a gauge of several processes becomes one number; counters and histograms are always added up.
+    """How the gauges of several processes become one number; counters and histograms are always added up.
 
-    A gauge goes with its process; only LATEST keeps what a process that has ended said.
+    The gauge of a process that has ended is left out, except with LATEST.
     """
 
     SUM = "sum"
@@ -93,13 +73,13 @@ class Label:
 
     Attributes:
         name: lower-case letters, digits and underscores.
-        help: what it tells apart.
-        values: closes the set: any other value is recorded as `other`. Empty means open, and then the cap on label
-            sets per metric bounds it.
+        help: what the values mean.
+        values: the closed set of values; any other is recorded as `other`. If empty, the label is open, and the cap on
+            label sets per metric limits it.
         example: a realistic value, for tests and documents.
 
     Raises:
-        ValueError: the name is none that a label may have.
+        ValueError: a label may not have this name.
     """
 
     name: str
@@ -108,7 +88,7 @@ class Label:
     example: str = ""
 
     def __post_init__(self) -> None:
-        if not _LABEL.match(self.name):
+        if not _WORD.match(self.name):
             raise ValueError(f"label {self.name!r}: use lower-case letters, digits and underscores")
         if self.name in _RESERVED_LABELS:
             raise ValueError(f"label {self.name!r} is reserved by Prometheus or the scrape configuration")
@@ -117,24 +97,23 @@ class Label:
 
     @property
     def sample(self) -> str:
-        """Return a value that this label may really carry."""
+        """A value that this label can carry."""
         return self.values[0] if self.values else self.example or self.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """One thing that is measured. Two metrics are the same when they are one: recording looks them up often.
+    """One metric; two objects are never equal. Declare it with `counter`, `gauge` or `histogram`.
 
     Attributes:
         name: dotted OpenTelemetry name without the prefix, such as `lock.wait.duration`.
         kind: counter, gauge or histogram.
-        unit: UCUM unit; durations are always seconds, sizes always bytes, ratios always 0 to 1.
+        unit: durations are always seconds, sizes always bytes, ratios always 0 to 1.
         help: one sentence, capitalised, without a period, as `# HELP` shows it.
-        area: the part of a service it belongs to.
         labels: the dimensions, in the order in which a point carries their values.
         buckets: finite upper bounds of a histogram, ascending; `+Inf` is implied.
-        sources: the reviews that ask for it.
-        across: how the gauges of several processes are merged, in multi-process mode.
+        sources: the reviewed systems that need it.
+        across: how gauges of several processes are merged, in multi-process mode.
         label_names: the names of the labels, in the same order.
 
     Raises:
@@ -145,7 +124,6 @@ class Metric:
     kind: Kind
     unit: Unit
     help: str
-    area: Area
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -153,7 +131,7 @@ class Metric:
     label_names: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not _DOTTED.match(self.name):
+        if not _METRIC_NAME.match(self.name):
             raise ValueError(f"metric {self.name!r}: use dotted lower-case words")
         if not self.help or self.help.endswith("."):
             raise ValueError(f"metric {self.name}: help is one sentence without a period")
@@ -164,7 +142,7 @@ class Metric:
             raise ValueError(f"metric {self.name}: histograms, and only they, have buckets")
         if any(not math.isfinite(b) for b in self.buckets) or list(self.buckets) != sorted(set(self.buckets)):
             raise ValueError(f"metric {self.name}: buckets are finite and ascend strictly")
-        object.__setattr__(self, "label_names", names)  # a frozen object has no other way to set what is derived
+        object.__setattr__(self, "label_names", names)  # a frozen object has no other way to set a derived field
 
     replace = dataclasses.replace
 
@@ -180,7 +158,7 @@ class Metric:
         raise KeyError(f"{self.name} has no label {name!r}; it has {', '.join(self.label_names) or 'none'}")
 
     def otel_name(self, prefix: str = DEFAULT_PREFIX) -> str:
-        """Return the name that OTLP carries: `mnemo.lock.wait.duration`."""
+        """Return the name in OTLP: `mnemo.lock.wait.duration`."""
         return f"{prefix}.{self.name}" if prefix else self.name
 
     def family(self, prefix: str = DEFAULT_PREFIX) -> str:
@@ -189,7 +167,7 @@ class Metric:
 
     @property
     def _stem(self) -> str:
-        """Return the family name without a prefix."""
+        """The family name without a prefix."""
         stem = self.name.replace(".", "_")
         suffix = self.unit.suffix
         if not suffix and self.unit is Unit.RATIO and self.kind is Kind.GAUGE:
@@ -197,9 +175,9 @@ class Metric:
         return f"{stem}_{suffix}" if suffix and not f"_{stem}".endswith(f"_{suffix}") else stem
 
     def prometheus_name(self, prefix: str = DEFAULT_PREFIX) -> str:
-        """Return the name a query uses; a histogram's without `_bucket`, `_sum` or `_count`.
+        """Return the name in queries, which Prometheus also derives from the OTLP name and unit.
 
-        Prometheus derives the same one from the OTLP name and unit.
+        A histogram's is without `_bucket`, `_sum` or `_count`.
         """
         family = self.family(prefix)
         return f"{family}_total" if self.kind is Kind.COUNTER else family
@@ -209,13 +187,13 @@ class Metric:
         return tuple(self.family(prefix) + suffix for suffix in _SAMPLES[self.kind])
 
     def exposed_names(self) -> frozenset[str]:
-        """Return every name that the metric takes up in any Prometheus format, each without a prefix.
+        """Return every name that the metric takes up in any Prometheus format, without a prefix.
 
-        Those are the family's, the samples', and `_created`, which OpenMetrics keeps for counters and histograms.
-        A metric that takes up one of the same names cannot stand on the same page, whatever the prefix is.
+        These are the names of the family and the samples, and `_created`, which OpenMetrics reserves for counters and
+        histograms. Two metrics that share one of them cannot stand on the same page.
 
-        >>> metric = Metric("orders.placed", Kind.COUNTER, Unit.COUNT, "Orders", Area.SERVICE)
-        >>> sorted(metric.exposed_names())
+        >>> from mnemoscope.catalog import counter
+        >>> sorted(counter("orders.placed", "Orders").exposed_names())
         ['orders_placed', 'orders_placed_created', 'orders_placed_total']
         """
         created = () if self.kind is Kind.GAUGE else ("_created",)
@@ -223,11 +201,11 @@ class Metric:
 
 
 def valid_prefix(prefix: str) -> str:
-    """Return `prefix`, if it may start a metric name.
+    """Return `prefix`, if it can start a metric name.
 
     Raises:
         ValueError: it holds anything but lower-case letters, digits and underscores.
     """
-    if not _PREFIX.match(prefix):
+    if not _WORD.match(prefix):
         raise ValueError(f"prefix {prefix!r}: start with a letter; lower-case letters, digits and underscores only")
     return prefix

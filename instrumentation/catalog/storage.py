@@ -20,64 +20,65 @@ from .model import Label
 
 _STORAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _JOB_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
-_CONNECTION_STATE = Label("state", "what the connection does", get_args(ConnectionState))
+_CONNECTION_STATE = Label("state", "what a connection is doing", get_args(ConnectionState))
 
 STORAGE_OPERATION_DURATION = histogram(
     "storage.operation.duration",
     "Time of one storage operation",
-    SECONDS,
     labels=(BACKEND, OPERATION, OUTCOME),
     buckets=_STORAGE_BUCKETS,
     sources=(SLM,),
 )
 STORAGE_ERRORS = counter(
     "storage.errors",
-    "Storage operations that failed, by class of error",
+    "Storage operations that failed, by kind of error",
     labels=(BACKEND, OPERATION, ERROR_KIND),
     sources=(SLM,),
 )
 STORAGE_DIVERGENCE = counter(
     "storage.divergence",
-    "Entries found in one store and not, or otherwise, in another",
+    "Entries that differ between two stores, or are missing in one",
     labels=(DIVERGENCE,),
     sources=(SLM,),
 )
 STORAGE_RECONCILIATIONS = counter(
     "storage.reconciliations",
-    "Runs that compared the stores and mended what differed",
+    "Runs that compared the stores and fixed the differences",
     labels=(OUTCOME,),
     sources=(SLM,),
 )
 STORAGE_COMPENSATIONS = counter(
     "storage.compensations",
-    "Writes undone in one store because another refused them",
+    "Writes undone in one store because another store refused them",
     labels=(BACKEND, OUTCOME),
     sources=(SLM,),
 )
 STORAGE_CIRCUIT_STATE = gauge(
     "storage.circuit.state",
-    "One for the state the circuit breaker is in, zero for the others",
+    "1 for the current state of the circuit breaker, 0 for the others",
     labels=(BACKEND, Label("state", "state of the breaker", get_args(CircuitState))),
     sources=(SLM, AKI),
     across=MAX,
 )
 STORAGE_CIRCUIT_CONSECUTIVE_FAILURES = gauge(
     "storage.circuit.consecutive_failures",
-    "Failures in a row that the circuit breaker has seen",
+    "Failures in a row, as counted by the circuit breaker",
     labels=(BACKEND,),
     sources=(SLM, AKI),
     across=MAX,
 )
 STORAGE_POOL_CONNECTIONS = gauge(
     "storage.pool.connections",
-    "Connections of the pool in use and idle, and callers waiting for one",
+    "Connections of the pool in use and idle, and callers that wait for a connection",
     labels=(POOL, _CONNECTION_STATE),
     sources=(PLAN, SLM),
 )
-STORAGE_POOL_LIMIT = gauge("storage.pool.limit", "Connections the pool may open", labels=(POOL,), sources=(PLAN, SLM))
+STORAGE_POOL_LIMIT = gauge(
+    "storage.pool.limit", "Most connections that the pool opens", labels=(POOL,), sources=(PLAN, SLM)
+)
 STORAGE_POOL_EXHAUSTED = counter(
     "storage.pool.exhausted",
-    "Requests for a connection that found none and gave up",
+    "Requests for a connection that gave up because none was free",
     labels=(POOL,),
     sources=(PLAN, SLM),
 )
@@ -90,7 +91,6 @@ STORAGE_WAL_FILES = gauge(
 STORAGE_WAL_REPLAY_DURATION = histogram(
     "storage.wal.replay.duration",
     "Time to replay the write-ahead log at start",
-    SECONDS,
     labels=(BACKEND, OUTCOME),
     buckets=_JOB_BUCKETS,
     sources=(AKI,),
@@ -102,20 +102,19 @@ STORAGE_CORRUPTION = counter(
     sources=(WARM, AKI),
 )
 STORAGE_FORMAT_UNSUPPORTED = counter(
-    "storage.format.unsupported", "Files met whose format version is not supported", labels=(BACKEND,), sources=(WARM,)
+    "storage.format.unsupported", "Files whose format version is not supported", labels=(BACKEND,), sources=(WARM,)
 )
 STORAGE_CONTENT_SIZE = gauge(
     "storage.content.size",
-    "Bytes of the content store, live and total; fragmentation is what is not live",
+    "Bytes of the content store, live and total; the difference is fragmentation",
     BYTES,
-    labels=(BACKEND, Label("state", "which bytes", get_args(ContentState))),
+    labels=(BACKEND, Label("state", "live bytes or all bytes", get_args(ContentState))),
     sources=(WARM,),
     across=MAX,
 )
 STORAGE_COMPACTION_DURATION = histogram(
     "storage.compaction.duration",
     "Time of one compaction run",
-    SECONDS,
     labels=(BACKEND, OUTCOME),
     buckets=_JOB_BUCKETS,
     sources=(WARM,),
@@ -123,18 +122,12 @@ STORAGE_COMPACTION_DURATION = histogram(
 STORAGE_UPLOAD_DURATION = histogram(
     "storage.upload.duration",
     "Time of one upload to the object store",
-    SECONDS,
     labels=(BACKEND, OUTCOME),
     buckets=_JOB_BUCKETS,
     sources=(AKI,),
 )
 STORAGE_BACKUP_DURATION = histogram(
-    "storage.backup.duration",
-    "Time of one backup",
-    SECONDS,
-    labels=(BACKEND, OUTCOME),
-    buckets=_JOB_BUCKETS,
-    sources=(AKI,),
+    "storage.backup.duration", "Time of one backup", labels=(BACKEND, OUTCOME), buckets=_JOB_BUCKETS, sources=(AKI,)
 )
 STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP = gauge(
     "storage.backup.last_success.timestamp",
@@ -147,7 +140,6 @@ STORAGE_BACKUP_LAST_SUCCESS_TIMESTAMP = gauge(
 STORAGE_RESTORE_DURATION = histogram(
     "storage.restore.duration",
     "Time of one restore from backup",
-    SECONDS,
     labels=(BACKEND, OUTCOME),
     buckets=_JOB_BUCKETS,
     sources=(AKI,),

@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeVar
 from .. import catalog
 from ..recording.in_flight import InFlight
 from ..recording.journal import Fold, Guard
-from ..recording.registry import Bundle, Registry
+from ..recording.registry import Registry
+from ..recording.series_lookup import SeriesLookup
 from .watch import order
 from .watch.held import tracker
 from .watch.owners import Owner
@@ -185,12 +186,14 @@ def forget() -> None:
     _guard, _process = Guard(), getpid()
 
 
-_METER = Bundle("Lock", catalog.LOCK_WAIT_DURATION, catalog.LOCK_WAIT_DURATION.labels, Meter)
+_METER = SeriesLookup(
+    "Lock", catalog.LOCK_WAIT_DURATION, ("lock", "mode"), lambda registry, lock, mode: Meter(registry, lock, mode)
+)
 
 
 def meter_of(registry: Registry, name: str, mode: str = EXCLUSIVE) -> Meter:
     """Return the meter of a lock name and mode; locks of one name share it."""
-    return registry.bound(_METER, name, mode)
+    return _METER.find(registry, name, mode)
 
 
 def waiters_of(registry: Registry, name: str, mode: str) -> InFlight:

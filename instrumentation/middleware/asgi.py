@@ -1,4 +1,4 @@
-"""Requests of an ASGI application: Starlette, FastAPI, Django or any other."""
+"""Record the requests of an ASGI application: Starlette, FastAPI, Django or any other."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..recording.registry import Registry
 from . import routes
-from .current import Within
-from .recording import OWN_PATHS, Requests, RouteOf
+from .current import CurrentRequest
+from .request_recording import OWN_PATHS, RequestRecorder, RouteOf
 
 if TYPE_CHECKING:
     from ..exporters.http.asgi import ASGIApplication, Message, Receive, Scope, Send
@@ -20,16 +20,16 @@ class ASGIMiddleware:
         app.add_middleware(scope.ASGIMiddleware)  # FastAPI, Starlette
         application = scope.ASGIMiddleware(get_asgi_application())  # Django
 
-    The time runs to the last byte of the body; background tasks come after it. A status from 500 on is `error`, also
-    when an exception handler made the answer, and so is an exception that leaves the application; `cancelled` is a
-    request whose client left before the last byte. Websockets and lifespan pass through.
+    The time runs to the last byte of the body, without background tasks. The outcome is `error` for a status from 500
+    on and for an exception that leaves the application. It is `cancelled` for a request whose client left before the
+    last byte. Websockets and lifespan pass through.
 
     Args:
         app: the application.
-        registry: what to record in; the default registry if not given.
-        route: gets the ASGI scope when the answer begins and returns the route's template, or None to leave that to
-            the middleware. Where it raises, the route is `unmatched` and the failure counted.
-        exclude: paths that are not recorded, nor what is below them; those of this library's exporters by default.
+        registry: where to record; the default registry if not given.
+        route: gets the ASGI scope when the answer begins, and returns the route's template. If it returns None, the
+            middleware finds the template. If it raises, the route is `unmatched`, and the failure counts as dropped.
+        exclude: paths that are not recorded, nor the paths below them; those of this library's exporters by default.
 
     Raises:
         TypeError: `route` cannot be called, or `exclude` is a string instead of several.
@@ -45,17 +45,17 @@ class ASGIMiddleware:
         exclude: Iterable[str] = OWN_PATHS,
     ) -> None:
         self.app = app
-        self._requests = Requests(registry, route, exclude)
+        self._recorder = RequestRecorder(registry, route, exclude)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        recording = self._requests.begin(scope, routes.path_of(scope)) if scope["type"] == "http" else None
+        recording = self._recorder.begin(scope, routes.path_of(scope)) if scope["type"] == "http" else None
         if recording is None:
             await self.app(scope, receive, send)
             return
         last = False
 
         def template() -> str:
-            return self._requests.template(scope, lambda: routes.of_scope(scope, self.app))
+            return self._recorder.template(scope, lambda: routes.of_scope(scope, self.app))
 
         async def observed_receive() -> Message:
             message = await receive()
@@ -76,13 +76,13 @@ class ASGIMiddleware:
                 await send(message)
             except BaseException as error:
                 last = False
-                if isinstance(error, OSError):  # that is how a server says that the client has left
+                if isinstance(error, OSError):  # a server raises it when the client has left
                     recording.left = True
                 raise
             if final:
                 recording.answered()
 
-        with Within(recording):
+        with CurrentRequest(recording):
             try:
                 await self.app(scope, observed_receive, observed_send)
             except BaseException as error:

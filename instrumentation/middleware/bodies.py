@@ -1,4 +1,4 @@
-"""The end of a body that a handler hands over and the framework sends later."""
+"""Observe the end of a body that a handler returns and the framework sends later."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _unbegun: set[ref[Any]] = set()
 
 
 def at_end_of_body(result: Any, done: Done) -> Any:
-    """Return what to hand on in the place of a handler's result, with `done` called once its streamed body ends.
+    """Return a replacement for a handler's result, which calls `done` once its streamed body ends.
 
-    None where there is no such body: then `done` is never called. It gets None after the last chunk, and after a body
-    that was not wanted (an answer to HEAD); the exception of a body that failed; a GeneratorExit or a cancellation
-    for one that was abandoned. Of a file that Starlette sends, the end cannot be known here.
+    Without such a body, return None and never call `done`. `done` gets None after the last chunk, and after a body that
+    was not wanted (an answer to HEAD). It gets the exception of a body that failed, and a GeneratorExit or a
+    cancellation of a body that was abandoned. The end of a file that Starlette sends cannot be observed here.
 
-    Known are Starlette's and FastAPI's `StreamingResponse`, Flask's responses, Django's `StreamingHttpResponse` and
-    `FileResponse`, generators and async generators, and Flask's tuples of these.
+    Known bodies are Starlette's and FastAPI's `StreamingResponse`, Flask's responses, Django's `StreamingHttpResponse`
+    and `FileResponse`, generators and async generators, and Flask's tuples of these.
     """
     end = _End(done)
     try:
         return _observed(result, end)
-    except Exception:  # a property of something that only looks like a response
+    except Exception:  # from a property of an object that only looks like a response
         end.called = True
         return None
 
 
 class _End:
-    """Calls `done` the first time that it is called itself."""
+    """Calls `done` at its first call only."""
 
     __slots__ = ("begun", "called", "done")
 
@@ -71,7 +71,7 @@ def _observed(result: Any, end: _End) -> Any:
             return result if after_close(body, end) else None
         if hasattr(body, "close"):
             result.call_on_close(body.close)
-        result.response = _iterated(chain(body), end)  # a chain has no `close`, which is called but once so
+        result.response = _iterated(chain(body), end)  # a chain has no `close`, so that it is called only once
     else:
         return None
     return result
@@ -108,25 +108,25 @@ def _async_iterated(body: AsyncIterable[Any], end: _End) -> AsyncGenerator[Any, 
 
 
 def _watched(generator: G, end: _End) -> G:
-    """The generator; one that is never begun ends when it is thrown away."""
+    """Return the generator; if it is never begun, it ends when it is freed."""
 
-    def thrown_away(gone: ref[G]) -> None:
+    def freed(gone: ref[G]) -> None:
         _unbegun.discard(gone)
         if not end.begun:
             end(None)
 
-    _unbegun.add(ref(generator, thrown_away))
+    _unbegun.add(ref(generator, freed))
     return generator
 
 
 def after_close(closable: Any, done: Done) -> bool:
-    """Have `done` called after the `close` of something that a server sends in a way of its own.
+    """Call `done` after the `close` of an object that a server sends in its own way.
 
-    It gets a GeneratorExit if the server closes because it could not send. False if nothing can be changed there.
+    `done` gets a GeneratorExit if the server closes because it could not send. Return whether `close` can be replaced.
     """
     close = getattr(closable, "close", None)
 
-    def close_and_tell() -> None:
+    def close_and_report() -> None:
         unsent = isinstance(sys.exc_info()[1], OSError)
         try:
             if close is not None:
@@ -135,7 +135,7 @@ def after_close(closable: Any, done: Done) -> bool:
             done(GeneratorExit() if unsent else None)
 
     try:
-        closable.close = close_and_tell
+        closable.close = close_and_report
     except AttributeError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Which request the running code belongs to. A module of its own, because every decorated handler asks it."""
+"""The request that the running code belongs to. Its own small module, because every decorated handler imports it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .recording import RequestRecording
+    from .request_recording import RequestRecording
 
 _current: ContextVar[RequestRecording | None] = ContextVar("mnemoscope_request", default=None)
 
 
 def current_request() -> RequestRecording | None:
-    """Return the request that a middleware records around this code; None outside one, and after its last byte.
+    """Return the request that a middleware records around this code; None outside a request and after its last byte.
 
     if (request := scope.current_request()) is not None:
-        request.route = "/episodes/{id}"  # for a framework that the middleware cannot ask
+        request.route = "/episodes/{id}"  # for a framework that the middleware does not know
     """
     recording = _current.get()
     return None if recording is None or recording.ended else recording
 
 
-class Within:
-    """A block whose code `current_request` shows the recording to."""
+class CurrentRequest:
+    """A block of code in which `current_request` returns the recording."""
 
     __slots__ = ("_recording", "_token")
 
@@ -34,5 +34,5 @@ class Within:
         self._token = _current.set(self._recording)
 
     def __exit__(self, *_: object) -> None:
-        with suppress(ValueError):  # the garbage collector ends an abandoned coroutine in a context of its own
+        with suppress(ValueError):  # the garbage collector ends an abandoned coroutine in another context
             _current.reset(self._token)

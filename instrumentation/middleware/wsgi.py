@@ -1,4 +1,4 @@
-"""Requests of a WSGI application: Flask, Django or any other."""
+"""Record the requests of a WSGI application: Flask, Django or any other."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..recording.registry import Registry
 from . import routes
-from .answers import status_code
 from .bodies import after_close
-from .current import Within
-from .recording import OWN_PATHS, RequestRecording, Requests, RouteOf, Template
+from .current import CurrentRequest
+from .request_recording import OWN_PATHS, RequestRecorder, RequestRecording, RouteOf, Template
+from .statuses import status_code
 
 if TYPE_CHECKING:
     from ..exporters.http.wsgi import WSGIApplication
@@ -24,8 +24,8 @@ class WSGIMiddleware:
         app.wsgi_app = scope.WSGIMiddleware(app.wsgi_app)  # Flask
         application = scope.WSGIMiddleware(get_wsgi_application())  # Django
 
-    What is recorded, and the arguments, are those of `ASGIMiddleware`; `route` gets the WSGI environ. A client that
-    leaves shows in a body that the server closes before its end.
+    It records the same as `ASGIMiddleware` and takes the same arguments; `route` gets the WSGI environ. The server
+    closes a body before its end when the client has left.
 
     Raises:
         TypeError: `route` cannot be called, or `exclude` is a string instead of several.
@@ -41,16 +41,16 @@ class WSGIMiddleware:
         exclude: Iterable[str] = OWN_PATHS,
     ) -> None:
         self.app = app
-        self._requests = Requests(registry, route, exclude)
+        self._recorder = RequestRecorder(registry, route, exclude)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        recording = self._requests.begin(environ, environ.get("PATH_INFO", ""))
+        recording = self._recorder.begin(environ, environ.get("PATH_INFO", ""))
         if recording is None:
             return self.app(environ, start_response)
         mount = environ.get("SCRIPT_NAME", "")
 
         def template() -> str:
-            return self._requests.template(environ, lambda: routes.of_environ(environ, self.app, mount))
+            return self._recorder.template(environ, lambda: routes.of_environ(environ, self.app, mount))
 
         def observed_start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], Any]:
             recording.answering(status_code(status), template)
@@ -65,7 +65,7 @@ class WSGIMiddleware:
 
             return observed_write
 
-        with Within(recording):
+        with CurrentRequest(recording):
             try:
                 body = self.app(environ, observed_start)
             except BaseException as error:
@@ -78,13 +78,13 @@ class WSGIMiddleware:
 
 
 def _is_file(body: object, environ: dict[str, Any]) -> bool:
-    """Whether the server has a way of its own to send this body, if it gets it as it is."""
+    """Return whether the server has its own way to send this body, if it gets the unchanged body."""
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper)
 
 
 class _Body:
-    """A body that ends its request: with its end, its failure, or its close before that."""
+    """A body that ends its request: by its end, its failure, or an earlier close."""
 
     __slots__ = ("_body", "_iterator", "_recording", "_template", "_wanted")
 
@@ -93,13 +93,13 @@ class _Body:
         self._iterator: Iterator[bytes] | None = None
         self._recording = recording
         self._template = template
-        self._wanted = wanted  # an answer to HEAD has a body that need not be read
+        self._wanted = wanted  # False if the body need not be read, as after HEAD
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        with Within(self._recording):
+        with CurrentRequest(self._recording):
             try:
                 if self._iterator is None:
                     self._iterator = iter(self._body)
@@ -112,18 +112,18 @@ class _Body:
                 raise
 
     def __del__(self) -> None:
-        self._recording.answered()  # servers close a body; the client of a test may look at the status alone
+        self._recording.answered()  # servers close a body, but the client of a test may read only the status
 
     def close(self) -> None:
         self._recording.closed(GeneratorExit() if self._wanted or self._iterator is not None else None)
         close = getattr(self._body, "close", None)
         if close is not None:
-            with Within(self._recording):
+            with CurrentRequest(self._recording):
                 close()
 
 
 class _SizedBody(_Body):
-    """One with a length, from which servers derive `Content-Length`."""
+    """A body with a length, from which servers derive `Content-Length`."""
 
     __slots__ = ()
 

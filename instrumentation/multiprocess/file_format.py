@@ -19,10 +19,10 @@ from struct import Struct
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from ..catalog import Across, Area, Kind, Label, Metric, Unit
+from ..catalog import Across, Kind, Label, Metric, Unit
 
 MAGIC = b"mnemcell"
-VERSION = 2
+VERSION = 3
 
 _HEADER = Struct("<8sI4xQd16s16sQ4xI")
 """Magic, version, process id, start (Unix time), id of the file, id of the parent process' file, offset of the records,
@@ -157,7 +157,7 @@ def metric_to_json(metric: Metric) -> list[Any]:
     """Return the definition of a metric, as the key of its record."""
     labels = [[label.name, list(label.values)] for label in metric.labels]
     return [
-        *(metric.name, metric.kind, metric.unit, metric.help, metric.area),
+        *(metric.name, metric.kind, metric.unit, metric.help),
         *(labels, list(metric.buckets), metric.across),
     ]
 
@@ -168,13 +168,12 @@ def metric_from_json(definition: list[Any]) -> Metric:
     Raises:
         ValueError, TypeError: the definition is wrong.
     """
-    name, kind, unit, help_, area, labels, buckets, across = definition
+    name, kind, unit, help_, labels, buckets, across = definition
     return Metric(
         name,
         Kind(kind),
         Unit(unit),
         help_,
-        Area(area),
         tuple(Label(label, "", tuple(values)) for label, values in labels),
         tuple(float(bound) for bound in buckets),
         across=Across(across),

@@ -1,7 +1,7 @@
-"""The probes of an agent-memory service, by the names a service author types.
+"""The probes of an agent-memory service.
 
 Each is a decorator and a context manager, for functions, coroutines, generators, async generators and methods.
-None raises into the service and none waits for another thread.
+A probe never raises into the service and never waits for another thread.
 """
 
 from .cache import CacheLookup, cache_lookup

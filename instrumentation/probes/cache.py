@@ -7,12 +7,13 @@ from typing import Any
 
 from .. import catalog
 from ..default import default_registry
-from ..recording.registry import Bundle, Registry
+from ..recording.registry import Registry
+from ..recording.series_lookup import SeriesLookup
 from .operation import OK, Operation, Probe
 
 
 def found(result: Any) -> bool:
-    """Return whether a lookup's result is a hit, unless the service has another rule: it is not None."""
+    """Return whether a lookup's result is a hit by default: any result except None."""
     return result is not None
 
 
@@ -20,16 +21,16 @@ IsHit = Callable[[Any], bool]
 
 
 def cache_lookup(cache: str, *, is_hit: IsHit = found, registry: Registry | None = None) -> Probe[CacheLookup]:
-    """Record one lookup in `cache`: its duration, and whether it hit. The ratio is computed from the counts.
+    """Record one lookup in `cache`: its duration, and whether it hit. Queries compute the ratio from the counts.
 
     In a block: `with cache_lookup("redb") as lookup: lookup.hit = (value := cache.get(key)) is not None`.
 
     Args:
         cache: name of the cache or its backend.
-        is_hit: for a decorated lookup, whether a result is a hit; by default, whether it is not None.
-        registry: what to record in; the default registry if not given.
+        is_hit: for a decorated lookup, returns whether a result is a hit; by default, whether it is not None.
+        registry: where to record; the default registry if not given.
     """
-    return Probe(CacheLookup, (registry or default_registry()).bound(_CACHE_LOOKUP, cache), is_hit)
+    return Probe(CacheLookup, _CACHE_LOOKUP.find(registry or default_registry(), cache), is_hit)
 
 
 class _CacheLookups:
@@ -50,11 +51,11 @@ class _CacheLookups:
         self.duration.observe(seconds)
 
 
-_CACHE_LOOKUP = Bundle("cache_lookup", catalog.CACHE_LOOKUPS, (catalog.CACHE_LOOKUPS.label("cache"),), _CacheLookups)
+_CACHE_LOOKUP = SeriesLookup("cache_lookup", catalog.CACHE_LOOKUPS, ("cache",), _CacheLookups)
 
 
 class CacheLookup(Operation[_CacheLookups]):
-    """A cache lookup; set `hit` before its end. Unset counts as a miss, an exception as an error."""
+    """A cache lookup; set `hit` before its end. An unset `hit` counts as a miss, an exception as an error."""
 
     __slots__ = ("_is_hit", "hit")
 
@@ -64,11 +65,11 @@ class CacheLookup(Operation[_CacheLookups]):
         self.hit = False
 
     def returned(self, result: Any) -> Any:
-        """Ask whether the result is a hit."""
+        """Set `hit` from the result of a decorated lookup."""
         try:
             self.hit = self._is_hit(result)
         except Exception as error:
-            self.refuse("callback", error)
+            self.drop("callback", error)
         return result
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
@@ -79,6 +80,6 @@ class CacheLookup(Operation[_CacheLookups]):
         try:
             hit = bool(self.hit)
         except Exception:  # an array, say
-            self.refuse("wrong_type", self.hit)
+            self.drop("wrong_type", self.hit)
             return
         self._series.by_result["hit" if hit else "miss"].inc()

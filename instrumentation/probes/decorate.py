@@ -1,8 +1,8 @@
-"""Wrap any kind of callable so that an operation spans its run, and nothing else about it changes.
+"""Wrap any kind of callable in an operation, and change nothing else about it.
 
-The wrapper is of the same kind as what it wraps (function, coroutine function, generator, async generator), so that
-`inspect` answers as before; time runs from the first step to the end, not from the call that only creates a coroutine
-or a generator.
+The wrapper is of the same kind as the callable (function, coroutine function, generator, async generator), so that
+`inspect` returns the same as before. Time runs from the first step to the end: the call that only creates a coroutine
+or a generator does not count.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any]
 
 
-class Operation(Protocol):
-    """An operation: it begins when it is entered and ends when it is left."""
+class ObservedRun(Protocol):
+    """One run that a wrapper observes: an `Operation`."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *ended: Any) -> None: ...
@@ -31,29 +31,29 @@ class Operation(Protocol):
     def abandon(self) -> None: ...
 
 
-ForCall = Callable[[tuple[Any, ...], dict[str, Any]], Operation]
+ForCall = Callable[[tuple[Any, ...], dict[str, Any]], ObservedRun]
 
 
-class Source(Protocol):
-    """What makes a new operation for each run, from the arguments of the call."""
+class Observer(Protocol):
+    """Makes an `ObservedRun` for each call, from the call's arguments: a `Probe` or a `PerCall`."""
 
-    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation: ...
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedRun: ...
 
 
-def wrap(target: F, probe: Source) -> F:
+def wrap(target: F, probe: Observer) -> F:
     """Return `target` with an operation of `probe` around each of its runs.
 
     Raises:
-        TypeError: it is no function or method.
+        TypeError: `target` is no function or method.
     """
     if isinstance(target, (classmethod, staticmethod)):
         return cast("F", type(target)(wrap(target.__func__, probe)))
     if isinstance(target, type) or not callable(target):
         raise TypeError(f"a probe decorates functions and methods, not {_described(target)}")
     kind = _kind(target)
-    plain = getattr(probe, "plain", None)
-    if plain is not None and kind in _PLAIN_WRAPPERS:
-        wrapper = _PLAIN_WRAPPERS[kind](target, *plain)
+    timed = getattr(probe, "timed", None)
+    if timed is not None and kind in _TIMED_WRAPPERS:
+        wrapper = _TIMED_WRAPPERS[kind](target, *timed)
     else:
         wrapper = _WRAPPERS[kind](target, probe.for_call)
     # A partial or a callable object has no __name__ to copy; functools.wraps leaves out what is missing.
@@ -110,7 +110,7 @@ def _function(target: Function, for_call: ForCall) -> Function:
     return wrapper
 
 
-async def _finished(coroutine: Coroutine[Any, Any, Any], operation: Operation) -> Any:
+async def _finished(coroutine: Coroutine[Any, Any, Any], operation: ObservedRun) -> Any:
     with operation:
         result = await coroutine
         return operation.returned(result)
@@ -164,13 +164,13 @@ _WRAPPERS = {
     "async generator": _async_generator,
 }
 
-# The usual probe records a duration by outcome and nothing else. For it, an operation object would cost more than the
-# two clock readings; these wrappers append to the journal themselves. Unpacking no keywords would copy a dictionary,
-# and each variable of a closure costs at every call, so what is seldom needed is behind one.
+# The usual probe records a duration by outcome and nothing else. An operation object would cost more than its two clock
+# readings, so these wrappers append to the journal themselves. Unpacking an empty dictionary of keywords would copy it.
+# Each variable of a closure costs at every call, so `_Timing` holds what a call rarely needs.
 
 
-class _Plain:
-    """What a wrapper of the usual probe needs besides the journal of what ended well."""
+class _Timing:
+    """What a wrapper of the usual probe needs, besides the journal of the runs that ended well."""
 
     __slots__ = ("failures", "fold", "is_error", "series")
 
@@ -181,12 +181,12 @@ class _Plain:
         self.failures = series.error.journal
 
     async def finished(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Await the coroutine that a plain wrapper gave, and record its run."""
-        return await _plain_coroutine(lambda: coroutine, self.series, self.is_error)()
+        """Await the coroutine that a plain function returned, and record its run."""
+        return await _timed_coroutine(lambda: coroutine, self.series, self.is_error)()
 
 
-def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
-    journal, plain = series.ok.journal, _Plain(series, is_error)
+def _timed_function(target: Function, series: Any, is_error: Any) -> Function:
+    journal, timing = series.ok.journal, _Timing(series, is_error)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         started = perf_counter()
@@ -194,16 +194,16 @@ def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
             result = target(*args, **kwargs) if kwargs else target(*args)
         except BaseException as error:
             try:
-                plain.series.failed(perf_counter() - started, error, plain.is_error)
-            except NOT_RECORDED:  # too little stack is left to ask what the error means
-                plain.failures.append(perf_counter() - started)
+                timing.series.failed(perf_counter() - started, error, timing.is_error)
+            except NOT_RECORDED:  # too little stack is left to find the outcome
+                timing.failures.append(perf_counter() - started)
             raise
         if type(result) is CoroutineType:
-            return plain.finished(result)
+            return timing.finished(result)
         journal.append(perf_counter() - started)
         if len(journal) > LIMIT:
             try:
-                plain.fold()
+                timing.fold()
             except NOT_RECORDED:
                 pass
         return result
@@ -211,8 +211,8 @@ def _plain_function(target: Function, series: Any, is_error: Any) -> Function:
     return wrapper
 
 
-def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
-    journal, plain = series.ok.journal, _Plain(series, is_error)
+def _timed_coroutine(target: Function, series: Any, is_error: Any) -> Function:
+    journal, timing = series.ok.journal, _Timing(series, is_error)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         started = perf_counter()
@@ -220,14 +220,14 @@ def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
             result = await (target(*args, **kwargs) if kwargs else target(*args))
         except BaseException as error:
             try:
-                plain.series.failed(perf_counter() - started, error, plain.is_error)
+                timing.series.failed(perf_counter() - started, error, timing.is_error)
             except NOT_RECORDED:
-                plain.failures.append(perf_counter() - started)
+                timing.failures.append(perf_counter() - started)
             raise
         journal.append(perf_counter() - started)
         if len(journal) > LIMIT:
             try:
-                plain.fold()
+                timing.fold()
             except NOT_RECORDED:
                 pass
         return result
@@ -235,4 +235,4 @@ def _plain_coroutine(target: Function, series: Any, is_error: Any) -> Function:
     return wrapper
 
 
-_PLAIN_WRAPPERS = {"function": _plain_function, "coroutine": _plain_coroutine}
+_TIMED_WRAPPERS = {"function": _timed_function, "coroutine": _timed_coroutine}

@@ -1,4 +1,4 @@
-"""Turn an exception into one of the few error kinds that are worth a label."""
+"""Turn an exception into one of a few error kinds."""
 
 from __future__ import annotations
 
@@ -43,10 +43,9 @@ _BY_ERRNO = {
 
 
 def error_kind(error: BaseException) -> str:
-    """`timeout`, `connection`, `busy`, `integrity`, `corruption`, `quota` or `other`.
+    """Return `timeout`, `connection`, `busy`, `integrity`, `corruption`, `quota` or `other`.
 
-    It looks at the type, then at the errno, then at the message, and so knows the common drivers without
-    importing them.
+    The kind comes from the type, else the errno, else the message. So the common drivers are known without an import.
 
     >>> error_kind(TimeoutError()), error_kind(KeyError("x"))
     ('timeout', 'other')
@@ -62,7 +61,7 @@ def error_kind(error: BaseException) -> str:
 
 
 def mapped(rules: Mapping[type[BaseException], str], error: BaseException) -> str:
-    """Return what `rules` say of the nearest class of the exception's own line, else what `error_kind` says.
+    """Return the kind that `rules` give the exception's class or its nearest base class, else `error_kind`'s.
 
     >>> mapped({OSError: "busy"}, PermissionError()), mapped({OSError: "busy"}, TimeoutError("x"))
     ('busy', 'busy')

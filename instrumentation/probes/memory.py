@@ -1,4 +1,4 @@
-"""The probes of recall and consolidation, with what they found and formed."""
+"""The probes of recall and consolidation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Never
 from .. import catalog
 from ..catalog.labels import RecallPath
 from ..default import default_registry
-from ..recording.registry import Bundle, Registry
+from ..recording.registry import Registry
 from ..recording.series import Histogram
-from ._bare import refuse_bare
+from ..recording.series_lookup import SeriesLookup
 from .durations import Durations
 from .operation import IsError, Operation, Probe
 
@@ -22,17 +22,17 @@ def recall(
     is_error: IsError | None = None,
     registry: Registry | None = None,
 ) -> Probe[Recall]:
-    """Record one recall: duration and outcome by `path`, how much it found, and whether that was nothing.
+    """Record one recall: duration and outcome by `path`, how many memories it found, and whether it found none.
 
     In a block: `with recall("flat") as op: op.results = len(found)`; decorated: `@recall("flat", results=len)`.
 
     Args:
         path: `hierarchical`, `flat` or `blended`.
-        results: for a decorated recall, how many memories are in its result.
-        is_error: whether an exception is a failure; by default each is.
-        registry: what to record in; the default registry if not given.
+        results: for a decorated recall, returns how many memories its result holds.
+        is_error: returns whether an exception is a failure; by default each is.
+        registry: where to record; the default registry if not given.
     """
-    return Probe(Recall, (registry or default_registry()).bound(_RECALL, path), is_error, results)
+    return Probe(Recall, _RECALL.find(registry or default_registry(), path), is_error, results)
 
 
 class _Recalls:
@@ -52,11 +52,11 @@ class _Recalls:
         self.durations.record(seconds, outcome)
 
 
-_RECALL = Bundle("recall", catalog.RECALL_DURATION, (catalog.RECALL_DURATION.label("path"),), _Recalls)
+_RECALL = SeriesLookup("recall", catalog.RECALL_DURATION, ("path",), _Recalls)
 
 
 class Recall(Operation[_Recalls]):
-    """A recall; set `results` to the number of memories it found, and `diversity` to their score, 0 to 1."""
+    """A recall; set `results` to the number of memories found, and `diversity` to their score, 0 to 1."""
 
     __slots__ = ("_count", "diversity", "results")
 
@@ -72,13 +72,13 @@ class Recall(Operation[_Recalls]):
             try:
                 self.results = self._count(result)
             except Exception as error:
-                self.refuse("callback", error, catalog.RECALL_RESULTS)
+                self.drop("callback", error, catalog.RECALL_RESULTS)
         return result
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
         self._series.record(seconds, outcome)
         if self.results is not None:
-            results = self.counted(catalog.RECALL_RESULTS, self.results)
+            results = self.as_number(catalog.RECALL_RESULTS, self.results)
             if results is not None:
                 self._series.results.observe(results)
                 if results == 0:
@@ -90,15 +90,14 @@ class Recall(Operation[_Recalls]):
 def consolidation(
     *bare: Never, is_error: IsError | None = None, registry: Registry | None = None
 ) -> Probe[Consolidation]:
-    """Record one consolidation run: duration, outcome, episodes worked through and concepts formed.
+    """Record one consolidation run: duration, outcome, episodes processed and concepts formed.
 
     Args:
         bare: nothing; the parentheses in `@scope.consolidation()` are needed.
-        is_error: whether an exception is a failure; by default each is.
-        registry: what to record in; the default registry if not given.
+        is_error: returns whether an exception is a failure; by default each is.
+        registry: where to record; the default registry if not given.
     """
-    refuse_bare("consolidation", bare)
-    return Probe(Consolidation, (registry or default_registry()).bound(_CONSOLIDATION), is_error)
+    return Probe(Consolidation, _CONSOLIDATION.find(registry or default_registry(), *bare), is_error)
 
 
 class _Consolidations:
@@ -117,11 +116,11 @@ class _Consolidations:
         self.durations.record(seconds, outcome)
 
 
-_CONSOLIDATION = Bundle("consolidation", catalog.CONSOLIDATION_DURATION, (), _Consolidations)
+_CONSOLIDATION = SeriesLookup("consolidation", catalog.CONSOLIDATION_DURATION, (), _Consolidations)
 
 
 class Consolidation(Operation[_Consolidations]):
-    """A consolidation run; set `episodes` it worked through and `concepts` it formed, or add to them as it goes."""
+    """A consolidation run; set, or add to, the numbers of `episodes` processed and `concepts` formed."""
 
     __slots__ = ("concepts", "episodes")
 

@@ -14,22 +14,22 @@ from ..catalog import Metric
 from ..catalog.labels import DropReason
 from ..recording.registry import Registry
 from ..recording.series import NOT_RECORDED
-from ..recording.values import RefusedError, number, text
+from ..recording.values import UnrecordableError, label_text, number
 from .decorate import wrap
 
 OK, ERROR, CANCELLED = "ok", "error", "cancelled"
 
 IsError = Callable[[Exception], bool]
-"""Return whether an exception is a failure, or an answer like any other (a `KeyError` for what is not there)."""
+"""Returns whether an exception is a failure; a `KeyError` for a missing entry, say, may be a normal answer."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def outcome_of(error: BaseException | None, is_error: IsError | None) -> str:
-    """Return `ok`, `error`, or `cancelled` for what is cut short from outside.
+    """Return `ok`, `error`, or `cancelled` for a run that was cut short from outside.
 
-    Cancellation in asyncio and trio, an abandoned generator, an interrupt from the keyboard and an exit are all
-    exceptions beside `Exception`; none of them means that the work itself failed.
+    Cancellation in asyncio and trio, an abandoned generator, an interrupt from the keyboard and an exit are exceptions
+    outside `Exception`. None of them means that the work itself failed.
     """
     if error is None:
         return OK
@@ -59,10 +59,10 @@ S = TypeVar("S", bound=ProbeSeries)
 
 
 class Operation(Generic[S]):
-    """One run of what a probe observes. A block gets it by `with probe as operation`.
+    """One run that a probe observes: a block (`with probe as operation`) or a decorated call.
 
     Attributes:
-        outcome: set it within the block to overrule what the exception, or its absence, means; after the block it is
+        outcome: set it within the block to override what the exception, or its absence, means. After the block, it is
             the outcome that was recorded.
         seconds: how long the run took; None until it has ended.
     """
@@ -85,11 +85,11 @@ class Operation(Generic[S]):
         self._begun = perf_counter()
 
     def returned(self, result: Any) -> Any:
-        """Take note of what a decorated callable returned, and return what to hand on."""
+        """Read the result of a decorated callable, and return what its caller gets."""
         return result
 
     def end(self, error: BaseException | None) -> None:
-        """End, with the exception that ended it, and record."""
+        """End, and record; `error` is the exception that ended the run."""
         if self._begun is None:
             return
         self.seconds = perf_counter() - self._begun
@@ -98,23 +98,23 @@ class Operation(Generic[S]):
         self.record(self.seconds, self.outcome, error)
 
     def record(self, seconds: float, outcome: str, error: BaseException | None) -> None:
-        """Write down what there is to record."""
+        """Record the run."""
         self._series.record(seconds, outcome)
 
     def abandon(self) -> None:
-        """Record nothing: the run turned out not to be one."""
+        """Record nothing; another operation observes the run."""
         self._begun = None
 
-    def refuse(self, reason: DropReason, value: object, metric: Metric | None = None) -> None:
-        """Count what the service has given as refused, under `metric` or that of the probe."""
+    def drop(self, reason: DropReason, value: object, metric: Metric | None = None) -> None:
+        """Count a value of the service as dropped, under `metric` or the probe's metric."""
         self._series.registry.drop(metric or self._series.metric, reason, value=value)
 
-    def counted(self, metric: Metric, value: object) -> float | None:
-        """Return a number that the service has set, as a float; None after counting it as refused."""
+    def as_number(self, metric: Metric, value: object) -> float | None:
+        """Return a number that the service has set, as a float; count anything else as dropped and return None."""
         try:
             return number(value, 0.0)
-        except RefusedError as refused:
-            self.refuse(refused.reason, value, metric)
+        except UnrecordableError as error:
+            self.drop(error.reason, value, metric)
             return None
 
     def _judged(self, error: BaseException | None) -> str:
@@ -123,13 +123,13 @@ class Operation(Generic[S]):
             return outcome_of(error, self._is_error)
         try:
             if isinstance(given, str | Enum):
-                return text(given)
-        except RefusedError:
+                return label_text(given)
+        except UnrecordableError:
             pass
-        self.refuse("wrong_type", given)
+        self.drop("wrong_type", given)
         return outcome_of(error, self._is_error)
 
-    # For probes and wrappers: nothing of ours reaches the host, not even at the end of the stack -----
+    # For probes and wrappers: no exception of ours reaches the service, even when the stack is full ---
 
     def __enter__(self) -> Self:
         try:
@@ -148,7 +148,7 @@ class Operation(Generic[S]):
 
 
 class Unobserved:
-    """In place of an operation where the stack has no room to make one; any attribute may be set."""
+    """Stands in for an operation when the stack has no room to make one; any attribute may be set."""
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +167,7 @@ O_co = TypeVar("O_co", bound=Operation[Any], covariant=True)
 class Probe(Generic[O_co]):
     """A decorator and context manager around one kind of operation.
 
-    Each block and each call is an operation of its own, so a probe can be kept, shared and nested.
+    Each block and each call is its own operation, so a probe can be kept, shared and nested.
     """
 
     __slots__ = ("_arguments", "_kind", "_open")
@@ -175,7 +175,7 @@ class Probe(Generic[O_co]):
     def __init__(self, kind: type[O_co], *arguments: Any) -> None:
         self._kind = kind
         self._arguments = arguments
-        self._open: dict[int, O_co] = {}  # the newest operation of each frame that has begun one, by the frame's id
+        self._open: dict[int, O_co] = {}  # by a frame's id, the newest operation that the frame has begun
 
     def operation(self) -> O_co:
         """Return a new operation, not begun."""
@@ -189,15 +189,15 @@ class Probe(Generic[O_co]):
             return cast("O_co", Unobserved())
 
     @property
-    def plain(self) -> tuple[Any, IsError | None] | None:
-        """Series and predicate, where an operation records its duration by outcome and nothing else."""
+    def timed(self) -> tuple[Any, IsError | None] | None:
+        """Series and predicate of operations that record a duration by outcome and nothing else; None for others."""
         return (self._arguments[0], self._arguments[1]) if self._kind is Operation else None
 
     def __call__(self, target: F) -> F:
         """Return `target` with an operation around each run; of the same kind, name and signature as before.
 
         Raises:
-            TypeError: it is no function or method.
+            TypeError: `target` is no function or method.
         """
         return wrap(target, self)
 
@@ -217,9 +217,9 @@ class Probe(Generic[O_co]):
     ) -> None:
         self._exit(id(_getframe(1)), error)
 
-    # The frame that holds the `with` statement is the same at both ends of the block, whichever thread or context runs
-    # it. Where a helper such as ExitStack enters or leaves, it is not; then the newest operation of the thread ends,
-    # or, in a thread that has begun none, the oldest of all.
+    # The frame with the `with` statement is the same at both ends of the block, in any thread or context. If a helper
+    # such as ExitStack enters or leaves, the frames differ. Then the newest operation of the thread ends, or, in a
+    # thread that has begun none, the oldest of all.
 
     def _enter(self, frame: int) -> O_co:
         operation = self.for_call((), {})
@@ -231,7 +231,7 @@ class Probe(Generic[O_co]):
     def _exit(self, frame: int, error: BaseException | None) -> None:
         operation = self._open.pop(frame, None)
         while operation is None and self._open:
-            frame = self._likeliest()
+            frame = self._likeliest_frame()
             operation = self._open.pop(frame, None)
         if operation is None:
             return
@@ -240,7 +240,7 @@ class Probe(Generic[O_co]):
             operation._outer = None
         operation.__exit__(None, error, None)
 
-    def _likeliest(self) -> int:
+    def _likeliest_frame(self) -> int:
         entries = list(self._open.items())
         thread = get_ident()
         own = [frame for frame, operation in entries if operation._thread == thread]

@@ -1,4 +1,4 @@
-"""Labels out of a call's arguments: the same probe, chosen anew for each call."""
+"""Labels that come from a call's arguments: the probe is made for each call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .operation import Operation, Probe, Unobserved
 
 F = TypeVar("F", bound=Callable[..., Any])
 LabelSource = object
-"""A label's value, or a function of the call's arguments that gives it."""
+"""A label's value, or a function that returns it from the call's arguments."""
 
 
 class PerCall:
@@ -31,10 +31,10 @@ class PerCall:
         self._options = options
 
     def __call__(self, target: F) -> F:
-        """Return `target` with an operation around each run whose labels come from that run's arguments.
+        """Return `target` with an operation around each run; its labels come from the arguments of that run.
 
         Raises:
-            TypeError: it is no function or method.
+            TypeError: `target` is no function or method.
         """
         return wrap(target, self)
 
@@ -50,7 +50,7 @@ class PerCall:
                     labels[name], failure = OTHER, error
             operation = self._factory(**labels, **self._options).operation()
             if failure is not None:
-                operation.refuse("callback", failure)
+                operation.drop("callback", failure)
         except NOT_RECORDED:
             return cast("Operation[Any]", Unobserved())
         return cast("Operation[Any]", operation)
@@ -59,17 +59,17 @@ class PerCall:
 def per_call(
     factory: Callable[..., Probe[Any]], /, *, registry: Registry | None = None, **arguments: LabelSource
 ) -> PerCall:
-    """Decorate with a probe whose labels come from the call's arguments.
+    """Return a decorator whose probe takes its labels from each call's arguments.
 
         @scope.per_call(scope.storage, backend="turso", operation=lambda self, operation, *rest: operation)
         def execute(self, operation, *rest): ...
 
     Args:
         factory: the probe's function (`storage`, `index_write`, `recall` ...), or `functools.partial(timed, METRIC)`.
-        registry: what to record in; the default registry if not given.
-        arguments: the factory's. For a label, a function is called with the arguments of the decorated call; where it
-            raises, the label is `other` and the failure counted, and the service does not notice. Options such as
-            `is_error` are handed on as they are.
+        registry: where to record; the default registry if not given.
+        arguments: the factory's. A label's value may be a function, which is called with the arguments of the decorated
+            call. If it raises, the label is `other`, and the failure is counted as dropped. Options such as `is_error`
+            are passed on as they are.
 
     Raises:
         TypeError: the factory does not take these arguments.

@@ -1,4 +1,4 @@
-"""The probe of requests, which judges them by their HTTP status as the middleware does."""
+"""The probe of requests, which derives the outcome from the HTTP status as the middleware does."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from .. import catalog
 from ..default import default_registry
-from ..middleware.answers import status_of_exception, status_of_response
 from ..middleware.bodies import at_end_of_body
 from ..middleware.current import current_request
-from ..recording.registry import Bundle, Registry
+from ..middleware.statuses import status_of_exception, status_of_response
+from ..recording.registry import Registry
+from ..recording.series_lookup import SeriesLookup
 from .durations import Durations
 from .in_flight import InFlightOperation
 from .operation import ERROR, IsError, Probe
 
 if TYPE_CHECKING:
-    from ..middleware.recording import RequestRecording
+    from ..middleware.request_recording import RequestRecording
 
 
 def request(
@@ -23,34 +24,35 @@ def request(
 ) -> Probe[RequestOperation]:
     """Record one request: duration to the end of its body, outcome by status, and requests in flight.
 
-    A 5xx answer is an error, returned or raised in a way that the framework knows; any other answer is `ok`, a 404 too.
-    Inside `ASGIMiddleware` or `WSGIMiddleware`, which record the request already, it only names the route.
+    A 5xx answer is an error, whether the handler returns it or raises an exception that the framework turns into it.
+    Any other answer is `ok`, a 404 too. Inside `ASGIMiddleware` or `WSGIMiddleware`, which record the request already,
+    the probe only names the route.
 
     Args:
         route: the template (`/episodes/{id}`), never the raw path.
-        is_error: whether an exception is a failure; by default each that is not answered below 500.
-        registry: what to record in; the default registry if not given.
+        is_error: returns whether an exception is a failure; by default, unless its status is below 500.
+        registry: where to record; the default registry if not given.
     """
-    return Probe(RequestOperation, (registry or default_registry()).bound(_REQUEST, route), is_error, route)
+    return Probe(RequestOperation, _REQUEST.find(registry or default_registry(), route), is_error, route)
 
 
 class _Requests:
-    """Series of the requests of one route, and those under way."""
+    """Series of the requests of one route, and the requests in flight."""
 
-    __slots__ = ("_durations", "registry", "under_way")
+    __slots__ = ("_durations", "in_flight", "registry")
     metric = catalog.REQUEST_DURATION
 
     def __init__(self, registry: Registry, route: str) -> None:
         self.registry = registry
         self._durations = Durations(registry, catalog.REQUEST_DURATION, route=route)
-        self.under_way = registry.in_flight(catalog.REQUEST_IN_FLIGHT)
-        registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.under_way.now)
+        self.in_flight = registry.in_flight(catalog.REQUEST_IN_FLIGHT)
+        registry.gauge(catalog.REQUEST_IN_FLIGHT).set_function(self.in_flight.now)
 
     def record(self, seconds: float, outcome: str) -> None:
         self._durations.record(seconds, outcome)
 
 
-_REQUEST = Bundle("request", catalog.REQUEST_DURATION, (catalog.REQUEST_DURATION.label("route"),), _Requests)
+_REQUEST = SeriesLookup("request", catalog.REQUEST_DURATION, ("route",), _Requests)
 
 
 def _is_server_error(error: Exception) -> bool:
@@ -59,7 +61,7 @@ def _is_server_error(error: Exception) -> bool:
 
 
 class RequestOperation(InFlightOperation):
-    """A request; set `outcome` to overrule what its status means."""
+    """A request; set `outcome` to override what its status means."""
 
     __slots__ = ("_around", "_awaits_body", "_route")
 
@@ -78,7 +80,7 @@ class RequestOperation(InFlightOperation):
             super().begin()
 
     def returned(self, result: Any) -> Any:
-        """Read the status of a response, and wait for the end of a body that is sent later."""
+        """Read the status of a response, and end with its body if that is sent later."""
         if self._around is not None:
             return result
         status = status_of_response(result)

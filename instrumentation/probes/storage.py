@@ -1,4 +1,4 @@
-"""The probe of storage operations, with their errors by class."""
+"""The probe of storage operations, and of their errors by kind."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from .. import catalog
 from ..default import default_registry
-from ..recording.registry import Bundle, Registry
+from ..recording.registry import Registry
 from ..recording.series import Counter
-from ..recording.values import text
+from ..recording.series_lookup import SeriesLookup
+from ..recording.values import label_text
 from .durations import Durations
 from .error_kinds import ErrorKind, error_kind, mapped
 from .operation import ERROR, IsError, Operation, Probe
@@ -22,17 +23,17 @@ def storage(
     is_error: IsError | None = None,
     registry: Registry | None = None,
 ) -> Probe[StorageOperation]:
-    """Record one storage operation: duration, outcome, and each error by its class.
+    """Record one storage operation: duration, outcome, and each error by its kind.
 
     Args:
         backend: name of the store.
-        operation: what is asked of it, such as `store_episode`.
+        operation: name of the operation, such as `store_episode`.
         kind: turns an exception into one of the error kinds of `storage.errors`; anything else counts as `other`.
-            A mapping from exception types is asked first, the built-in rules for what it does not name.
-        is_error: whether an exception is a failure; by default each is.
-        registry: what to record in; the default registry if not given.
+            A mapping gives the kinds of exception types; the built-in rules apply to types that it does not name.
+        is_error: returns whether an exception is a failure; by default each is.
+        registry: where to record; the default registry if not given.
     """
-    series = (registry or default_registry()).bound(_STORAGE, backend, operation)
+    series = _STORAGE.find(registry or default_registry(), backend, operation)
     return Probe(StorageOperation, series, is_error, kind)
 
 
@@ -54,16 +55,11 @@ class _StorageOperations:
         self.durations.record(seconds, outcome)
 
 
-_STORAGE = Bundle(
-    "storage",
-    catalog.STORAGE_OPERATION_DURATION,
-    tuple(catalog.STORAGE_OPERATION_DURATION.label(name) for name in ("backend", "operation")),
-    _StorageOperations,
-)
+_STORAGE = SeriesLookup("storage", catalog.STORAGE_OPERATION_DURATION, ("backend", "operation"), _StorageOperations)
 
 
 class StorageOperation(Operation[_StorageOperations]):
-    """A storage operation; a failed one is also counted by the class of its error."""
+    """A storage operation; a failed one is also counted by the kind of its error."""
 
     __slots__ = ("_error_kind",)
 
@@ -87,7 +83,7 @@ class StorageOperation(Operation[_StorageOperations]):
             return "other"
         kind = self._error_kind
         try:
-            return text(mapped(kind, error) if isinstance(kind, Mapping) else kind(error))
+            return label_text(mapped(kind, error) if isinstance(kind, Mapping) else kind(error))
         except Exception as failure:
-            self.refuse("callback", failure, catalog.STORAGE_ERRORS)
+            self.drop("callback", failure, catalog.STORAGE_ERRORS)
             return "other"

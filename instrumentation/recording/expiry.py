@@ -1,4 +1,4 @@
-"""Leave out series that no recording has changed for long, without losing what is recorded in them later."""
+"""Leave out series that have not changed for long, without losing what is recorded in them later."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -8,27 +8,29 @@ from weakref import ref
 
 from ..catalog import Kind, Metric
 from .journal import Journal
-from .metric_series import CLASSES, AnySeries, SeriesOf
+from .metric_series import CLASSES, AnySeries, MetricSeries
 from .series import Drop
 from .snapshot import HistogramPoint, NumberPoint
 
-_PATIENCE = 0.5  # seconds that a scrape waits for another one's sweep
+_PATIENCE = 0.5  # seconds that a scrape waits for the sweep of another scrape
 _SHOWN_SECONDS = 30.0
 _SHOWN_SHARE = 10
 
 Name = tuple[str, tuple[str, ...]]
+"""A metric's name and label values."""
+
 Point = NumberPoint | HistogramPoint
 
 
-class _Sleeping(NamedTuple):
-    """A series that has left the scrape. Its journal outlives it, for an operation that ends just before it does."""
+class _Expired(NamedTuple):
+    """A series that has left the scrape. Its journal outlives it: an operation may end just before the series does."""
 
     series: ref[AnySeries]
     journal: Journal
 
 
-class _Return:
-    """A series that is back: the point to begin with, and until when that is shown."""
+class _Restored:
+    """A series that is back in the scrape: the point that it begins with, and until when that point is shown."""
 
     __slots__ = ("point", "until")
 
@@ -38,13 +40,14 @@ class _Return:
 
 
 class Expiry:
-    """Which series are idle, and those that sleep.
+    """Finds idle series, takes them out of the scrape, and brings them back when something is recorded in them.
 
-    Only counters and histograms with an open label expire: those are the ones that come without end (a tenant, a
-    store), while a gauge that does not change is as true as ever. A sleeping series that something still holds, or that
-    was written to, wakes with its total. One that nothing holds is forgotten, and begins at zero if it comes back.
+    Only counters and histograms with an open label expire, because their number can grow without limit (a series for
+    each tenant, say). A gauge that does not change is still true. An expired series that the service still refers to,
+    or that was written to, is restored with its total. Any other expired series is forgotten, and begins at zero when
+    it is recorded again.
 
-    A series that comes back is shown first as it was when it left, or at zero, and within 30 seconds with what is new:
+    A restored series first shows the point that it left with, or zero. Within 30 seconds it shows what is new:
     PromQL's `increase` sees a change only between two samples.
 
     Args:
@@ -63,108 +66,108 @@ class Expiry:
         self._clock = clock
         self._swept = False
         self._lock = Lock()
-        self._seen: dict[Name, tuple[Any, float]] = {}
-        self._asleep: dict[Name, _Sleeping] = {}
-        self._returns: dict[Name, _Return] = {}
+        self._last_change: dict[Name, tuple[Any, float]] = {}  # the totals at the last sweep, and since when
+        self._expired: dict[Name, _Expired] = {}
+        self._restored: dict[Name, _Restored] = {}
 
-    def wake(self, families: Iterable[SeriesOf], drop: Drop) -> None:
-        """Bring back the sleeping series that were written to; forget those that nothing holds."""
-        by_name = {family.metric.name: family for family in families}
-        for name, sleeping in list(self._asleep.items()):
-            series = sleeping.series()
-            if len(sleeping.journal) > 1 or (series is not None and _fed(series)):
-                self.find(by_name[name[0]], name[1], drop)
+    def restore_written(self, metrics: Iterable[MetricSeries], drop: Drop) -> None:
+        """Restore the expired series that were written to; forget those that nothing refers to."""
+        by_name = {metric_series.metric.name: metric_series for metric_series in metrics}
+        for name, expired in list(self._expired.items()):
+            series = expired.series()
+            if len(expired.journal) > 1 or (series is not None and _fed(series)):
+                self.restore(by_name[name[0]], name[1], drop)
             elif series is None:
-                self._asleep.pop(name, None)
+                self._expired.pop(name, None)
 
-    def find(self, family: SeriesOf, key: tuple[str, ...], drop: Drop) -> AnySeries | None:
-        """Return the sleeping series of these labels, awake again; None if there is none."""
-        name = (family.metric.name, key)
-        sleeping = self._asleep.pop(name, None)
-        if sleeping is None:
+    def restore(self, metric_series: MetricSeries, key: tuple[str, ...], drop: Drop) -> AnySeries | None:
+        """Restore the expired series with these label values and return it; None if there is none."""
+        metric = metric_series.metric
+        expired = self._expired.pop((metric.name, key), None)
+        if expired is None:
             return None
-        series = sleeping.series()
+        series = expired.series()
         if series is None:
-            if len(sleeping.journal) == 1:
+            if len(expired.journal) == 1:
                 return None
-            series = CLASSES[family.metric.kind](family.metric, key, family.guard, drop)
-            series.journal = sleeping.journal
-        self._returns[name] = _Return(_shown(series, sleeping.journal[0]))
-        return family.series.setdefault(key, series)
+            series = CLASSES[metric.kind](metric, key, metric_series.guard, drop)
+            series.journal = expired.journal
+        self._restored[metric.name, key] = _Restored(_shown(series, expired.journal[0]))
+        return metric_series.by_labels.setdefault(key, series)
 
     def point(self, series: AnySeries) -> Point | None:
-        """Return the point of a series as it is to be shown now."""
+        """Return the point that a scrape shows for a series now."""
         if not expires(series.metric):
             return series.point()
         name = (series.metric.name, series.labels)
-        if self._swept and name not in self._seen and name not in self._returns:
-            self._returns[name] = _Return(_shown(series, series.zero()))
+        if self._swept and name not in self._last_change and name not in self._restored:
+            self._restored[name] = _Restored(_shown(series, series.zero()))
         point = series.point()
-        back = self._returns.get(name)
-        if back is None or point == back.point:
+        restored = self._restored.get(name)
+        if restored is None or point == restored.point:
             return point
         now = self._clock()
-        if back.until is None:
-            back.until = now + self._shown_seconds
-        elif now >= back.until:
-            self._returns.pop(name, None)
+        if restored.until is None:
+            restored.until = now + self._shown_seconds
+        elif now >= restored.until:
+            self._restored.pop(name, None)
             return point
-        return back.point
+        return restored.point
 
-    def sweep(self, families: Iterable[SeriesOf]) -> bool:
-        """Put idle series to sleep; True if any went to sleep. Call it after all were folded."""
+    def sweep(self, metrics: Iterable[MetricSeries]) -> bool:
+        """Expire idle series; return whether any expired. Call it after all series were folded."""
         if not self._lock.acquire(timeout=_PATIENCE):
             return False
         try:
-            return self._sweep(families)
+            return self._sweep(metrics)
         finally:
             self._lock.release()
 
-    def _sweep(self, families: Iterable[SeriesOf]) -> bool:
+    def _sweep(self, metrics: Iterable[MetricSeries]) -> bool:
         now = self._clock()
-        slept = False
-        for family in families:
-            if not expires(family.metric):
+        any_expired = False
+        for metric_series in metrics:
+            if not expires(metric_series.metric):
                 continue
-            for key, series in list(family.series.items()):
-                name = (family.metric.name, key)
-                totals, since = self._seen.get(name, (None, now))
+            for key, series in list(metric_series.by_labels.items()):
+                name = (metric_series.metric.name, key)
+                totals, since = self._last_change.get(name, (None, now))
                 if totals is not series.totals:
-                    self._seen[name] = (series.totals, now)  # every fold makes a new object
+                    self._last_change[name] = (series.totals, now)  # every fold makes a new object
                 elif now - since >= self._seconds and len(series.journal) == 1:
-                    self._asleep[name] = _Sleeping(ref(series), series.journal)
-                    family.series.pop(key, None)
-                    self._seen.pop(name, None)
-                    self._returns.pop(name, None)
-                    slept = True
+                    self._expired[name] = _Expired(ref(series), series.journal)
+                    metric_series.by_labels.pop(key, None)
+                    self._last_change.pop(name, None)
+                    self._restored.pop(name, None)
+                    any_expired = True
         self._swept = True
-        return slept
+        return any_expired
 
     def clear(self) -> None:
-        """Forget everything; sleeping series begin at zero."""
-        for sleeping in list(self._asleep.values()):
-            series = sleeping.series()
+        """Forget everything; expired series begin at zero."""
+        for expired in list(self._expired.values()):
+            series = expired.series()
             if series is not None:
                 series.reset(series.guard)
             else:
-                del sleeping.journal[1:]
-        self._seen.clear()
-        self._returns.clear()
+                del expired.journal[1:]
+        self._last_change.clear()
+        self._restored.clear()
 
 
 def _shown(series: AnySeries, totals: Any) -> Point:
-    """Return the point that shows a series as of these totals, which are of its kind."""
+    """Return the point that shows a series with these totals, which are of its kind."""
     point: Point = series.shown(totals)
     return point
 
 
 def _fed(series: AnySeries) -> bool:
-    """Return whether something came from what counts for the series elsewhere."""
+    """Return whether the series' `feed` has grown."""
     totals = series.totals
     series.fold()
     return series.totals is not totals and series.totals != totals
 
 
 def expires(metric: Metric) -> bool:
-    """Return whether series of `metric` may come without end, and stop."""
+    """Return whether series of `metric` can expire: no gauges, and only with an open label."""
     return metric.kind is not Kind.GAUGE and any(not label.values for label in metric.labels)

@@ -1,4 +1,4 @@
-"""Work that is under way: how much now, and the peak between two scrapes."""
+"""Work in flight: how much now, and the peak between two scrapes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Peak:
         self._window = window
         self._clock = clock
         self._guard = Guard()
-        # The number of the window, its peak so far and that of the window before it; then the levels noted since.
+        # The window's number, its peak so far and the peak of the window before; then the levels noted since.
         self._levels = Journal(((int(clock() // window), 0.0, 0.0),))
 
     def note(self, level: float) -> None:
@@ -35,7 +35,7 @@ class Peak:
             self._fold(level)
 
     def read(self, level: float) -> float:
-        """Return the peak; `level` is the level now, from which a new window starts."""
+        """Return the peak; `level` is the level now, with which a new window starts."""
         self._fold(level)
         state, *levels = self._levels[:]
         return float(max([level, *state[1:], *levels]))
@@ -58,15 +58,15 @@ class Peak:
         now = int(self._clock() // self._window)
         if now == number:
             return number, current, before
-        # After a longer silence nothing of the past window is recent.
+        # After a longer pause, the past window is no longer recent.
         return now, levels[0], current if now == number + 1 else levels[0]
 
 
 class InFlight:
-    """Work that is under way: how much now, and how much at most lately.
+    """Work in flight: how much now, and the recent peak.
 
-    It holds a weak reference to a token of each piece of work. So ending one twice, or never having begun, cannot
-    unbalance it, and work that is interrupted before its end is counted out when its token is freed.
+    It holds a weak reference to a token of each piece of work. So a second end, or an end without a begin, changes
+    nothing. Work that is interrupted before its end is counted out when its token is freed.
     """
 
     __slots__ = ("_active", "_peak")
@@ -85,14 +85,14 @@ class InFlight:
         self._active.discard(ref(token))
 
     def now(self) -> int:
-        """Return the number of pieces of work under way."""
+        """Return the number of pieces of work in flight."""
         return len(self._active)
 
     def peak(self) -> float:
-        """Return the most that were under way at once in the last 30 to 60 seconds."""
+        """Return the most pieces of work in flight at the same time in the last 30 to 60 seconds."""
         return self._peak.read(len(self._active))
 
     def clear(self) -> None:
-        """Forget everything; for a forked child, whose parent goes on with the work."""
+        """Forget everything: in a forked child, the parent goes on with the work."""
         self._active.clear()
         self._peak = Peak()

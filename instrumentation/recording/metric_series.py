@@ -1,4 +1,4 @@
-"""All series of one metric, and the kinds of series there are."""
+"""All series of one metric, and the kinds of series."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ AnySeries: TypeAlias = Counter | Gauge | Histogram
 CLASSES: dict[Kind, type[AnySeries]] = {Kind.COUNTER: Counter, Kind.GAUGE: Gauge, Kind.HISTOGRAM: Histogram}
 
 
-class SeriesOf:
+class MetricSeries:
     """All series of one metric."""
 
-    __slots__ = ("guard", "metric", "series")
+    __slots__ = ("by_labels", "guard", "metric")
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
         self.guard = Guard()
-        self.series: dict[tuple[str, ...], AnySeries] = {}
+        self.by_labels: dict[tuple[str, ...], AnySeries] = {}

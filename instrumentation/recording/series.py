@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms: series that threads write to without a lock, and read as one consistent value."""
+"""Counters, gauges and histograms: threads record in a series without a lock and read one consistent value."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..catalog import Metric
 from ..catalog.labels import DropReason
 from .journal import LIMIT, Fold, Guard, Journal
 from .snapshot import Exemplar, HistogramPoint, NumberPoint
-from .values import LARGEST, RefusedError, exemplar_labels, number
+from .values import LARGEST, UnrecordableError, exemplar_labels, number
 
-_PATIENCE = 0.5  # seconds that a scrape waits for a fold under way, which takes microseconds
+_PATIENCE = 0.5  # seconds that a scrape waits for a running fold, which takes microseconds
 _POLL = 0.0002
-NOT_RECORDED = (RefusedError, RecursionError, MemoryError)
-"""What must not reach the code that records: the value is refused, or the stack or the memory is at its end."""
+NOT_RECORDED = (UnrecordableError, RecursionError, MemoryError)
+"""Exceptions that must not reach the code that records: for a value that is dropped, a full stack or full memory."""
 
 T = TypeVar("T")
 
 
 class Drop(Protocol):
-    """Count a refused recording; `Registry.drop`."""
+    """`Registry.drop`: counts a dropped recording."""
 
     def __call__(
         self, metric: Metric, reason: DropReason, count: int = 1, *, value: object = ..., raises: bool = True
@@ -33,11 +33,11 @@ class Drop(Protocol):
 
 
 class Series(ABC, Generic[T]):
-    """What counters, gauges and histograms share: the journal, and how it is folded into totals of type `T`."""
+    """The base of counters, gauges and histograms: a journal that is folded into totals of type `T`."""
 
     __slots__ = ("__weakref__", "drop", "exemplars", "guard", "journal", "labels", "metric")
     feed: Callable[[], tuple[int, float]] | None = None
-    """Where observations of the lowest bucket are counted first: gives the number and sum of all of them so far."""
+    """Returns number and sum of the lowest bucket's observations counted elsewhere; a fold adds the new ones."""
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], guard: Guard, drop: Drop) -> None:
         self.metric = metric
@@ -49,12 +49,12 @@ class Series(ABC, Generic[T]):
 
     @property
     def totals(self) -> T:
-        """What has been folded so far: a new object whenever it changes."""
+        """The totals folded so far: a new object after each change."""
         totals: T = self.journal[0]
         return totals
 
     def fold(self) -> bool:
-        """Bring what was recorded into the totals; False if another fold is under way, which this one leaves to it."""
+        """Add the recordings to the totals; return False if another fold is running, which will do it."""
         journal = self.journal
         if len(journal) == 1 and self.feed is None:
             return True
@@ -66,16 +66,16 @@ class Series(ABC, Generic[T]):
             recorded = journal[:]
             before, end = recorded.pop(0), len(recorded) + 1
             after = self._folded(before, recorded)
-            if journal[0] is before:  # not set back to zero meanwhile
+            if journal[0] is before:  # not reset meanwhile
                 journal[:end] = (after,)
         except (RecursionError, MemoryError):
-            return False  # at the end of the stack, say: everything is as it was, and a later fold finds it
+            return False  # nothing has changed, and a later fold finds the recordings
         finally:
             guard.release(claim)
         return True
 
     def settle(self) -> T:
-        """Return the totals for a scrape: fold, and wait a little for a fold under way."""
+        """Return the totals for a scrape: fold, and wait a little for a running fold."""
         if not self.fold():
             deadline = time.monotonic() + _PATIENCE
             while not self.fold() and time.monotonic() < deadline:
@@ -86,8 +86,8 @@ class Series(ABC, Generic[T]):
         """Start again at zero.
 
         Args:
-            guard: a new one; in a forked child, a thread of the parent may have held the old one.
-            keep_settings: leave what a gauge was `set` to.
+            guard: a new guard; in a forked child, a thread of the parent may have held the old one.
+            keep_settings: leave the value that a gauge was `set` to.
         """
         self.guard = guard
         self.journal[:] = (self.zero(),)
@@ -95,42 +95,42 @@ class Series(ABC, Generic[T]):
 
     @abstractmethod
     def zero(self) -> T:
-        """Return the totals of nothing, as a new object each time."""
+        """Return totals of no recordings, as a new object each time."""
 
     @abstractmethod
     def _folded(self, before: T, recorded: list[Any]) -> T:
-        """Return the totals that follow `before`; `recorded` may be put into another order."""
+        """Return the totals after `before` and `recorded`; this may sort `recorded`."""
 
     def _accepted(self, value: object, least: float = -LARGEST) -> float:
         """Return `value` as a float.
 
         Raises:
-            RefusedError: it cannot be recorded; that has been counted.
+            UnrecordableError: it cannot be recorded, and has been counted as dropped.
         """
         try:
             return number(value, least)
-        except RefusedError as refused:
-            self.drop(self.metric, refused.reason, value=value)
+        except UnrecordableError as error:
+            self.drop(self.metric, error.reason, value=value)
             raise
 
-    def _keep(self, bucket: int, value: float, exemplar: Mapping[str, object]) -> None:
+    def _add_exemplar(self, bucket: int, value: float, exemplar: Mapping[str, object]) -> None:
         try:
-            kept = Exemplar(exemplar_labels(exemplar), value, time.time())
-        except RefusedError as refused:
-            self.drop(self.metric, refused.reason, value=exemplar)
+            added = Exemplar(exemplar_labels(exemplar), value, time.time())
+        except UnrecordableError as error:
+            self.drop(self.metric, error.reason, value=exemplar)
             return
         if self.exemplars is None:
             self.exemplars = {}
-        self.exemplars[bucket] = kept
+        self.exemplars[bucket] = added
 
 
 class Counter(Series["tuple[float, int]"]):
-    """A total that only grows. Its totals are the sum, and how many recordings that is."""
+    """A number that only grows. Its totals are the sum and the number of recordings."""
 
     __slots__ = ()
 
     def inc(self, amount: float = 1.0, exemplar: Mapping[str, object] | None = None) -> None:
-        """Count `amount` more. What is no finite, positive number is refused and counted as dropped."""
+        """Count `amount` more. Anything but a finite number from 0 up is dropped."""
         try:
             if type(amount) is not float or not 0.0 <= amount <= LARGEST:
                 amount = self._accepted(amount, 0.0)
@@ -139,7 +139,7 @@ class Counter(Series["tuple[float, int]"]):
             if len(journal) > LIMIT:
                 self.fold()
             if exemplar is not None:
-                self._keep(0, amount, exemplar)
+                self._add_exemplar(0, amount, exemplar)
         except NOT_RECORDED:
             pass
 
@@ -159,9 +159,9 @@ class Counter(Series["tuple[float, int]"]):
 
 
 class Gauge(Series["tuple[float, float]"]):
-    """A value that goes up and down, or that a function gives at each scrape.
+    """A value that goes up and down, or that a function returns at each scrape.
 
-    Its totals are what was set last, and the changes since. The journal holds changes as numbers and settings as
+    Its totals are the last setting and the changes since. The journal holds changes as numbers and settings as
     one-tuples, so that a `set` and an `inc` of two threads take effect in the order in which they happened.
     """
 
@@ -172,22 +172,22 @@ class Gauge(Series["tuple[float, float]"]):
         self.function: Callable[[], float] | None = None
 
     def set(self, value: float) -> None:
-        """Set it to `value`. What is no finite number is refused and counted as dropped."""
+        """Set it to `value`. Anything but a finite number is dropped."""
         with suppress(*NOT_RECORDED):
             self._record((self._accepted(value),))
 
     def inc(self, amount: float = 1) -> None:
-        """Raise it by `amount`; refuses as `set` does."""
+        """Raise it by `amount`. Anything but a finite number is dropped."""
         with suppress(*NOT_RECORDED):
             self._record(self._accepted(amount))
 
     def dec(self, amount: float = 1) -> None:
-        """Lower it by `amount`; refuses as `set` does."""
+        """Lower it by `amount`. Anything but a finite number is dropped."""
         with suppress(*NOT_RECORDED):
             self._record(-self._accepted(amount))
 
     def set_function(self, function: Callable[[], float]) -> None:
-        """Ask `function` at each scrape. Where it raises, or gives no number, the series is left out."""
+        """Call `function` for the value at each scrape. If it raises, or returns no number, the series is left out."""
         self.function = function
 
     def _record(self, entry: float | tuple[float]) -> None:
@@ -209,13 +209,13 @@ class Gauge(Series["tuple[float, float]"]):
         return base, change
 
     def point(self) -> NumberPoint | None:
-        """Return the value now; None where its function failed."""
+        """Return the value now; None if its function failed."""
         if self.function is None:
             return self.shown(self.settle())
         try:
             return NumberPoint(self.labels, number(self.function()))
-        except RefusedError as refused:
-            self.drop(self.metric, refused.reason, raises=False)  # a scrape shows what it can
+        except UnrecordableError as error:
+            self.drop(self.metric, error.reason, raises=False)  # a scrape shows what it can
         except Exception as error:
             self.drop(self.metric, "callback", value=error, raises=False)
         return None
@@ -228,7 +228,7 @@ class Gauge(Series["tuple[float, float]"]):
         before, *recorded = self.journal[:]
         base = self._folded(before, recorded)[0] if keep_settings else 0.0
         super().reset(guard)
-        # What was set (a limit, a weight) holds in a forked child too; what was counted up was the parent's work.
+        # A setting (a limit, a weight) applies in a forked child too; the changes counted the parent's work.
         self.journal[0] = (base, 0.0)
 
 
@@ -239,7 +239,7 @@ _UNFED = (0, 0.0)
 class Histogram(Series[Observed]):
     """Observations counted by bucket.
 
-    Its totals are these counts, the sum, what of that came from `feed`, and how many recordings that is.
+    Its totals are these counts, the sum, the last result of `feed`, and the number of recordings.
     """
 
     __slots__ = ("feed",)
@@ -251,7 +251,7 @@ class Histogram(Series[Observed]):
     def observe(self, value: float, exemplar: Mapping[str, object] | None = None) -> None:
         """Record one observation, in the metric's unit.
 
-        What is no finite number, or negative, is refused and counted as dropped.
+        Anything but a finite number from 0 up is dropped.
         """
         try:
             if type(value) is not float or not 0.0 <= value <= LARGEST:
@@ -261,7 +261,7 @@ class Histogram(Series[Observed]):
             if len(journal) > LIMIT:
                 self.fold()
             if exemplar is not None:
-                self._keep(bisect_left(self.metric.buckets, value), value, exemplar)
+                self._add_exemplar(bisect_left(self.metric.buckets, value), value, exemplar)
         except NOT_RECORDED:
             pass
 

@@ -1,4 +1,4 @@
-"""What a registry asks of the directory that it shares with other processes; `multiprocess` does it."""
+"""What a registry needs from the directory that it shares with other processes; `multiprocess` implements it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from .snapshot import Snapshot
 
 
 class SharedDirectory(Protocol):
-    """One registry's part in a directory that several processes share."""
+    """One registry's share of a directory that several processes use."""
 
     def add_series(self, series: AnySeries) -> None:
-        """Publish a new series, to which no thread has recorded yet."""
+        """Publish a new series, which no thread has recorded in yet."""
 
     def snapshot(self) -> Snapshot:
-        """Return what all processes have recorded so far, this one up to now."""
+        """Return what all processes have recorded so far; this process's own part is up to date."""
 
     def restart(self) -> None:
-        """Show other processes that the registry has begun again at zero."""
+        """Publish that the registry has begun again at zero."""
 
     def before_fork(self) -> None:
-        """Let no other thread be in the middle of a pass."""
+        """Wait until no other thread is in the middle of publishing, and keep it so."""
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Let other threads publish again."""
 
     def after_fork_in_child(self) -> None:
         """Begin anew, without the parent's file and threads."""

@@ -1,4 +1,4 @@
-"""What a scrape sees: plain, immutable values, merged once and then rendered in any format."""
+"""What a scrape sees: plain, immutable values that are rendered in any format."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ _PLACE = {metric.name: place for place, metric in enumerate(CATALOG)}
 
 
 class Exemplar(NamedTuple):
-    """One observation that stands for a bucket, with what leads to its trace."""
+    """One observation of a bucket, with labels that lead to its trace."""
 
     labels: tuple[tuple[str, str], ...]
     value: float
@@ -27,8 +27,8 @@ class NumberPoint(NamedTuple):
 class HistogramPoint(NamedTuple):
     """One histogram series.
 
-    `counts` holds one number a bucket, not cumulative, and a last one for what is above every bound. `sum`
-    belongs to the same observations as `counts`: a reader never sees one without the other.
+    `counts` holds one number a bucket, not cumulative; the last counts the observations above every bound. `sum`
+    belongs to the same observations as `counts`.
     """
 
     labels: tuple[str, ...]
@@ -43,7 +43,7 @@ class HistogramPoint(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A metric and all its series."""
+    """A metric and the points of all its series."""
 
     metric: Metric
     points: tuple[NumberPoint | HistogramPoint, ...]
@@ -52,7 +52,7 @@ class Family(NamedTuple):
 class Snapshot(NamedTuple):
     """All families at one moment.
 
-    `taken` and `started` are Unix times in seconds: of the snapshot, and from when counters count.
+    `taken` and `started` are Unix times in seconds: of the snapshot, and of the start of the counters.
     """
 
     prefix: str
@@ -61,10 +61,10 @@ class Snapshot(NamedTuple):
     families: tuple[Family, ...]
 
     def points(self, metric: Metric) -> tuple[NumberPoint | HistogramPoint, ...]:
-        """Return the series of `metric`; none where nothing was recorded."""
+        """Return the points of `metric`; none if nothing was recorded."""
         return next((family.points for family in self.families if family.metric.name == metric.name), ())
 
 
 def ordered(families: Iterable[Family]) -> tuple[Family, ...]:
-    """Return the families as a snapshot holds them: those of the catalog in its order, then a service's own by name."""
+    """Return the families in a snapshot's order: the catalog's in its order, then a service's own by name."""
     return tuple(sorted(families, key=lambda f: (_PLACE.get(f.metric.name, len(_PLACE)), f.metric.name)))

@@ -1,4 +1,4 @@
-"""Turn what a service passes in into what can be recorded: floats, label texts, exemplar labels."""
+"""Turn a service's arguments into values that can be recorded: floats, label texts, exemplar labels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numbers import Complex, Real
 from ..catalog.labels import DropReason
 
 LARGEST = 1e292
-"""The largest number that is recorded: 10^16 of them, more than a process can record, add up to a finite sum."""
+"""The largest number that is recorded. 10^16 of them, more than a process can record, have a finite sum."""
 
 MAX_EXEMPLAR_CHARACTERS = 128
-"""OpenMetrics: names and values of an exemplar's labels must not be longer together."""
+"""OpenMetrics' limit for the names and values of an exemplar's labels together."""
 
 _EXEMPLAR_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
-_EXEMPLAR_VALUE = re.compile(r'[^"\\\n\0]*\Z')  # prometheus_client's parser, and what is built on it, fails on escapes
+_EXEMPLAR_VALUE = re.compile(r'[^"\\\n\0]*\Z')  # prometheus_client's parser fails on escapes
 
 
-class RefusedError(ValueError):
-    """A value that cannot be recorded; `reason` is one of the label `reason` of `instrumentation.dropped`."""
+class UnrecordableError(ValueError):
+    """A value that cannot be recorded; `reason` is a value of the label `reason` of `instrumentation.dropped`."""
 
     def __init__(self, reason: DropReason) -> None:
         super().__init__(reason)
@@ -32,30 +32,30 @@ def number(value: object, least: float = -LARGEST) -> float:
     """Return a number of any kind (int, Decimal, Fraction, a NumPy scalar) as a float.
 
     Raises:
-        RefusedError: it is no real number, not finite, too large, or smaller than `least`.
+        UnrecordableError: it is no real number, not finite, too large, or smaller than `least`.
     """
     if type(value) is not int and not _is_real(value):
-        raise RefusedError("wrong_type")
+        raise UnrecordableError("wrong_type")
     try:
         found = float(value)  # type: ignore[arg-type]  # anything may be passed in
     except OverflowError:
-        raise RefusedError("overflow") from None
+        raise UnrecordableError("overflow") from None
     except Exception:  # of a foreign __float__
-        raise RefusedError("wrong_type") from None
+        raise UnrecordableError("wrong_type") from None
     if not isfinite(found):
-        raise RefusedError("not_finite")
+        raise UnrecordableError("not_finite")
     if abs(found) > LARGEST:
-        raise RefusedError("overflow")
+        raise UnrecordableError("overflow")
     if found < least:
-        raise RefusedError("negative")
+        raise UnrecordableError("negative")
     return found
 
 
 def _is_real(value: object) -> bool:
     kind = type(value)
     try:
-        # Decimal and NumPy's bool are not registered as real numbers. An array and a tensor convert as well when they
-        # hold one element, so what has a length is not a number.
+        # Decimal and NumPy's bool are not registered as real numbers. An array or a tensor with one element converts to
+        # a float as well, so a value with a length is no number.
         return issubclass(kind, Real) or (
             hasattr(kind, "__float__") and not hasattr(kind, "__len__") and not issubclass(kind, Complex)
         )
@@ -63,11 +63,11 @@ def _is_real(value: object) -> bool:
         return False
 
 
-def text(value: object) -> str:
+def label_text(value: object) -> str:
     """Return a label value as text: an enum member's value, else `str`.
 
     Raises:
-        RefusedError: it cannot be written as text.
+        UnrecordableError: it cannot be written as text.
     """
     if type(value) is str:
         return value
@@ -76,22 +76,22 @@ def text(value: object) -> str:
             value = value.value
         return str.__str__(str(value))  # an exact str: `str` may return an instance of a subclass
     except Exception:
-        raise RefusedError("label_value") from None
+        raise UnrecordableError("label_value") from None
 
 
 def exemplar_labels(given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     """Return the labels of an exemplar as pairs of texts.
 
     Raises:
-        RefusedError: not a mapping, a name that is no label name, a value that is no plain text, or too long.
+        UnrecordableError: not a mapping, a name that is no label name, a value that is no plain text, or too long.
     """
     try:
-        pairs = tuple((name, text(value)) for name, value in given.items())
+        pairs = tuple((name, label_text(value)) for name, value in given.items())
         valid = all(
             type(name) is str and _EXEMPLAR_LABEL.match(name) and _EXEMPLAR_VALUE.match(value) for name, value in pairs
         )
     except Exception:
-        raise RefusedError("exemplar") from None
+        raise UnrecordableError("exemplar") from None
     if not valid or sum(len(name) + len(value) for name, value in pairs) > MAX_EXEMPLAR_CHARACTERS:
-        raise RefusedError("exemplar")
+        raise UnrecordableError("exemplar")
     return pairs

@@ -1,11 +1,10 @@
-"""The metric reference: one Markdown page of everything the catalog holds, in the names of a site."""
+"""The metric reference: one Markdown page of everything the catalog holds, with a site's names and limits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
-from mnemoscope.instrumentation.catalog import CATALOG, Area, Label, Metric, Unit
+from mnemoscope.instrumentation.catalog import CATALOG, Label, Metric, Unit
 from mnemoscope.model.settings import Settings
 from mnemoscope.model.units import humanize
 
@@ -15,6 +14,23 @@ _UNITS = {
     Unit.RATIO: "ratio, 0 to 1",
     Unit.COUNT: "count",
 }
+_AREAS = {
+    "Locks": ("lock",),
+    "Index": ("index",),
+    "Cache": ("cache",),
+    "Storage": ("storage",),
+    "Completions": ("completion", "episode"),
+    "Recall": ("recall",),
+    "Dual memory": ("memory",),
+    "Cognitive": ("consolidation", "concept", "semantic", "fan"),
+    "Patterns": ("pattern",),
+    "Limits": ("limit",),
+    "Service": ("request", "service"),
+    "Rollout": ("rollout",),
+    "Instrumentation": ("instrumentation",),
+}
+"""The sections of the page, with the first words of their metrics' names."""
+
 _INTRODUCTION = """\
 # Metric reference
 
@@ -25,17 +41,17 @@ Every metric of the pack, by area. The heading is the name that a query uses; a 
 
 
 def render(settings: Settings) -> str:
-    """The page, with the site's prefix, thresholds and objectives; it ends in a line end."""
-    areas = [(area, list(found)) for area, found in groupby(sorted(CATALOG, key=_order), key=lambda m: m.area)]
-    parts = [_INTRODUCTION, "\n".join(_contents(area, metrics) for area, metrics in areas)]
-    for area, metrics in areas:
-        parts.append(f"## {_title(area)}")
+    """Return the page, with the site's prefix, thresholds and objectives; it ends in a line end."""
+    areas = {title: [m for m in CATALOG if m.name.partition(".")[0] in words] for title, words in _AREAS.items()}
+    parts = [_INTRODUCTION, "\n".join(_contents(title, metrics) for title, metrics in areas.items())]
+    for title, metrics in areas.items():
+        parts.append(f"## {title}")
         parts += ["\n\n".join(_section(metric, settings)) for metric in metrics]
     return "\n\n".join(parts) + "\n"
 
 
 def judged_by(metric: Metric, settings: Settings) -> Iterator[tuple[str, str]]:
-    """The thresholds and objectives of this site that are about `metric`: which one, and what it says."""
+    """Yield name and description of each threshold and objective of this site for `metric`."""
     for threshold in settings.all_thresholds():
         if threshold.metric is metric:
             yield f"Threshold `{threshold.key}`", threshold.description
@@ -44,16 +60,8 @@ def judged_by(metric: Metric, settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"Objective `{objective.key}`", objective.description
 
 
-def _order(metric: Metric) -> int:
-    return list(Area).index(metric.area)
-
-
-def _title(area: Area) -> str:
-    return area.value.capitalize()
-
-
-def _contents(area: Area, metrics: list[Metric]) -> str:
-    return f"- [{_title(area)}](#{area.value.replace(' ', '-')}): {len(metrics)}"
+def _contents(title: str, metrics: list[Metric]) -> str:
+    return f"- [{title}](#{title.lower().replace(' ', '-')}): {len(metrics)}"
 
 
 def _section(metric: Metric, settings: Settings) -> Iterator[str]:
@@ -63,6 +71,7 @@ def _section(metric: Metric, settings: Settings) -> Iterator[str]:
 
 
 def _properties(metric: Metric, settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "Constant", f"`{metric.name.upper().replace('.', '_')}`"
     yield "OpenTelemetry name", f"`{metric.otel_name(settings.prefix)}`"
     yield "Kind", metric.kind.value
     yield "Unit", f"{_UNITS[metric.unit]} (`{metric.unit.value}`)"
@@ -72,7 +81,7 @@ def _properties(metric: Metric, settings: Settings) -> Iterator[tuple[str, str]]
         yield "Buckets, up to", ", ".join(humanize(bound, metric.unit) for bound in metric.buckets)
     yield from judged_by(metric, settings)
     if metric.sources:
-        yield "Asked for by", ", ".join(source.value for source in metric.sources)
+        yield "Needed by", ", ".join(source.value for source in metric.sources)
 
 
 def _label(label: Label) -> str:

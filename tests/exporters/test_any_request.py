@@ -25,7 +25,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.catalog import Area, Kind, Label, Metric, Unit
+from mnemoscope.instrumentation.catalog import Kind, Label, Metric, Unit
 from mnemoscope.instrumentation.exporters.formats.json_document import render_json
 from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
 from mnemoscope.instrumentation.exporters.formats.text import render_text
@@ -57,7 +57,7 @@ def test_any_labels_and_any_help_are_read_back_as_they_were(values: list[str], t
     labels = (Label("first", "an open label", example="x"), Label("le_not", "another", example="y"))
     helped = f"A {text} b"
     for kind, buckets in ((Kind.GAUGE, ()), (Kind.COUNTER, ()), (Kind.HISTOGRAM, (0.5, 1.0))):
-        metric = Metric("test.any", kind, Unit.COUNT, helped, Area.SELF, labels, buckets)
+        metric = Metric("test.any", kind, Unit.COUNT, helped, labels, buckets)
         point = HistogramPoint(tuple(values), (1, 2, 3), 4.5) if buckets else NumberPoint(tuple(values), 7)
         shot = snapshot(Family(metric, (point,)))
         for render, parse in ((render_text, parse_text), (render_openmetrics, parse_openmetrics)):

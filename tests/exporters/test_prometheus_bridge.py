@@ -14,7 +14,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.catalog import Area, Kind, Metric, Unit
 from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
 from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.exporters.prometheus_bridge import SnapshotCollector
@@ -34,7 +33,7 @@ def test_the_text_of_the_registry_is_ours_line_by_line() -> None:
 
 def test_the_openmetrics_of_the_registry_is_ours_line_by_line_with_units_and_exemplars() -> None:
     long = EXEMPLAR._replace(labels=(("trace_id", "x" * 200),))
-    negative = Metric("test.drift", Kind.HISTOGRAM, Unit.COUNT, "Drift", Area.SELF, (), (-1.0, 1.0))
+    negative = catalog.histogram("test.drift", "Drift", catalog.COUNT, buckets=(-1.0, 1.0))
     shot = whole_catalog(exemplars=True)
     shot = shot._replace(
         families=(
@@ -71,7 +70,7 @@ def test_registering_twice_is_refused_as_is_a_name_the_host_already_has() -> Non
 
 
 def test_a_metric_outside_the_catalog_is_described_too() -> None:
-    metric = Metric("host.own", Kind.GAUGE, Unit.COUNT, "Own", Area.SELF)
+    metric = catalog.gauge("host.own", "Own")
     collector = SnapshotCollector(lambda: snapshot(Family(metric, ())))
     names = [family.name for family in collector.describe()]
     assert metric.family() in names

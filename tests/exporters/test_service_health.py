@@ -12,7 +12,7 @@ def test_health_says_ok_and_for_how_long() -> None:
     assert health.health_document() == {"status": "ok", "uptime_seconds": 7.5}
 
 
-def test_a_forked_child_has_an_uptime_of_its_own() -> None:
+def test_a_forked_child_has_its_own_uptime() -> None:
     now = [100.0]
     health = Health(clock=lambda: now[0])
     now[0] = 160.0

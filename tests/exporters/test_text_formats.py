@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.utils import floatToGoString
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.catalog import Area, Kind, Label, Metric, Unit
+from mnemoscope.instrumentation.catalog import Kind, Label, Metric
 from mnemoscope.instrumentation.exporters.formats.chunks import CHUNK_CHARACTERS
 from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
 from mnemoscope.instrumentation.exporters.formats.text import render_text
@@ -134,7 +134,7 @@ def test_an_exemplar_with_labels_longer_than_the_format_allows_is_left_out() -> 
 
 
 def test_a_histogram_with_negative_bounds_shows_no_sum_and_no_count() -> None:
-    metric = Metric("test.drift", Kind.HISTOGRAM, Unit.COUNT, "Drift", Area.SELF, (), (-1.0, 0.0, 1.0))
+    metric = catalog.histogram("test.drift", "Drift", catalog.COUNT, buckets=(-1.0, 0.0, 1.0))
     shot = snapshot(Family(metric, (HistogramPoint((), (1, 2, 3, 4), -2.5),)))
     (family,) = parse_openmetrics(openmetrics(shot))
     assert [(s.labels.get("le"), s.value) for s in family.samples] == [
@@ -178,7 +178,7 @@ def test_a_lone_surrogate_in_a_label_value_does_not_cost_the_scrape() -> None:
 
 
 def test_help_with_special_characters_is_escaped_as_each_format_wants_it() -> None:
-    metric = Metric("test.quoted", Kind.GAUGE, Unit.COUNT, 'A "b" \\ c\nd', Area.SELF)
+    metric = catalog.gauge("test.quoted", 'A "b" \\ c\nd')
     shot = snapshot(Family(metric, (NumberPoint((), 1),)))
     assert next(iter(parse_text(text(shot)))).documentation == metric.help
     assert next(iter(parse_openmetrics(openmetrics(shot)))).documentation == metric.help
@@ -195,7 +195,7 @@ def test_a_large_snapshot_comes_in_several_chunks_of_whole_lines() -> None:
 
 def test_more_series_than_are_kept_are_still_rendered_right() -> None:
     label = Label("key", "an open label", example="k")
-    metric = Metric("test.many", Kind.GAUGE, Unit.COUNT, "Many", Area.SELF, (label,))
+    metric = catalog.gauge("test.many", "Many", labels=(label,))
     shot = snapshot(Family(metric, tuple(NumberPoint((f"{i}",), i) for i in range(5000))))
     assert text(shot) == text(shot)
     assert parsed(parse_text(text(shot))) == sample_values(shot)

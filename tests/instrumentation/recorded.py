@@ -8,7 +8,7 @@ from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 
 def value(registry: Registry, metric: catalog.Metric, *labels: str) -> float:
-    """A counter's or gauge's value, or a histogram's count."""
+    """Return a counter's or gauge's value, or a histogram's count."""
     for family in registry.snapshot().families:
         for point in family.points:
             if family.metric is metric and point.labels == labels:

@@ -1,4 +1,4 @@
-"""Threads, a signal handler, finalisers, scrapes and forks, all recording at once: `python stress.py SECONDS`.
+"""Threads, a signal handler, finalisers, scrapes and forks, all recording at the same time: `python stress.py SECONDS`.
 
 It ends with the totals compared to what each recorder counted for itself, exit code 0 if all agree. A deadlock
 ends it too: after three minutes more, every thread's stack is printed and the exit code is 1.
@@ -28,7 +28,7 @@ VALUE = 0.25  # its sums are exact, so that a torn read shows
 
 @dataclass
 class Counts:
-    """What the recorders did, each counting for itself."""
+    """What the recorders did; each recorder counts for itself."""
 
     threads: list[int] = field(default_factory=list)
     signals: int = 0

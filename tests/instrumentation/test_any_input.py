@@ -27,7 +27,7 @@ from mnemoscope.instrumentation.exporters.formats.openmetrics import render_open
 from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint, NumberPoint
 
-# What is a number -----------------------------------------------------------------------------------
+# Which values are numbers -----------------------------------------------------------------------------------
 
 LARGEST = 1e292
 
@@ -56,7 +56,7 @@ NUMBERS = st.one_of(
 
 
 class Hostile:
-    """Raises whatever is asked of it."""
+    """An object whose every operation raises."""
 
     def _raise(self, *_arguments: object) -> Any:
         raise RuntimeError("hostile")
@@ -122,7 +122,7 @@ STEPS = st.integers(1, 400)
 
 
 def model_number(pair_or_bad: Any, least: float) -> float | None:
-    """Return what is to be recorded of a value, by the plain rules; None where it is to be refused."""
+    """Return the number that must be recorded for a value; None if the value must be dropped."""
     kind, value = pair_or_bad
     if kind == "bad" or not math.isfinite(value) or abs(value) > LARGEST or value < least:
         return None

@@ -15,10 +15,10 @@ import pytest
 
 import mnemoscope
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.catalog import CATALOG, Area, ExposedNames, Kind, Label, Metric, Source, Unit, labels
+from mnemoscope.instrumentation.catalog import CATALOG, ExposedNames, Kind, Label, Metric, Source, Unit, labels
 from mnemoscope.model import objectives
 
-# The signals that the reviews ask for, each with the metrics that answer it.
+# The signals that the reviewed systems need, each with the metrics that measure it.
 SIGNALS = {
     "lock wait": ["lock.wait.duration"],
     "lock hold": ["lock.hold.duration"],
@@ -97,8 +97,7 @@ def test_every_signal_of_the_reviews_has_its_metrics(signal: str) -> None:
         assert catalog.by_name(name).sources
 
 
-def test_every_area_and_every_reviewed_system_is_served() -> None:
-    assert {metric.area for metric in CATALOG} == set(Area)
+def test_every_reviewed_system_is_served() -> None:
     assert {source for metric in CATALOG for source in metric.sources} == set(Source)
 
 
@@ -136,13 +135,19 @@ def test_a_closed_label_that_a_probe_takes_has_the_values_of_its_type(
 
 def test_every_closed_label_that_a_service_records_has_a_type_and_every_type_a_label() -> None:
     closed = {label.values for metric in CATALOG for label in metric.labels if label.values}
-    own = {label.values for metric in CATALOG if metric.area is Area.SELF for label in metric.labels}
+    own = {label.values for metric in CATALOG if metric.name.startswith("instrumentation.") for label in metric.labels}
 
     assert closed - own <= set(TYPES.values()) <= closed
     assert len(set(TYPES.values())) == len(TYPES)
 
 
-def test_what_a_search_ends_with_is_seen() -> None:
+def test_the_constant_of_a_metric_is_its_name_in_capitals_with_underscores_for_dots() -> None:
+    constants = {name: value for name, value in vars(catalog).items() if isinstance(value, Metric)}
+
+    assert constants == {metric.name.upper().replace(".", "_"): metric for metric in CATALOG}
+
+
+def test_a_vector_search_is_recorded_by_outcome() -> None:
     assert "outcome" in catalog.RECALL_VECTOR_SEARCH_DURATION.label_names
 
 
@@ -165,7 +170,7 @@ def test_durations_are_seconds_sizes_are_bytes_and_counters_have_no_unit_of_time
         assert not any(word in metric.prometheus_name() for word in ("milli", "_ms", "kilo", "percent"))
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_the_error_for_an_unknown_name_offers_the_nearest_name() -> None:
     with pytest.raises(KeyError, match=r"did you mean lock\.wait\.duration"):
         catalog.by_name("lock.wait.durations")
 
@@ -209,17 +214,17 @@ def test_a_copy_with_changes_derives_its_label_names_anew() -> None:
         assert changed.buckets == catalog.LOCK_WAIT_DURATION.buckets
 
 
-def test_two_metrics_of_the_same_parts_are_two() -> None:
+def test_two_metrics_with_equal_fields_are_not_equal() -> None:
     assert len({catalog.LOCK_WAIT_DURATION, catalog.LOCK_WAIT_DURATION.replace()}) == 2
 
 
 @pytest.mark.parametrize("name", ["le", "job", "instance", "__name__", "Upper"])
-def test_a_label_that_prometheus_owns_or_refuses_is_refused(name: str) -> None:
+def test_a_label_name_that_prometheus_reserves_or_refuses_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="label"):
         Label(name, "x")
 
 
-def test_a_ratio_gauge_says_so_in_its_name_and_a_unit_is_not_said_twice() -> None:
+def test_a_ratio_gauge_ends_in_ratio_and_a_unit_is_not_repeated() -> None:
     assert catalog.SEMANTIC_HEALTH.prometheus_name() == "mnemo_semantic_health_ratio"
-    metric = Metric("wait.seconds", Kind.GAUGE, Unit.SECONDS, "Wait", Area.SERVICE)
+    metric = catalog.gauge("wait.seconds", "Wait", catalog.SECONDS)
     assert metric.prometheus_name() == "mnemo_wait_seconds"

@@ -1,4 +1,4 @@
-"""Idle series leave the scrape and the memory; nothing that is written to is ever lost."""
+"""Idle series leave the scrape and the memory; no recording is lost."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_idle_series_leaves_the_scrape_and_a_busy_one_stays(
     assert set(last) == {("busy",)}
 
 
-def test_a_series_that_nobody_holds_is_freed_and_begins_at_zero_when_it_comes_back(
+def test_an_expired_series_without_references_is_freed_and_begins_at_zero_when_it_comes_back(
     registry: Registry, clock: list[float], shown: Shown
 ) -> None:
     with scope.index_write("tenant-1", registry=registry):
@@ -72,7 +72,7 @@ def test_a_series_that_nobody_holds_is_freed_and_begins_at_zero_when_it_comes_ba
     assert shown(m.CACHE_STALE_READS) == {("tenant-1",): 1}
 
 
-def test_a_series_that_comes_back_is_shown_as_it_was_and_from_the_next_scrapes_on_with_what_is_new(
+def test_a_restored_series_is_first_shown_unchanged_and_in_later_scrapes_with_what_is_new(
     registry: Registry, clock: list[float], shown: Shown
 ) -> None:
     held = registry.counter(m.CACHE_STALE_READS, cache="held")
@@ -88,7 +88,7 @@ def test_a_series_that_comes_back_is_shown_as_it_was_and_from_the_next_scrapes_o
 
 
 @pytest.mark.parametrize("ends", ["block", "decorated", "dropped"])
-def test_an_operation_that_was_under_way_when_its_series_expired_is_counted(
+def test_an_operation_in_flight_when_its_series_expires_is_counted(
     registry: Registry, clock: list[float], shown: Shown, ends: str
 ) -> None:
     with scope.index_write("hourly", registry=registry):  # as the run an hour ago
@@ -153,7 +153,9 @@ def test_scrapes_at_the_same_time_as_recordings_and_expiry_lose_nothing_and_neve
     assert sum(series.point().value for series in held) == 4 * 300
 
 
-def test_a_series_that_a_probe_holds_wakes_with_its_total(registry: Registry, clock: list[float], shown: Shown) -> None:
+def test_a_series_that_a_probe_refers_to_is_restored_with_its_total(
+    registry: Registry, clock: list[float], shown: Shown
+) -> None:
     held = registry.counter(m.CACHE_STALE_READS, cache="held")
     held.inc(5)
     for clock[0] in (0, 61):
@@ -166,14 +168,14 @@ def test_a_series_that_a_probe_holds_wakes_with_its_total(registry: Registry, cl
     assert registry.counter(m.CACHE_STALE_READS, cache="held") is held
 
 
-def test_a_sleeping_series_is_found_again_by_its_labels(registry: Registry, clock: list[float], shown: Shown) -> None:
+def test_an_expired_series_is_restored_by_its_labels(registry: Registry, clock: list[float], shown: Shown) -> None:
     held = registry.counter(m.CACHE_STALE_READS, cache="held")
     for clock[0] in (0, 61):
         shown(m.CACHE_STALE_READS)
     assert registry.counter(m.CACHE_STALE_READS, cache="held") is held
 
 
-def test_gauges_and_series_that_cannot_be_many_never_expire(
+def test_gauges_and_series_with_closed_labels_never_expire(
     registry: Registry, clock: list[float], shown: Shown
 ) -> None:
     registry.gauge(m.INDEX_ENTRIES, index="s").set(7)
@@ -184,6 +186,6 @@ def test_gauges_and_series_that_cannot_be_many_never_expire(
     assert () in {p.labels for f in registry.snapshot().families if f.metric is m.LOCK_DEADLOCKS for p in f.points}
 
 
-def test_an_expiry_that_is_no_time_is_refused() -> None:
+def test_an_expiry_that_is_no_positive_number_is_refused() -> None:
     with pytest.raises(ValueError, match="expire_idle: give a positive number of seconds, not 0"):
         Registry(expire_idle=0)

@@ -1,4 +1,4 @@
-"""Metrics that would look alike on one page are found before they are on it."""
+"""Metrics that would look alike on one page are found before that page is rendered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from mnemoscope.catalog import CACHE_LOOKUPS, CATALOG, Area, ExposedNames, Kind, Metric, Unit
+from mnemoscope.catalog import CACHE_LOOKUPS, CATALOG, ExposedNames, Kind, Metric, Unit
 from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
 from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
@@ -24,14 +24,14 @@ PREFIXES = st.from_regex(r"\A[a-z][a-z0-9_]{0,9}\Z")
 
 
 def named(name: str, kind: Kind = Kind.GAUGE, unit: Unit = Unit.COUNT) -> Metric:
-    return Metric(name, kind, unit, "Help", Area.SERVICE, buckets=(1.0,) if kind is Kind.HISTOGRAM else ())
+    return Metric(name, kind, unit, "Help", buckets=(1.0,) if kind is Kind.HISTOGRAM else ())
 
 
 METRICS = st.builds(named, NAMES, st.sampled_from(Kind), st.sampled_from(Unit))
 
 
 def rendered(*metrics: Metric, prefix: str = "mnemo") -> tuple[str, str]:
-    """The page that shows one series of each metric, as text and as OpenMetrics."""
+    """Return the page that shows one series of each metric, as text and as OpenMetrics."""
     families = [
         Family(m, (HistogramPoint((), (1, 0), 0.5) if m.kind is Kind.HISTOGRAM else NumberPoint((), 1.0),))
         for m in metrics
@@ -41,14 +41,14 @@ def rendered(*metrics: Metric, prefix: str = "mnemo") -> tuple[str, str]:
 
 
 def names_in_text(metric: Metric, prefix: str = "mnemo") -> set[str]:
-    """The families and samples of the metric's page, as prometheus_client reads it."""
+    """Return the families and samples of the metric's page, as prometheus_client reads it."""
     text, _ = rendered(metric, prefix=prefix)
     types = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     return types | {sample.name for family in text_families(text) for sample in family.samples}
 
 
 def clash(one: Metric, other: Metric) -> bool:
-    """Whether a page with both is refused as OpenMetrics, or shows two things under one name as text."""
+    """Return whether a page with both is refused as OpenMetrics, or shows two things under one name as text."""
     try:
         list(openmetrics_families(rendered(one, other)[1]))
     except ValueError:
@@ -68,24 +68,24 @@ def test_two_metrics_conflict_exactly_when_a_page_with_both_is_refused_or_ambigu
 
 
 @given(METRICS, PREFIXES)
-def test_a_metric_takes_up_what_its_page_shows_whatever_the_prefix_is(metric: Metric, prefix: str) -> None:
+def test_exposed_names_cover_all_names_on_a_page_under_any_prefix(metric: Metric, prefix: str) -> None:
     (family,) = openmetrics_families(rendered(metric, prefix=prefix)[1])
     taken = {f"{prefix}_{name}" for name in metric.exposed_names()}
 
     assert taken >= {family.name, metric.family(prefix), *metric.sample_names(prefix), *names_in_text(metric, prefix)}
 
 
-def test_the_whole_catalog_is_a_page_without_a_clash() -> None:
+def test_the_whole_catalog_fits_on_one_page_without_a_conflict() -> None:
     text, openmetrics = rendered(*(named(m.name, m.kind, m.unit) for m in CATALOG))
 
     assert len(list(openmetrics_families(openmetrics))) == len(CATALOG) == text.count("# TYPE")
 
 
-def test_a_refused_metric_is_named_with_the_other_and_with_what_they_share_and_takes_up_nothing() -> None:
+def test_the_error_names_both_metrics_and_the_shared_name_and_a_refused_metric_takes_up_no_name() -> None:
     names = ExposedNames(CATALOG)
     mine = named("cache.lookups.total")
 
-    with pytest.raises(ValueError, match=r"^metric cache\.lookups\.total: .* cache_lookups_total from cache\.lookups"):
+    with pytest.raises(ValueError, match=r"cache_lookups_total is also a Prometheus name of cache\.lookups; rename"):
         names.add(mine)
 
     assert names.conflict(mine) is CACHE_LOOKUPS
@@ -98,7 +98,7 @@ def test_a_refused_metric_is_named_with_the_other_and_with_what_they_share_and_t
     assert names.conflict(named("x.seconds.count")) is None
 
 
-def test_a_metric_that_another_thread_overtakes_after_the_look_is_refused() -> None:
+def test_of_two_threads_that_add_conflicting_metrics_one_is_refused() -> None:
     mine, rival = named("x.y"), named("x_y")
 
     class Overtaken(ExposedNames):
@@ -108,5 +108,5 @@ def test_a_metric_that_another_thread_overtakes_after_the_look_is_refused() -> N
                 self.add(rival)
             return found
 
-    with pytest.raises(ValueError, match=r"from x_y too"):
+    with pytest.raises(ValueError, match=r"name of x_y; rename it"):
         Overtaken().add(mine)

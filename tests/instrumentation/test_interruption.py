@@ -1,4 +1,4 @@
-"""Exceptions out of nowhere (a signal handler's, the end of the stack) lose no recording and freeze no series."""
+"""Exceptions at any point (from a signal handler, from a full stack) lose no recording and freeze no series."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_an_interrupt_before_any_bytecode_of_a_recording_counts_it_once_or_not_a
         check(step)
 
 
-def test_an_interrupt_in_a_probe_of_work_under_way_leaves_nothing_in_flight(registry: scope.Registry) -> None:
+def test_an_interrupt_in_a_probe_of_work_in_flight_leaves_nothing_in_flight(registry: scope.Registry) -> None:
     @scope.completion(registry=registry)
     def complete() -> None: ...
 
@@ -104,7 +104,7 @@ def test_an_interrupted_peak_is_read_as_before() -> None:
     assert each_step(lambda: peak.read(0), check) > 30
 
 
-def test_a_handler_that_raises_into_recordings_loses_none_that_was_completed(registry: scope.Registry) -> None:
+def test_a_signal_handler_that_raises_loses_no_completed_recording(registry: scope.Registry) -> None:
     histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
     wrapped = scope.index_write("s", registry=registry)(lambda: None)
 
@@ -137,13 +137,13 @@ def test_a_handler_that_raises_into_recordings_loses_none_that_was_completed(reg
     assert len(histogram.journal) == 1
 
 
-def test_a_guard_whose_fold_is_gone_is_taken_over_by_exactly_one(registry: scope.Registry) -> None:
+def test_exactly_one_fold_takes_over_a_guard_whose_fold_is_gone(registry: scope.Registry) -> None:
     counter = registry.counter(m.CACHE_STALE_READS, cache="redb")
     guard = counter.guard
     for _ in range(50):
         lost = Fold()
         assert guard.admits(weakref.ref(lost))
-        del lost  # its frame ended without giving the guard back
+        del lost  # its frame ended without a release of the guard
         folds = [Fold() for _ in range(8)]
         admitted: list[bool] = []
         barrier = threading.Barrier(8)
@@ -165,7 +165,7 @@ def test_a_guard_whose_fold_is_gone_is_taken_over_by_exactly_one(registry: scope
 
 
 def near_the_end(room: int, function: Callable[[], Any]) -> Any:
-    """Call `function` where the stack has room for so many frames, about."""
+    """Call `function` on a stack with room for about so many frames."""
 
     def deep(depth: int) -> Any:
         return function() if depth <= 0 else deep(depth - 1)
@@ -176,7 +176,7 @@ def near_the_end(room: int, function: Callable[[], Any]) -> Any:
     return deep(sys.getrecursionlimit() - depth - room - 3)
 
 
-def test_a_guard_that_is_given_back_while_another_fold_asks_for_it_admits_one_fold() -> None:
+def test_a_guard_that_is_released_while_another_fold_claims_it_admits_one_fold() -> None:
     guard = Guard()
     folds = {name: Fold() for name in ("first", "asking", "next")}
     meanwhile: list[Callable[[], object]] = []
@@ -200,7 +200,7 @@ def test_a_guard_that_is_given_back_while_another_fold_asks_for_it_admits_one_fo
 
 
 @pytest.mark.parametrize("room", range(1, 12))
-def test_near_the_end_of_the_stack_nothing_that_was_recorded_before_is_lost_and_the_result_comes_back(
+def test_with_a_full_stack_no_earlier_recording_is_lost_and_the_result_is_returned(
     registry: scope.Registry, room: int
 ) -> None:
     histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
@@ -212,7 +212,7 @@ def test_near_the_end_of_the_stack_nothing_that_was_recorded_before_is_lost_and_
         return [wrapped() for _ in range(3 * LIMIT)]
 
     def bare() -> None:
-        """Need two frames more, as a wrapper and what it wraps do."""
+        """Take two more frames, as a wrapper and its function do."""
         (lambda: (lambda: None)())()
 
     for _ in range(LIMIT // 2):
@@ -228,9 +228,7 @@ def test_near_the_end_of_the_stack_nothing_that_was_recorded_before_is_lost_and_
 
 
 @pytest.mark.parametrize("room", range(1, 16))
-def test_near_the_end_of_the_stack_no_probe_raises_into_what_it_is_put_around(
-    registry: scope.Registry, room: int
-) -> None:
+def test_with_a_full_stack_no_probe_raises_into_the_decorated_function(registry: scope.Registry, room: int) -> None:
     def with_two_frames(function: Callable[[], Any]) -> Any:
         return (lambda: function())()
 

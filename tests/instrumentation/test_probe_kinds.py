@@ -1,4 +1,4 @@
-"""What each kind of probe records, and that nothing a service hands to it reaches the host when it fails."""
+"""Each kind of probe records what it promises, and a failing callback never reaches the service."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_a_completion_that_is_never_awaited_or_is_closed_leaves_nothing_in
         (KeyError("x"), "other"),
     ],
 )
-def test_a_storage_error_is_counted_by_its_class(registry: Registry, error: Exception, kind: str) -> None:
+def test_a_storage_error_is_counted_by_its_kind(registry: Registry, error: Exception, kind: str) -> None:
     with pytest.raises(type(error)), scope.storage("turso", "store", registry=registry):
         raise error
     assert value(registry, catalog.STORAGE_ERRORS, "turso", "store", kind) == 1
@@ -108,7 +108,7 @@ def test_an_error_classifier_that_fails_does_not_reach_the_host(registry: Regist
     assert value(registry, catalog.STORAGE_ERRORS, "turso", "store", "other") == 1
 
 
-def test_a_mapping_from_exceptions_is_asked_before_the_built_in_rules(registry: Registry) -> None:
+def test_a_mapping_from_exceptions_takes_precedence_over_the_built_in_rules(registry: Registry) -> None:
     class Throttled(ConnectionError): ...
 
     for error, kind in ((Throttled(), "quota"), (ConnectionError(), "connection"), (ValueError(), "other")):
@@ -161,7 +161,7 @@ def test_a_hit_predicate_that_fails_counts_a_miss_and_does_not_reach_the_host(re
     assert value(registry, catalog.CACHE_LOOKUPS, "redb", "miss") == 1
 
 
-def test_consolidation_counts_what_it_did_even_when_it_fails(registry: Registry) -> None:
+def test_a_failed_consolidation_counts_its_episodes_and_concepts(registry: Registry) -> None:
     with pytest.raises(RuntimeError), scope.consolidation(registry=registry) as run:
         run.episodes += 40
         run.concepts += 3

@@ -1,4 +1,4 @@
-"""What a probe may be put around: every kind of callable is timed to its end, anything else is refused in one line."""
+"""A probe times every kind of callable to its end, and refuses anything else with one line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def behind_a_plain_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Steps:
-    """Time that passes only where the code under test waits."""
+    """Time that passes only while the code under test waits."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -147,7 +147,7 @@ class Owner:
         (None, "a NoneType"),
     ],
 )
-def test_what_cannot_be_timed_is_refused_where_it_is_decorated(
+def test_decorating_anything_but_a_function_or_method_raises_there(
     registry: scope.Registry, target: Any, complaint: str
 ) -> None:
     for probe in (
@@ -160,13 +160,13 @@ def test_what_cannot_be_timed_is_refused_where_it_is_decorated(
 
 
 @pytest.mark.parametrize("name", ["index_write", "vector_search", "lock_wait", "lock_hold", "cache_lookup", "request"])
-def test_a_decorator_without_its_label_is_refused_where_it_stands(name: str) -> None:
+def test_a_decorator_without_its_label_raises_at_decoration(name: str) -> None:
     with pytest.raises(TypeError, match=rf'scope\.{name} takes the \w+ first; as a decorator, write @scope\.{name}\("'):
         getattr(scope, name)(lambda: None)
 
 
 @pytest.mark.parametrize("name", ["completion", "consolidation"])
-def test_a_decorator_without_its_parentheses_is_refused_where_it_stands(name: str) -> None:
+def test_a_decorator_without_its_parentheses_raises_at_decoration(name: str) -> None:
     with pytest.raises(TypeError, match=rf"write @scope\.{name}\(\)"):
         getattr(scope, name)(lambda: None)
 
@@ -186,7 +186,7 @@ def test_a_missing_or_misspelt_label_is_refused_by_per_call_itself(
         scope.per_call(factory, **arguments)
 
 
-def test_per_call_hands_options_on_as_they_are(registry: scope.Registry) -> None:
+def test_per_call_passes_options_on_unchanged(registry: scope.Registry) -> None:
     @scope.per_call(
         scope.storage,
         backend="turso",
@@ -249,7 +249,7 @@ def test_a_gauge_of_the_services_own_counts_work_in_flight_and_its_peak(registry
         scope.in_flight(m.INDEX_WRITE_DURATION, registry=registry)
 
 
-async def test_awaitables_are_handed_through_by_every_probe(registry: scope.Registry) -> None:
+async def test_every_probe_returns_awaitables_unchanged(registry: scope.Registry) -> None:
     @scope.completion(registry=registry)
     def future() -> Awaitable[str]:
         made = asyncio.get_running_loop().create_future()

@@ -186,7 +186,7 @@ async def test_methods_of_all_kinds_partials_and_callable_objects_work() -> None
     assert await probe(functools.partial(store.__call__))() == 1
     assert await probe(functools.partial(store))() == 1
     assert outcomes(registry) == (8, 0, 0)
-    # Of a coroutine function, in whatever it is wrapped, the wrapper is one too.
+    # The wrapper of a coroutine function, however deep that is wrapped, is a coroutine function too.
     for wrapped in (store, functools.partial(store), functools.partial(functools.partial(store.__call__))):
         assert inspect.iscoroutinefunction(probe(wrapped))
 
@@ -237,7 +237,7 @@ if hasattr(inspect, "markcoroutinefunction"):  # from Python 3.12 on
         assert registry.histogram(catalog.INDEX_WRITE_DURATION, index="s", outcome="ok").point().sum >= PAUSE * 0.9
 
 
-async def test_calls_that_come_without_end_are_folded_and_not_kept(registry: Registry) -> None:
+async def test_endless_calls_are_folded_and_do_not_fill_the_memory(registry: Registry) -> None:
     probe = scope.index_write("s", registry=registry)
     calls, journal = 200_000, registry.histogram(catalog.INDEX_WRITE_DURATION, index="s", outcome="ok").journal
     function, coroutine = probe(len), probe(asyncio.sleep)

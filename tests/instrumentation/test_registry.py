@@ -1,4 +1,4 @@
-"""The registry: bounded, forgiving about values, strict about names."""
+"""The registry limits the number of series, accepts any value, and refuses wrong names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_label_sets_past_the_cap_share_one_series_and_are_counted() -> None:
     assert dropped(registry, catalog.CACHE_STALE_READS, "label_sets") >= 7
 
 
-def test_the_overflow_series_keeps_labels_that_cannot_explode() -> None:
+def test_the_overflow_series_keeps_closed_labels() -> None:
     registry = Registry(max_label_sets=1)
     for lock in ("a", "b"):
         registry.counter(catalog.LOCK_CONTENDED, lock=lock, mode="read").inc()
@@ -41,7 +41,7 @@ def test_a_value_outside_a_closed_set_is_recorded_as_other() -> None:
     assert dropped(registry, catalog.LOCK_CONTENDED, "label_value") == 1
 
 
-def test_long_and_undecodable_values_are_mended_not_refused() -> None:
+def test_long_and_undecodable_label_values_are_fixed_and_recorded() -> None:
     registry = Registry(max_label_length=8)
     registry.counter(catalog.CACHE_STALE_READS, cache="x" * 100).inc()
     registry.counter(catalog.CACHE_STALE_READS, cache="bad\udcff").inc()
@@ -55,7 +55,7 @@ def test_values_that_are_no_strings_are_written_as_text() -> None:
 
 
 @pytest.mark.parametrize("labels", [{}, {"cach": "redb"}, {"cache": "redb", "more": "x"}])
-def test_wrong_label_names_are_an_error_where_they_are_written(labels: dict[str, str]) -> None:
+def test_wrong_label_names_raise_at_the_call(labels: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"cache\.stale_reads: labels are cache; given"):
         Registry().counter(catalog.CACHE_STALE_READS, **labels)
 
@@ -65,7 +65,7 @@ def test_a_metric_of_another_kind_is_an_error() -> None:
         Registry().gauge(catalog.CACHE_STALE_READS, cache="redb")
 
 
-def test_declared_series_exist_at_zero_before_anything_happened() -> None:
+def test_declared_series_exist_at_zero_before_the_first_event() -> None:
     registry = Registry()
     registry.declare(catalog.LOCK_DEADLOCKS, catalog.STORAGE_ERRORS, backend="turso", operation="read")
     assert labels_of(registry, catalog.LOCK_DEADLOCKS) == {()}
@@ -85,8 +85,8 @@ def test_the_same_labels_give_the_same_series() -> None:
     )
 
 
-def test_a_service_may_record_metrics_of_its_own_and_they_come_last() -> None:
-    own = catalog.Metric("zebra.count", catalog.Kind.COUNTER, catalog.Unit.COUNT, "Zebras", catalog.Area.SERVICE)
+def test_a_service_may_record_its_own_metrics_and_they_come_last() -> None:
+    own = catalog.counter("zebra.count", "Zebras")
     registry = Registry()
     registry.counter(own).inc()
     assert registry.snapshot().families[-1].metric is own
@@ -99,12 +99,12 @@ def test_the_prefix_comes_from_the_environment_and_a_bad_one_is_refused(monkeypa
         Registry("9x")
 
 
-def test_bundles_do_not_grow_with_labels_from_requests() -> None:
+def test_the_series_of_probes_do_not_grow_with_labels_from_requests() -> None:
     registry = Registry(max_label_sets=5)
     for i in range(50):
         with scope.index_write(f"tenant-{i}", registry=registry):
             pass
-    assert all(len(kept) <= 6 for kept in registry._bound.values())
+    assert all(len(kept) <= 6 for kept in registry.probe_series.values())
     written = next(f for f in registry.snapshot().families if f.metric is catalog.INDEX_WRITE_DURATION)
     assert sum(point.observations for point in written.points) == 50  # type: ignore[union-attr]
 
@@ -131,13 +131,13 @@ def test_two_metrics_of_one_name_cannot_be_recorded_together() -> None:
         registry.counter(twin, cache="a")
 
 
-def test_labels_that_come_without_end_fill_no_more_series_than_the_cap_and_lose_nothing() -> None:
+def test_endless_label_values_make_no_more_series_than_the_cap_and_lose_nothing() -> None:
     registry = Registry(max_label_sets=10)
     for i in range(500):
         registry.counter(catalog.CACHE_STALE_READS, cache=f"user-{i}").inc()
-    family = registry._families[catalog.CACHE_STALE_READS.name]
-    assert len(family.series) <= 11
-    assert sum(series.point().value for series in family.series.values()) == 500
+    by_labels = registry._metrics[catalog.CACHE_STALE_READS.name].by_labels
+    assert len(by_labels) <= 11
+    assert sum(series.point().value for series in by_labels.values()) == 500
 
 
 @pytest.mark.parametrize(
@@ -148,19 +148,19 @@ def test_labels_that_come_without_end_fill_no_more_series_than_the_cap_and_lose_
         ("acme_orders.placed", catalog.Kind.COUNTER, catalog.Unit.COUNT, "acme.orders.placed"),
     ],
 )
-def test_a_metric_that_prometheus_could_not_tell_from_another_is_refused_where_it_is_declared(
+def test_declaring_a_metric_that_shares_a_prometheus_name_with_another_raises(
     name: str, kind: catalog.Kind, unit: catalog.Unit, taken: str
 ) -> None:
     registry = Registry()
-    mine = catalog.Metric("acme.orders.placed", catalog.Kind.COUNTER, catalog.Unit.COUNT, "Mine", catalog.Area.SERVICE)
+    mine = catalog.counter("acme.orders.placed", "Mine")
     registry.counter(mine).inc()
-    other = catalog.Metric(name, kind, unit, "Another", catalog.Area.SERVICE)
-    with pytest.raises(ValueError, match=rf"metric {name}: Prometheus would know .* from {taken} too; rename it"):
+    other = catalog.Metric(name, kind, unit, "Another")
+    with pytest.raises(ValueError, match=rf"metric {name}: .* is also a Prometheus name of {taken}; rename it"):
         registry.declare(other)
     registry.declare(catalog.CACHE_LOOKUPS, cache="redb")
 
 
-def test_a_catalog_metric_may_be_recorded_with_other_buckets_in_its_place() -> None:
+def test_a_catalog_metric_may_be_recorded_with_other_buckets() -> None:
     registry = Registry()
     own = catalog.LOCK_WAIT_DURATION.replace(buckets=(0.1, 1.0))
     registry.histogram(own, lock="a", mode="read").observe(0.5)

@@ -60,7 +60,7 @@ def test_a_scrape_between_recordings_sees_sums_and_counts_of_the_same_observatio
         last = 0
         while not done.is_set():
             point = histogram.point()
-            # Every observation is exactly 0.25: a sum that belongs to other observations than the counts shows.
+            # Every observation is exactly 0.25, so a sum of other observations than the counts is visible.
             if point.sum != point.observations * 0.25 or point.observations < last:
                 torn.append(point)
             last = point.observations
@@ -84,7 +84,7 @@ def test_an_observation_counts_in_the_bucket_whose_upper_bound_it_equals(registr
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -1.0])
-def test_what_is_not_a_duration_is_refused_and_counted_and_the_rest_of_the_batch_kept(
+def test_an_invalid_duration_is_dropped_and_counted_and_the_rest_of_the_batch_recorded(
     registry: Registry, bad: float
 ) -> None:
     histogram = registry.histogram(catalog.LOCK_WAIT_DURATION, lock="a", mode="read")
@@ -103,7 +103,7 @@ DURATIONS = st.one_of(
 BATCHES = st.lists(
     st.one_of(
         st.lists(DURATIONS, max_size=30),
-        # One bucket takes most, so that the next batch is looked through for it first.
+        # One bucket takes most observations, so that the next batch is searched for it first.
         st.builds(lambda usual, rest: [usual] * 40 + rest, DURATIONS, st.lists(DURATIONS, max_size=60)),
     ),
     max_size=6,
@@ -128,7 +128,7 @@ def test_batches_are_counted_as_prometheus_client_counts_one_by_one(batches: lis
 def test_a_negative_bound_lets_no_negative_value_in(registry: Registry) -> None:
     metric = catalog.LOCK_WAIT_DURATION.replace(name="acme_drift_seconds", buckets=(-1.0, 1.0, 2.0), labels=())
     histogram = registry.histogram(metric)
-    for _ in range(2):  # the second time, most are known to fall between the first two bounds
+    for _ in range(2):  # the second time, most fall between the first two bounds
         for value in (0.5, 0.5, -0.5):
             histogram.observe(value)
         histogram.fold()
@@ -161,7 +161,7 @@ def test_a_gauge_function_that_fails_is_left_out_and_counted(registry: Registry)
     assert dropped[(catalog.COMPLETION_QUEUE_DEPTH.name, "callback")].value >= 1
 
 
-def test_strict_mode_raises_where_a_recording_would_be_refused() -> None:
+def test_strict_mode_raises_where_a_recording_would_be_dropped() -> None:
     histogram = Registry(strict=True).histogram(catalog.LOCK_WAIT_DURATION, lock="a", mode="read")
     for bad, reason in ((math.nan, "not_finite"), (-1.0, "negative"), ("1", "wrong_type"), (1e308, "overflow")):
         with pytest.raises(RecordingError, match=reason):
@@ -180,7 +180,7 @@ def test_recording_from_a_signal_handler_loses_nothing_and_never_deadlocks(regis
         counter.inc()
         if handled % 50 == 0 and not scraping:
             scraping = True
-            counter.point()  # inside an interrupted fold this waits a little, and never for ever
+            counter.point()  # inside an interrupted fold this waits a little, but not indefinitely
             scraping = False
 
     previous = signal.signal(signal.SIGALRM, handler)
@@ -214,7 +214,7 @@ def test_recording_from_a_finaliser_that_runs_inside_a_fold_is_kept(registry: Re
     assert counter.point().value == 2 * LIMIT * 3
 
 
-def test_a_forked_child_starts_at_zero_and_keeps_what_gauges_were_set_to(registry: Registry) -> None:
+def test_a_forked_child_starts_at_zero_and_keeps_the_settings_of_gauges(registry: Registry) -> None:
     counter = registry.counter(catalog.CACHE_STALE_READS, cache="redb")
     limit = registry.gauge(catalog.COMPLETION_LIMIT)
     busy = registry.gauge(catalog.LOCK_WAITERS, lock="a", mode="read")
@@ -238,7 +238,7 @@ def test_a_forked_child_starts_at_zero_and_keeps_what_gauges_were_set_to(registr
 
 
 @pytest.mark.usefixtures("hostile_switching")
-def test_a_peak_that_was_noted_is_seen_whoever_else_reads() -> None:
+def test_reading_a_peak_does_not_reset_it_for_other_readers() -> None:
     peak = Peak(clock=lambda: 0.0)
     done = threading.Event()
 
@@ -293,7 +293,7 @@ def test_the_peak_of_concurrent_work_is_exact() -> None:
     assert (tracker.now(), tracker.peak()) == (0, 8)
 
 
-def test_a_forked_child_has_an_uptime_of_its_own(registry: Registry) -> None:
+def test_a_forked_child_has_its_own_uptime(registry: Registry) -> None:
     registry._monotonic -= 1000
     uptime = registry.gauge(catalog.SERVICE_UPTIME)
     child = os.fork()

@@ -1,4 +1,4 @@
-"""Values: numbers of every kind are recorded as floats; anything else is refused alone, counted, and logged once."""
+"""Values: numbers of every kind are recorded as floats; anything else is dropped alone, counted, and logged once."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def test_a_number_of_every_kind_is_recorded_as_a_float(registry: scope.Registry,
 
 
 @pytest.mark.parametrize(("bad", "reason"), [*BAD, *((x, "negative") for x in NEGATIVE)], ids=repr)
-def test_what_cannot_be_recorded_is_refused_alone_and_counted_by_its_reason(
+def test_a_value_that_cannot_be_recorded_is_dropped_alone_and_counted_by_its_reason(
     registry: scope.Registry, bad: Any, reason: str
 ) -> None:
     counter = registry.counter(m.CACHE_STALE_READS, cache="c")
     histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
-    for _ in range(LIMIT - 5):  # so that the refusal stands in the middle of a batch
+    for _ in range(LIMIT - 5):  # so that the dropped value is in the middle of a batch
         counter.inc(0.5)
         histogram.observe(0.5)
     counter.inc(bad)
@@ -80,7 +80,7 @@ def test_what_cannot_be_recorded_is_refused_alone_and_counted_by_its_reason(
 
 
 @pytest.mark.parametrize(("bad", "reason"), BAD, ids=repr)
-def test_a_gauge_keeps_its_value_where_it_is_given_none_that_can_be_recorded(
+def test_a_gauge_keeps_its_value_after_a_value_that_cannot_be_recorded(
     registry: scope.Registry, bad: Any, reason: str
 ) -> None:
     gauge = registry.gauge(m.INDEX_ENTRIES, index="s")
@@ -92,7 +92,7 @@ def test_a_gauge_keeps_its_value_where_it_is_given_none_that_can_be_recorded(
 
 
 @pytest.mark.parametrize(("bad", "reason"), BAD, ids=repr)
-def test_a_gauge_function_that_gives_no_number_is_left_out_of_the_scrape(
+def test_a_gauge_whose_function_returns_no_number_is_left_out_of_the_scrape(
     registry: scope.Registry, bad: Any, reason: str
 ) -> None:
     gauge = registry.gauge(m.INDEX_ENTRIES, index="s")
@@ -118,10 +118,10 @@ def test_sums_stay_finite_whatever_is_recorded(registry: scope.Registry) -> None
     assert histogram.point().observations == 3 * LIMIT
 
 
-# What a block is given ------------------------------------------------------------------------------
+# Attributes of a block ------------------------------------------------------------------------------
 
 
-def test_nothing_that_a_block_is_given_reaches_the_service_or_costs_another_recording(
+def test_a_bad_attribute_of_a_block_never_raises_and_loses_no_other_recording(
     registry: scope.Registry,
 ) -> None:
     class Unprintable:
@@ -163,7 +163,7 @@ class Store(Enum):
     ("label", "text"),
     [(Store.PRIMARY, "turso"), (UUID(int=7), str(UUID(int=7))), (7, "7"), (None, "None"), (np.int64(3), "3")],
 )
-def test_a_label_is_written_as_a_person_would(registry: scope.Registry, label: Any, text: str) -> None:
+def test_a_label_value_is_written_as_readable_text(registry: scope.Registry, label: Any, text: str) -> None:
     with scope.storage(label, "load", registry=registry):
         pass
     registry.counter(m.CACHE_STALE_READS, cache=label).inc()
@@ -189,7 +189,7 @@ def test_a_label_is_written_as_a_person_would(registry: scope.Registry, label: A
     ],
     ids=repr,
 )
-def test_an_exemplar_that_openmetrics_cannot_carry_is_refused_and_the_observation_kept(
+def test_an_exemplar_that_openmetrics_cannot_carry_is_dropped_and_its_observation_recorded(
     registry: scope.Registry, exemplar: Any
 ) -> None:
     histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
@@ -216,17 +216,17 @@ def test_an_exemplars_values_are_written_as_text(registry: scope.Registry) -> No
 
 
 @pytest.mark.parametrize(("bad", "reason"), [*BAD, *((x, "negative") for x in NEGATIVE)], ids=repr)
-def test_strict_mode_raises_in_the_call_that_is_refused(bad: Any, reason: str) -> None:
+def test_strict_mode_raises_in_the_call_whose_recording_is_dropped(bad: Any, reason: str) -> None:
     registry = scope.Registry(strict=True)
     calls: list[Callable[[Any], None]] = [
         registry.counter(m.CACHE_STALE_READS, cache="c").inc,
         registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read").observe,
     ]
     for call in calls:
-        with pytest.raises(scope.RecordingError, match=rf"refused \({reason}"):
+        with pytest.raises(scope.RecordingError, match=rf"recording dropped \({reason}"):
             call(bad)
     with (
-        pytest.raises(scope.RecordingError, match=r"recall\.results: refused"),
+        pytest.raises(scope.RecordingError, match=r"recall\.results: recording dropped"),
         scope.recall("flat", registry=registry) as recall,
     ):
         recall.results = "many"  # type: ignore[assignment]
@@ -235,7 +235,7 @@ def test_strict_mode_raises_in_the_call_that_is_refused(bad: Any, reason: str) -
 # The log --------------------------------------------------------------------------------------------
 
 
-def test_the_first_refusal_of_each_kind_is_logged_once_with_metric_reason_and_place(
+def test_the_first_dropped_recording_of_each_kind_is_logged_once_with_metric_reason_and_place(
     registry: scope.Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     histogram = registry.histogram(m.LOCK_WAIT_DURATION, lock="a", mode="read")
@@ -246,13 +246,14 @@ def test_the_first_refusal_of_each_kind_is_logged_once_with_metric_reason_and_pl
         histogram.observe(-1)
         registry.snapshot()
         registry.snapshot()
+    dropped, counted = "lock.wait.duration: recording dropped", "further ones are only counted"
     assert [record.getMessage() for record in caplog.records] == [
-        f"lock.wait.duration: refused (wrong_type, given list) at {__file__}:{line}; further ones are only counted",
-        f"lock.wait.duration: refused (negative, given int) at {__file__}:{line + 2}; further ones are only counted",
+        f"{dropped} (wrong_type, given list) at {__file__}:{line}; {counted}",
+        f"{dropped} (negative, given int) at {__file__}:{line + 2}; {counted}",
     ]
 
 
-def test_a_refusal_inside_a_lock_that_the_log_handler_takes_does_not_hang(registry: scope.Registry) -> None:
+def test_a_dropped_recording_inside_a_lock_that_the_log_handler_takes_does_not_hang(registry: scope.Registry) -> None:
     lock = threading.Lock()
     logged: list[str] = []
 

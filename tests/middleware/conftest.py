@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from request_helpers import Clock, Requests
 
-from mnemoscope.instrumentation.middleware import recording
+from mnemoscope.instrumentation.middleware import request_recording
 from mnemoscope.instrumentation.recording.registry import Registry
 
 
 @pytest.fixture
 def registry() -> Registry:
-    """Strict: a recording that is refused fails the test."""
+    """Return a strict registry: a dropped recording fails the test."""
     return Registry(strict=True)
 
 
@@ -23,5 +23,5 @@ def requests(registry: Registry) -> Requests:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(recording, "perf_counter", clock)
+    monkeypatch.setattr(request_recording, "perf_counter", clock)
     return clock

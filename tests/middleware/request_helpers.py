@@ -1,4 +1,4 @@
-"""What the tests of the middlewares share: what was recorded, a clock, real servers, and a client that leaves."""
+"""Helpers of the middlewares' tests: the recorded requests, a clock, real servers, and a client that leaves."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Requests:
 
     @property
     def counts(self) -> dict[tuple[str, str], int]:
-        """Requests by route and outcome, where there were any."""
+        """The number of requests by route and outcome, without zeros."""
         points: Iterator[HistogramPoint] = self._points(catalog.REQUEST_DURATION)
         return {(p.labels[0], p.labels[1]): int(p.observations) for p in points if p.observations}
 
     @property
     def only(self) -> tuple[str, str]:
-        """Route and outcome of the only request there was."""
+        """Route and outcome of the only request."""
         ((key, count),) = self.counts.items()
         assert count == 1
         return key
@@ -72,7 +72,7 @@ class Requests:
 
 
 class Clock:
-    """Takes the place of `perf_counter`; time passes only where a test says so."""
+    """Takes the place of `perf_counter`; time passes only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -94,7 +94,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 @contextmanager
 def uvicorn_serving(app: Any, **options: Any) -> Iterator[int]:
-    """A real uvicorn in a thread; gives its port."""
+    """Run a real uvicorn in a thread; yield its port."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", log_config=None, **options))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -118,7 +118,7 @@ class _Handler(WSGIRequestHandler):
 
 @contextmanager
 def wsgiref_serving(app: Any) -> Iterator[int]:
-    """The standard library's server with a thread for each request; gives its port."""
+    """Run the standard library's server with a thread for each request; yield its port."""
     server = make_server("127.0.0.1", 0, app, server_class=_Server, handler_class=_Handler)
     server.get_stderr = lambda: open("/dev/null", "w")  # type: ignore[attr-defined]  # noqa: PTH123, SIM115
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -135,7 +135,7 @@ class Client:
     """A client on a bare socket, which may leave when it likes."""
 
     def __init__(self, port: int, path: str, method: str = "GET", more: str = "\r\n") -> None:
-        """Send a request; `more` is further headers and what there is of a body."""
+        """Send a request; `more` is further headers and the body, if any."""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=LONGEST)
         self.socket.sendall(f"{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{more}".encode())
         self.seen = b""
@@ -153,6 +153,6 @@ class Client:
         return self.seen
 
     def leave(self) -> None:
-        """Close at once, so that the server's next packet is refused."""
+        """Close immediately, so that the server's next packet is refused."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()

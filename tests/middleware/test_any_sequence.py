@@ -1,13 +1,14 @@
-"""Whatever an application and its client do, in whatever order: one record, nothing in flight, nothing changed.
+"""Any steps of an application and its client, in any order, make one record, and leave nothing in flight.
 
-Each sequence is played against a model: a client that leaves before the last byte has cancelled
-the request; else an exception or a missing end is an error; else the status decides.
+A model gives the outcome: a client that leaves before the last byte cancels the request; else an exception or a missing
+end is an error; else the status decides.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -29,7 +30,7 @@ Step = tuple[str, int]
 
 
 def expected(steps: list[Step], status: int | None, complete: bool, left: bool) -> str:
-    """The outcome by the model, of a request that went through these steps."""
+    """Return the model's outcome of a request that went through these steps."""
     last = steps[-1][0] if steps else ""
     if left or (not complete and last in ("cancel", "interrupt")):
         return "cancelled"
@@ -52,7 +53,7 @@ ASGI_STEPS = st.lists(
 @settings(deadline=None)
 @given(ASGI_STEPS, st.sampled_from(["", *FAILURES]))
 @example([("start", 200), ("refused", 0), ("disconnect", 0)], "")
-def test_any_sequence_of_asgi_messages_ends_as_the_model_says(steps: list[Step], ending: str) -> None:
+def test_any_sequence_of_asgi_messages_ends_as_in_the_model(steps: list[Step], ending: str) -> None:
     if ending:
         steps = [*steps, (ending, 0)]
     registry = Registry(strict=True)
@@ -118,6 +119,66 @@ def test_any_sequence_of_asgi_messages_ends_as_the_model_says(steps: list[Step],
 WSGI_STEPS = st.lists(st.sampled_from(["start", "start again", "write", "broken write", "chunk"]), max_size=7)
 
 
+class WSGIApplication:
+    """An application that goes through the steps, and stores what the client and the middleware see of them."""
+
+    def __init__(self, steps: list[str], code: int, ending: str, *, lazy: bool, closes: bool) -> None:
+        self.steps = [*steps, ending] if ending else steps
+        self.code = code
+        self.lazy = lazy
+        self.closes = closes
+        self.status: int | None = None
+        self.left = False
+        self.closed: list[bool] = []
+        self._broken = False
+
+    def start(self, *arguments: Any) -> Any:
+        """Take the place of the server's `start_response`."""
+        assert len(arguments) in (2, 3)
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        if self._broken:
+            raise BrokenPipeError
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        chunks = self._work(start_response)
+        if not self.lazy:
+            chunks = iter(list(chunks))
+        return (ClosableBody if self.closes else Body)(chunks, self.closed)
+
+    def _work(self, start_response: Any) -> Iterator[bytes]:
+        writer: Any = None
+        for step in self.steps:
+            if step.startswith("start"):
+                self.status = self.code
+                more = {"exc_info": (None, None, None)} if step == "start again" else {}
+                writer = start_response(f"{self.code} Text", [], **more)
+            elif step == "chunk":
+                yield b"x"
+            elif step in FAILURES:
+                raise FAILURES[step]()
+            elif writer is not None:
+                self._broken = step == "broken write"
+                self.left = self.left or self._broken
+                with pytest.raises(BrokenPipeError) if self._broken else nullcontext():
+                    writer(b"x")
+
+
+class Body:
+    def __init__(self, chunks: Iterator[bytes], closed: list[bool]) -> None:
+        self.chunks = chunks
+        self.closed = closed
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.chunks
+
+
+class ClosableBody(Body):
+    def close(self) -> None:
+        self.closed.append(True)
+
+
 @settings(deadline=None)
 @given(
     WSGI_STEPS,
@@ -128,72 +189,21 @@ WSGI_STEPS = st.lists(st.sampled_from(["start", "start again", "write", "broken 
     st.booleans(),
     st.sampled_from(["GET", "HEAD"]),
 )
-def test_any_way_through_a_wsgi_application_ends_as_the_model_says(
+def test_any_sequence_of_wsgi_steps_ends_as_in_the_model(
     steps: list[str], code: int, ending: str, read: int, lazy: bool, closes: bool, method: str
 ) -> None:
-    """`read` is how many chunks the server takes before it closes; `lazy`, whether all happens in the body."""
+    """Compare with the model; the server reads `read` chunks before it closes, and a `lazy` body does all the work."""
     registry = Registry(strict=True)
     requests = Requests(registry)
-    status: int | None = None
-    left = False
-    closed: list[bool] = []
-    broken = False
-
-    def write(data: bytes) -> None:
-        if broken:
-            raise BrokenPipeError
-
-    def start(*arguments: Any) -> Any:
-        assert len(arguments) in (2, 3)
-        return write
-
-    def work(start_response: Any) -> Iterator[bytes]:
-        nonlocal status, left, broken
-        writer: Any = None
-        for step in steps:
-            if step.startswith("start"):
-                status = code
-                more = {"exc_info": (None, None, None)} if step == "start again" else {}
-                writer = start_response(f"{code} Text", [], **more)
-            elif step == "chunk":
-                yield b"x"
-            elif writer is not None:
-                broken, left = step == "broken write", left or step == "broken write"
-                if broken:
-                    with pytest.raises(BrokenPipeError):
-                        writer(b"x")
-                else:
-                    writer(b"x")
-        if ending:
-            raise FAILURES[ending]()
-
-    class Body:
-        def __init__(self, chunks: Iterator[bytes]) -> None:
-            self.chunks = chunks
-
-        def __iter__(self) -> Iterator[bytes]:
-            return self.chunks
-
-    class ClosableBody(Body):
-        def close(self) -> None:
-            closed.append(True)
-
-    def app(environ: Any, start_response: Any) -> Any:
-        chunks = work(start_response)
-        if not lazy:
-            chunks = iter(list(chunks))
-        return (ClosableBody if closes else Body)(chunks)
-
+    app = WSGIApplication(steps, code, ending, lazy=lazy, closes=closes)
     environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": "/x"}
     setup_testing_defaults(environ)
-    taken = 0
     exhausted = failed = False
     body: Any = None
     try:
-        body = scope.WSGIMiddleware(app, registry=registry)(environ, start)
+        body = scope.WSGIMiddleware(app, registry=registry)(environ, app.start)
         for _ in range(read):
             next(body)
-            taken += 1
     except StopIteration:
         exhausted = True
     except BaseException as error:
@@ -202,16 +212,16 @@ def test_any_way_through_a_wsgi_application_ends_as_the_model_says(
     assert requests.in_flight == (not exhausted and not failed)
     if body is not None:
         body.close()
-        assert closed == [True] * closes
+        assert app.closed == [True] * closes
 
-    unread = read == 0 and (method == "HEAD" or (not lazy and status in (204, 304)))
-    if left or (failed and ending == "interrupt"):
+    unread = read == 0 and (method == "HEAD" or (not lazy and app.status in (204, 304)))
+    if app.left or (failed and ending == "interrupt"):
         outcome = "cancelled"
     elif failed:
         outcome = "error"
     elif not exhausted and not unread:
         outcome = "cancelled"
     else:
-        outcome = "error" if status is None or status >= 500 else "ok"
+        outcome = "error" if app.status is None or app.status >= 500 else "ok"
     assert requests.counts == {("unmatched", outcome): 1}
     assert requests.in_flight == 0

@@ -83,7 +83,7 @@ def fastapi_app(registry: Registry) -> FastAPI:
         ("/none", "unmatched", "ok"),
     ],
 )
-def test_the_outcome_is_what_the_client_is_told(
+def test_the_outcome_follows_the_status_that_the_client_gets(
     registry: Registry, requests: Requests, path: str, route: str, outcome: str
 ) -> None:
     with uvicorn_serving(fastapi_app(registry)) as port:
@@ -110,7 +110,7 @@ def test_the_outcome_is_what_the_client_is_told(
     ],
 )
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators")
-def test_django_under_asgi_says_the_same(registry: Registry, requests: Requests, path: str, outcome: str) -> None:
+def test_django_under_asgi_is_recorded_alike(registry: Registry, requests: Requests, path: str, outcome: str) -> None:
     with uvicorn_serving(scope.ASGIMiddleware(get_asgi_application(), registry=registry), lifespan="off") as port:
         Client(port, f"/{path}").read_all()
         until(lambda: requests.counts, "the request has ended")
@@ -175,7 +175,7 @@ def test_a_request_is_in_flight_from_its_arrival_to_its_last_byte(registry: Regi
 
 
 def endless(seen: threading.Event) -> Handler:
-    """A handler whose stream only the client ends; `seen` is set when the service notices."""
+    """Stream until the client leaves; `seen` is set when the service notices."""
 
     async def body() -> AsyncIterator[bytes]:
         try:
@@ -242,7 +242,9 @@ def test_a_client_that_leaves_a_django_view_has_cancelled_it(registry: Registry,
     assert requests.in_flight == 0
 
 
-def test_a_client_that_leaves_after_the_last_byte_is_as_the_status_says(registry: Registry, requests: Requests) -> None:
+def test_a_client_that_leaves_after_the_last_byte_does_not_change_the_outcome(
+    registry: Registry, requests: Requests
+) -> None:
     after = threading.Event()
 
     def handler(request: Request) -> Response:
@@ -314,7 +316,7 @@ def http_scope(**more: Any) -> dict[str, Any]:
     return scope | {"asgi": {"version": "3.0", "spec_version": "2.4"}} | more
 
 
-async def test_a_server_that_raises_where_the_client_has_left_makes_it_cancelled(
+async def test_a_server_that_raises_because_the_client_left_makes_the_request_cancelled(
     registry: Registry, requests: Requests
 ) -> None:
     async def receive() -> Any:
@@ -353,9 +355,7 @@ async def test_a_task_that_is_cancelled_is_no_error_and_stays_cancelled(registry
     assert requests.in_flight == 0
 
 
-def test_a_request_that_is_thrown_away_with_its_loop_does_not_stay_in_flight(
-    registry: Registry, requests: Requests
-) -> None:
+def test_a_request_that_is_freed_with_its_loop_does_not_stay_in_flight(registry: Registry, requests: Requests) -> None:
     @types.coroutine
     def wait(*_: Any) -> Any:
         yield
@@ -390,7 +390,7 @@ async def test_an_application_that_ends_without_an_answer_is_an_error(registry: 
 async def test_an_answer_that_the_server_refused_does_not_end_the_request(
     registry: Registry, requests: Requests
 ) -> None:
-    """A body before its start, say: the framework turns the server's exception into a 500."""
+    """Send a body before its start, say; the framework turns the server's exception into a 500."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -413,10 +413,8 @@ async def test_an_answer_that_the_server_refused_does_not_end_the_request(
     assert requests.only == ("unmatched", "error")
 
 
-async def test_a_disconnect_that_comes_while_the_last_byte_is_sent_is_none(
-    registry: Registry, requests: Requests
-) -> None:
-    """A server that has the last byte reports one to whatever still listens, even while its `send` waits."""
+async def test_a_disconnect_while_the_last_byte_is_sent_does_not_cancel(registry: Registry, requests: Requests) -> None:
+    """Report a disconnect as a server does after the last byte, even while its `send` waits."""
     taken = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -439,7 +437,7 @@ async def test_a_disconnect_that_comes_while_the_last_byte_is_sent_is_none(
     assert requests.only == ("unmatched", "ok")
 
 
-async def test_messages_and_exceptions_pass_as_they_are(registry: Registry) -> None:
+async def test_messages_and_exceptions_pass_unchanged(registry: Registry) -> None:
     error = RuntimeError("the application's own")
     sent = [
         {"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")], "trailers": True},

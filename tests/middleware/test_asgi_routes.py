@@ -26,7 +26,7 @@ from starlette.staticfiles import StaticFiles
 import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.exporters.http.endpoints import PATHS
-from mnemoscope.instrumentation.middleware.recording import OWN_PATHS
+from mnemoscope.instrumentation.middleware.request_recording import OWN_PATHS
 from mnemoscope.instrumentation.recording.registry import Registry
 
 
@@ -41,7 +41,7 @@ def answer(request: Request) -> Response:
 
 
 def fastapi_app(registry: Registry) -> FastAPI:
-    """Routes at every depth that FastAPI has a word for."""
+    """Return an application with routes at every depth that FastAPI supports."""
     deep = APIRouter(prefix="/deep")
     deep.add_api_route("/{step}", lambda step: step, methods=["GET"])
     episodes = APIRouter(prefix="/episodes")
@@ -151,7 +151,7 @@ async def test_a_prefix_that_the_server_took_off_is_no_part_of_the_template(
     assert requests.counts == {("/episodes/{id}", "ok"): 1, ("/group/{group}/{step}", "ok"): 1}
 
 
-async def test_a_bare_router_is_known_too(registry: Registry, requests: Requests) -> None:
+async def test_the_routes_of_a_bare_router_are_found(registry: Registry, requests: Requests) -> None:
     await send(scope.ASGIMiddleware(Router([Route("/episodes/{id}", answer)]), registry=registry), "/episodes/7")
 
     assert requests.only == ("/episodes/{id}", "ok")
@@ -168,7 +168,7 @@ class Refusing:
 
 
 @pytest.mark.parametrize("where", ["around both", "around the application", "within"])
-async def test_what_a_middleware_answers_before_the_router_has_the_route_it_was_meant_for(
+async def test_a_request_that_a_middleware_answers_has_the_route_that_would_have_matched(
     registry: Registry, requests: Requests, where: str
 ) -> None:
     app: Any = Starlette(routes=[Mount("/api", routes=[Route("/episodes/{id}", answer)])])
@@ -234,7 +234,9 @@ async def test_a_function_of_the_service_names_the_route_or_leaves_it_to_the_fra
 
 
 @pytest.mark.parametrize("route", [lambda where: where["nothing"], lambda where: 7], ids=["raises", "no text"])
-async def test_a_function_that_fails_is_counted_and_the_host_is_spared(route: Callable[[Any], Any]) -> None:
+async def test_a_route_function_that_fails_is_counted_and_does_not_reach_the_service(
+    route: Callable[[Any], Any],
+) -> None:
     registry = Registry()
     app = Starlette(routes=[Route("/episodes/{id}", answer)])
     app.add_middleware(scope.ASGIMiddleware, registry=registry, route=route)
@@ -247,7 +249,7 @@ async def test_a_function_that_fails_is_counted_and_the_host_is_spared(route: Ca
 
 
 async def test_code_within_a_request_names_its_route(registry: Registry, requests: Requests) -> None:
-    def handler(request: Request) -> Response:  # in a thread of its own
+    def handler(request: Request) -> Response:  # in its own thread
         under_way = scope.current_request()
         assert under_way is not None
         assert under_way.registry is registry
@@ -262,7 +264,7 @@ async def test_code_within_a_request_names_its_route(registry: Registry, request
     assert scope.current_request() is None
 
 
-async def test_a_request_made_within_another_is_one_of_its_own(registry: Registry, requests: Requests) -> None:
+async def test_a_request_made_within_another_is_recorded_by_itself(registry: Registry, requests: Requests) -> None:
     inner = scope.ASGIMiddleware(Router([Route("/inner", answer)]), registry=registry)
 
     async def outer(request: Request) -> Response:
@@ -290,7 +292,7 @@ async def test_two_middlewares_around_each_other_record_a_request_once_in_each_r
     assert Requests(other).only == ("/episodes/{id}", "ok")
 
 
-async def test_probes_and_scrapes_are_left_out_unless_the_service_wants_them(
+async def test_probes_and_scrapes_are_left_out_unless_the_service_includes_them(
     registry: Registry, requests: Requests
 ) -> None:
     app = scope.asgi_app(registry=Registry())
@@ -333,9 +335,7 @@ async def test_an_excluded_path_excludes_what_is_below_it(
     ],
 )
 @pytest.mark.parametrize("middleware", [scope.ASGIMiddleware, scope.WSGIMiddleware])
-def test_a_wrong_argument_is_refused_where_it_is_written(
-    middleware: Any, options: dict[str, Any], complaint: str
-) -> None:
+def test_a_wrong_argument_raises_where_it_is_written(middleware: Any, options: dict[str, Any], complaint: str) -> None:
     with pytest.raises((TypeError, ValueError)) as refused:
         middleware(None, registry=Registry(), **options)
 
@@ -396,7 +396,7 @@ def test_a_middleware_without_a_registry_records_in_the_default_one() -> None:
     assert scope.gauge(catalog.REQUEST_IN_FLIGHT).point() is not None
 
 
-def test_neither_middleware_is_loaded_before_it_is_asked_for_and_no_framework_or_event_loop_even_then() -> None:
+def test_a_middleware_is_imported_at_first_use_and_imports_no_framework_or_event_loop() -> None:
     script = (
         "import sys, mnemoscope as scope\n"
         "loaded = lambda: {name.rpartition('.')[2] for name in sys.modules if 'middleware' in name}\n"
@@ -408,6 +408,6 @@ def test_neither_middleware_is_loaded_before_it_is_asked_for_and_no_framework_or
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     before, after, foreign = done.stdout.splitlines()
-    assert before == "['answers', 'bodies', 'current', 'middleware']"  # of which `request` has need
-    assert after == "['answers', 'asgi', 'bodies', 'current', 'middleware', 'recording', 'routes', 'wsgi']"
+    assert before == "['bodies', 'current', 'middleware', 'statuses']"  # which `request` needs
+    assert after == "['asgi', 'bodies', 'current', 'middleware', 'request_recording', 'routes', 'statuses', 'wsgi']"
     assert foreign == "[]"

@@ -34,7 +34,7 @@ PATH = "/episodes/{id}"
 
 @pytest.fixture
 def decorated() -> Requests:
-    """What the decorator records by itself, in a registry that is not the middleware's."""
+    """Return what the decorator records by itself, in another registry than the middleware's."""
     return Requests(Registry(strict=True))
 
 
@@ -98,7 +98,7 @@ STARLETTE: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 def visit(port: int, method: str, outcome: str) -> None:
-    """A client that reads all there is, or leaves after the first of it."""
+    """Visit as a client that reads the whole answer, or leaves after the first chunk."""
     client = Client(port, "/episodes/7", method)
     if outcome == "cancelled":
         client.read_until(b"\r\n\r\n")
@@ -267,14 +267,14 @@ class Ended(list[BaseException | None]):
 
 
 @pytest.mark.parametrize("result", [None, "text", b"bytes", [1], {}, (), 7, PlainTextResponse("x"), HttpResponse("x")])
-def test_what_has_no_streamed_body_is_left_alone(result: Any) -> None:
+def test_a_result_without_a_streamed_body_is_unchanged(result: Any) -> None:
     ended = Ended()
 
     assert at_end_of_body(result, ended) is None
     assert ended == []
 
 
-def test_a_result_whose_attributes_fail_is_left_alone() -> None:
+def test_a_result_whose_attributes_fail_is_unchanged() -> None:
     class Proud:
         headers: tuple[()] = ()
 
@@ -285,7 +285,7 @@ def test_a_result_whose_attributes_fail_is_left_alone() -> None:
     assert at_end_of_body(Proud(), Ended()) is None
 
 
-def test_a_generator_stays_one_with_all_that_it_can_do() -> None:
+def test_a_generator_stays_a_generator_with_all_its_methods() -> None:
     def talk() -> Any:
         heard = yield "first"
         try:
@@ -307,7 +307,7 @@ def test_a_generator_stays_one_with_all_that_it_can_do() -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "throw away"])
-def test_a_generator_that_is_abandoned_says_so_once(how: str) -> None:
+def test_an_abandoned_generator_ends_once_with_a_generator_exit(how: str) -> None:
     ended = Ended()
     inner = endless()
     generator = at_end_of_body(inner, ended)
@@ -334,7 +334,7 @@ def test_a_generator_that_is_never_begun_has_ended_well() -> None:
     ("how", "ends_with"),
     [("read", type(None)), ("fails", RuntimeError), ("closed", GeneratorExit), ("cancelled", asyncio.CancelledError)],
 )
-async def test_an_async_generator_says_how_it_ended(how: str, ends_with: type[BaseException]) -> None:
+async def test_an_async_generator_ends_with_its_exception(how: str, ends_with: type[BaseException]) -> None:
     closed = []
 
     async def body() -> AsyncIterator[bytes]:
@@ -380,7 +380,7 @@ class Closing(io.BytesIO):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("read", [True, False])
-def test_a_body_of_flask_is_closed_as_often_as_without_us(method: str, read: bool) -> None:
+def test_a_body_of_flask_is_closed_as_often_as_without_the_probe(method: str, read: bool) -> None:
     counts = []
     for observe in (lambda response: response, lambda response: at_end_of_body(response, Ended())):
         body = Closing(b"a\nb\nc\n")

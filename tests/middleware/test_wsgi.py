@@ -1,4 +1,4 @@
-"""WSGI requests: routes of Flask and Django, and every ending that a server and an application can give them."""
+"""WSGI requests: routes of Flask and Django, and every way in which a request can end."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_flask_gives_the_rule_and_the_status_the_outcome(
 
 
 @pytest.mark.parametrize(("path", "route"), [("/boom", "/boom"), ("/before", "unmatched")])
-def test_an_exception_that_flask_lets_out_is_an_error_of_its_route(
+def test_an_exception_that_leaves_flask_is_an_error_of_its_route(
     registry: Registry, requests: Requests, path: str, route: str
 ) -> None:
     app = flask_app(registry)
@@ -109,7 +109,7 @@ def test_an_exception_that_flask_lets_out_is_an_error_of_its_route(
 
 def test_the_mount_point_of_a_dispatcher_belongs_to_the_template(registry: Registry, requests: Requests) -> None:
     def shifting(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        shift_path_info(environ)  # an id, for all that we know
+        shift_path_info(environ)  # it may be an id
         return below(environ, start_response)
 
     app, below = flask_app(Registry()), flask_app(Registry())
@@ -188,7 +188,7 @@ def answering(body: Any, status: str = "200 OK") -> Any:
 
 
 class Closable:
-    """A body that notes what becomes of it."""
+    """A body that records its reads and its close."""
 
     def __init__(self, *chunks: bytes) -> None:
         self.chunks = iter(chunks)
@@ -305,7 +305,7 @@ def test_a_body_that_breaks_off_is_an_error(registry: Registry, requests: Reques
 @pytest.mark.parametrize(
     ("error", "outcome"), [(RuntimeError("boom"), "error"), (SystemExit(1), "cancelled"), (OSError("disk"), "error")]
 )
-def test_an_exception_before_the_answer_leaves_as_it_is(
+def test_an_exception_before_the_answer_leaves_unchanged(
     registry: Registry, requests: Requests, error: BaseException, outcome: str
 ) -> None:
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -321,7 +321,7 @@ def test_an_exception_before_the_answer_leaves_as_it_is(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified", "500 Internal Server Error"])
-def test_a_body_that_is_closed_unread_is_cancelled_only_where_one_was_wanted(
+def test_a_body_that_is_closed_unread_is_cancelled_only_if_the_client_wanted_it(
     registry: Registry, requests: Requests, method: str, status: str
 ) -> None:
     body = Closable(b"never", b"read")
@@ -343,7 +343,7 @@ def test_a_body_is_closed_as_often_as_the_server_closes_it(registry: Registry, r
     assert requests.only == ("unmatched", "ok")
 
 
-def test_the_client_of_a_test_that_looks_at_the_status_alone_has_not_cancelled_anything(
+def test_a_test_client_that_reads_only_the_status_does_not_cancel_the_request(
     registry: Registry, requests: Requests
 ) -> None:
     answer = flask_app(registry).test_client().get("/episodes/7")
@@ -357,8 +357,8 @@ def test_the_client_of_a_test_that_looks_at_the_status_alone_has_not_cancelled_a
 
 
 @pytest.mark.parametrize("body", [[b"one"], (b"one", b"two"), [], iter([b"one"])], ids=repr)
-def test_a_body_has_a_length_where_the_applications_has(registry: Registry, body: Any) -> None:
-    """A server derives Content-Length from it."""
+def test_a_body_has_a_length_if_the_applications_body_has_one(registry: Registry, body: Any) -> None:
+    """Check `len`, from which a server derives Content-Length."""
     answer = call(scope.WSGIMiddleware(answering(body), registry=registry))
 
     assert hasattr(answer, "__len__") == hasattr(body, "__len__")
@@ -367,7 +367,7 @@ def test_a_body_has_a_length_where_the_applications_has(registry: Registry, body
 
 
 def test_a_server_answers_the_same_with_and_without_the_middleware(registry: Registry) -> None:
-    """Status, headers and body, in HTTP/1.0 as the standard library's server speaks it."""
+    """Compare status, headers and body, in the HTTP/1.0 of the standard library's server."""
     bodies = [lambda: [b"one"], lambda: [b"one", b"two"], lambda: iter([b"one", b"two"]), lambda: Closable(b"x")]
     for body in bodies:
         answers = []
@@ -378,9 +378,7 @@ def test_a_server_answers_the_same_with_and_without_the_middleware(registry: Reg
         assert answers[0] == answers[1]
 
 
-def test_an_application_that_answers_late_writes_and_starts_again_is_understood(
-    registry: Registry, requests: Requests
-) -> None:
+def test_an_application_may_answer_late_write_and_start_again(registry: Registry, requests: Requests) -> None:
     started: list[tuple[Any, ...]] = []
     written: list[bytes] = []
 
@@ -414,7 +412,7 @@ def test_an_answer_that_was_never_started_is_an_error(registry: Registry, reques
 
 
 def test_the_middleware_keeps_to_the_protocol(registry: Registry, requests: Requests) -> None:
-    """By the standard library's validator, on both sides."""
+    """Check both sides with the standard library's validator."""
     app = validator(scope.WSGIMiddleware(validator(answering([b"one"])), registry=registry))
     with wsgiref_serving(app) as port:
         assert Client(port, "/x").read_all().endswith(b"\r\n\r\none")
@@ -450,7 +448,7 @@ def test_a_file_is_left_to_the_server_and_ends_with_its_close(
     assert requests.in_flight == 1
 
     def serve() -> None:
-        """As servers do: what fails while sending is being handled while they close."""
+        """Serve as servers do: they close a body while they handle an exception of sending."""
         try:
             for _ in answer:
                 if not sent:
@@ -515,7 +513,7 @@ def test_a_function_of_the_service_names_the_route_or_leaves_it_to_the_framework
     assert requests.counts == {("/own", "error"): 1, ("/episodes/<id>", "ok"): 1}
 
 
-def test_an_environ_that_a_server_uses_again_is_a_new_request(registry: Registry, requests: Requests) -> None:
+def test_a_reused_environ_is_a_new_request(registry: Registry, requests: Requests) -> None:
     app = scope.WSGIMiddleware(answering([b"body"]), registry=registry)
     environ: dict[str, Any] = {"PATH_INFO": "/x"}
     setup_testing_defaults(environ)

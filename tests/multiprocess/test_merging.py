@@ -147,10 +147,8 @@ def test_exact_parts_lose_nothing() -> None:
 
 def test_a_metric_of_the_service_is_merged_and_known_to_a_reader_that_never_recorded_it(member: Member) -> None:
     def own() -> catalog.Metric:
-        return catalog.Metric(
-            "zebra.crossing", catalog.Kind.GAUGE, catalog.Unit.BYTES, "Zebras", catalog.Area.SERVICE,
-            (catalog.Label("road", "which road"),), across=catalog.Across.MAX,
-        )  # fmt: skip
+        labels = (catalog.Label("road", "which road"),)
+        return catalog.gauge("zebra.crossing", "Zebras", catalog.BYTES, labels=labels, across=catalog.MAX)
 
     for size in (4, 9):
         worker = member()
@@ -170,9 +168,7 @@ def test_a_metric_of_the_service_is_merged_and_known_to_a_reader_that_never_reco
 
 def test_a_metric_with_other_buckets_is_left_out_and_counted(member: Member) -> None:
     def sizes(*buckets: float) -> catalog.Metric:
-        return catalog.Metric(
-            "zebra.size", catalog.Kind.HISTOGRAM, catalog.Unit.BYTES, "Zebras", catalog.Area.SERVICE, (), buckets
-        )
+        return catalog.histogram("zebra.size", "Zebras", catalog.BYTES, buckets=buckets)
 
     first, second = member(), member()
     first.histogram(sizes(1, 2)).observe(1)

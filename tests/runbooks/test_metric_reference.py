@@ -35,6 +35,7 @@ def test_a_section_shows_all_that_a_query_needs() -> None:
 
     for line in (
         "Time to write one entry to an index.",
+        "- Constant: `INDEX_WRITE_DURATION`",
         "- OpenTelemetry name: `mnemo.index.write.duration`",
         "- Kind: histogram",
         "- Unit: seconds (`s`)",
@@ -42,7 +43,7 @@ def test_a_section_shows_all_that_a_query_needs() -> None:
         "- Label `outcome`: how the work ended; one of `ok`, `error`, `cancelled`",
         "- Threshold `index_write_p99`: Index write, p99: yellow above 50 ms, red above 200 ms",
         "- Objective `index_write_latency`: 99 % of index writes that succeed take at most 50 ms, over 30d",
-        "- Asked for by: SLM",
+        "- Needed by: SLM",
     ):
         assert line in text.splitlines()
     assert "- Buckets, up to: 0.5 ms, 1 ms, 2.5 ms," in text
@@ -58,7 +59,7 @@ def test_prefix_and_limits_are_those_of_the_site() -> None:
     assert "yellow above 200 ms, red above 1 s" in section(text, LOCK_WAIT_DURATION.prometheus_name("engram"))
 
 
-def test_it_is_the_same_every_time_and_ends_in_one_line_end() -> None:
+def test_the_page_is_the_same_every_time_and_ends_in_one_line_end() -> None:
     text = reference.render(Settings())
 
     assert text == reference.render(Settings())

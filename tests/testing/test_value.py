@@ -114,7 +114,7 @@ def test_a_label_value_is_turned_into_text_as_the_registry_does_it(registry: sco
 
 
 def test_a_metric_of_a_services_own_is_read_as_those_of_the_catalog_are(registry: scope.Registry) -> None:
-    orders = m.Metric("orders.placed", m.Kind.COUNTER, m.Unit.COUNT, "Orders", m.Area.SERVICE)
+    orders = m.counter("orders.placed", "Orders")
     registry.counter(orders).inc(4)
 
     assert value(orders, registry=registry) == 4

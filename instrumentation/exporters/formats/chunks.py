@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...recording.yielding import breathing
+from ...recording.pauses import with_pauses
 
 CHUNK_CHARACTERS = 64 * 1024
 """About how much text one chunk holds."""
 
-_PIECES_A_BREATH = 128
+_PIECES_BETWEEN_PAUSES = 128
 
 
 def encoded_chunks(pieces: Iterator[str]) -> Iterator[bytes]:
     """Yield the text of all pieces as UTF-8, in chunks, and let other threads run in between."""
     held: list[str] = []
     size = 0
-    for piece in breathing(pieces, _PIECES_A_BREATH):
+    for piece in with_pauses(pieces, _PIECES_BETWEEN_PAUSES):
         held.append(piece)
         size += len(piece)
         if size >= CHUNK_CHARACTERS:

@@ -1,4 +1,4 @@
-"""Notices waits that last too long, and distinguishes a deadlock from a stall.
+"""DropLog waits that last too long, and distinguishes a deadlock from a stall.
 
 A daemon thread, which sleeps while nothing waits. It only looks: at the waits under way, at what holds the locks, and
 at the stacks. It needs no event loop, so that it also sees what blocks one. It logs what is found about locks, so that

@@ -1,4 +1,4 @@
-"""Log the first refusal of each kind, with the place in the code that it came from."""
+"""Log the first dropped recording of each kind, with the place in the service's code that made it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ NOTHING = object()
 """No value was given; None may be one."""
 
 
-class Notices:
-    """Refusals to be logged by the next scrape or at the end of the process.
+class DropLog:
+    """Dropped recordings that the next scrape, or the end of the process, will log.
 
-    They are not logged at once: the service may hold a lock of its own that its log handler takes as well.
+    They are not logged immediately: the service may hold a lock that its own log handler takes as well.
     """
 
     def __init__(self) -> None:
         self._pending: deque[str] = deque()
 
     def append(self, metric: Metric, reason: str, value: object) -> None:
-        """Keep a line for the log."""
+        """Add a line for the log."""
         given = f", given {_described(value)}" if value is not NOTHING else ""
-        self._pending.append(f"{metric.name}: refused ({reason}{given}) at {_place()}; further ones are only counted")
+        what = f"{metric.name}: recording dropped ({reason}{given})"
+        self._pending.append(f"{what} at {_place()}; further ones are only counted")
 
     def log(self) -> None:
-        """Log what is pending."""
+        """Log the lines that were added since the last call."""
         while self._pending:
             import logging
 
@@ -39,13 +40,13 @@ class Notices:
 
 
 def _described(value: object) -> str:
-    """Return a value for the log: its type, or the digits of a float. Anything else may be personal data."""
+    """Return a value for the log: a float's digits, else only its type, as it may be personal data."""
     kind = type(value)
     return repr(value) if kind is float else kind.__name__
 
 
 def _place() -> str:
-    """Return file and line of the innermost code that is not this package's."""
+    """Return file and line of the innermost frame outside this package."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""The status of what a handler returns or raises is the one that the real framework answers with."""
+"""The status read from a handler's result or exception is the status that the real framework sends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from werkzeug.exceptions import BadRequestKeyError, NotFound
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 from werkzeug.routing import RequestRedirect
 
-from mnemoscope.instrumentation.middleware.answers import status_code, status_of_exception, status_of_response
+from mnemoscope.instrumentation.middleware.statuses import status_code, status_of_exception, status_of_response
 
 
 class Gone(StarletteHTTPException):
@@ -90,7 +90,7 @@ def test_django_answers_an_exception_with_the_status_we_read(kind: str, monkeypa
 
 
 def other_frameworks(qualified: str, **attributes: Any) -> BaseException:
-    """An exception whose class is called like one of a framework that the tests do not install."""
+    """Return an exception whose class has the name of a class of a framework that is not installed."""
     module, _, name = qualified.rpartition(".")
     base = type(name, (Exception,), {"__module__": module} | attributes)
     return type("Own", (base,), {"__module__": "service"})()
@@ -126,7 +126,7 @@ def test_exceptions_of_other_frameworks_are_known_by_the_names_of_their_classes(
     ],
     ids=str,
 )
-def test_what_another_service_answered_is_no_answer_of_this_one(error: BaseException) -> None:
+def test_the_status_of_another_services_answer_is_ignored(error: BaseException) -> None:
     assert status_of_exception(error) is None
 
 
@@ -164,14 +164,14 @@ def test_a_response_of_any_framework_has_its_status(response: Any) -> None:
 
 @dataclass
 class Checked:
-    """A result of a service that has a status of its own."""
+    """A result of a service that has its own status."""
 
     status_code: int
     status: str
 
 
 class Proud:
-    """Something whose attributes fail."""
+    """An object whose attributes fail."""
 
     @property
     def headers(self) -> None:
@@ -182,7 +182,7 @@ class Proud:
     "result",
     [None, "503 Full", {"status": 503}, Checked(503, "503 Full"), [1, 503], ("a", "b", "c", 503), 503, Http404],
 )
-def test_what_only_looks_like_an_answer_has_no_status(result: Any) -> None:
+def test_an_object_that_only_looks_like_a_response_has_no_status(result: Any) -> None:
     assert status_of_response(result) is None
 
 
@@ -193,7 +193,7 @@ def test_a_tuple_is_an_answer_to_flask_only(monkeypatch: pytest.MonkeyPatch) -> 
     assert status_of_response(found) is None
 
 
-def test_a_result_whose_attributes_fail_does_not_reach_the_host() -> None:
+def test_a_result_whose_attributes_fail_does_not_raise() -> None:
     assert status_of_response(Proud()) is None
 
 

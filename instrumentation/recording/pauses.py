@@ -1,4 +1,4 @@
-"""Long work in a thread, done so that an event loop in another thread hardly notices."""
+"""Long work in a thread, with pauses in which an event loop in another thread can run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def breathing(items: Iterable[T], every: int) -> Iterator[T]:
-    """`items`, with the interpreter offered to other threads after every so many of them."""
+def with_pauses(items: Iterable[T], every: int) -> Iterator[T]:
+    """Yield `items`; let other threads run after every `every` of them."""
     for number, item in enumerate(items, 1):
         yield item
         if number % every == 0:

@@ -1,7 +1,7 @@
-"""The HTTP status that a framework will make of what a handler returns or raises.
+"""The HTTP status that a framework sends for a handler's result or exception.
 
-Known by the names of the frameworks' own classes: a failed call to another service has a status too (`openai`,
-`qdrant_client`, `urllib`), and a 404 from there is no answer to this service's client.
+Exceptions are known by the names of the frameworks' own classes. An exception of a client library (`openai`,
+`qdrant_client`, `urllib`) may have a status too, but its 404 is no answer to this service's client.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _STATUS_OF: dict[str, int | str] = {
     "django.core.exceptions.SuspiciousOperation": 400,
     "django.http.multipartparser.MultiPartParserError": 400,
 }
-"""By class: the status, or the attribute that says it."""
+"""By class: the status, or the attribute that holds it."""
 
 
 def status_of_exception(error: BaseException) -> int | None:
-    """Return the status that the framework answers to this exception; None if it knows nothing better than 500.
+    """Return the status that the framework sends for this exception; None if it knows none, and sends 500.
 
     >>> status_of_exception(KeyError("episode")) is None
     True
@@ -36,14 +36,15 @@ def status_of_exception(error: BaseException) -> int | None:
     known = next((_STATUS_OF[name] for name in names if name in _STATUS_OF), None)
     if not isinstance(known, str):
         return known
-    # Werkzeug's may carry a whole response, as after `abort(response)`.
+    # Werkzeug's exceptions may carry a whole response, as after `abort(response)`.
     return status_of_response(_read(error, "response")) or status_code(_read(error, known))
 
 
 def status_of_response(result: object) -> int | None:
-    """Return the status of a response that a handler returned; None for what the framework makes one of itself.
+    """Return the status of a response that a handler returned; None if the result is no response.
 
-    What has no headers is no response, even if it has a status: an episode may have one. A tuple is one to Flask only.
+    An object without headers is no response, even if it has a status: an episode may have one. Only Flask takes a tuple
+    as a response.
 
     >>> status_of_response({"status_code": 503}) is None
     True
@@ -56,7 +57,7 @@ def status_of_response(result: object) -> int | None:
 
 
 def _read(found: object, name: str) -> object:
-    """An attribute; None where there is none, or where reading it fails."""
+    """Return an attribute; None if there is none, or if reading it fails."""
     try:
         return getattr(found, name, None)
     except Exception:
@@ -64,14 +65,14 @@ def _read(found: object, name: str) -> object:
 
 
 def _of_tuple(result: tuple[Any, ...]) -> int | None:
-    """Flask's `(body, status)`, `(body, status, headers)` and `(body, headers)`."""
+    """Return the status of Flask's `(body, status)`, `(body, status, headers)` and `(body, headers)`."""
     if len(result) not in (2, 3):
         return None
     return status_code(result[1]) or status_of_response(result[0])
 
 
 def status_code(value: object) -> int | None:
-    """Return the status that is written as a number, an `HTTPStatus` or text such as `404 Not Found`; else None.
+    """Return the status given as a number, an `HTTPStatus` or text such as `404 Not Found`; else None.
 
     >>> status_code("503 Service Unavailable")
     503
