@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import catalog
 from .default import configure, counter, declare, default_registry, gauge, histogram, share_directory, snapshot
-from .exporters.exposition import (
+from .exporters.api import (
     asgi_app,
     health,
     otlp,
@@ -17,7 +17,7 @@ from .exporters.exposition import (
     wsgi_app,
 )
 from .exporters.health import Health, Readiness
-from .exporters.process import observe_process
+from .exporters.process_gauges import observe_process
 from .locks import (
     BoundedSemaphore,
     Condition,
@@ -128,9 +128,9 @@ __all__ = [
 # Imported at first use. Locks of tasks need asyncio; few services use every kind of lock, and most use one middleware
 # or none. A service that only records needs no exporter.
 if TYPE_CHECKING:
-    from .exporters.otlp import OtlpPusher as OtlpPusher
+    from .exporters.http.server import Server as Server
+    from .exporters.otlp.pusher import OtlpPusher as OtlpPusher
     from .exporters.prometheus_bridge import SnapshotCollector as SnapshotCollector
-    from .exporters.server import Server as Server
     from .locks.deferred import DeferredWrites as DeferredWrites
     from .locks.observed import ObservedLock as ObservedLock
     from .locks.observed import observe_lock as observe_lock
@@ -154,10 +154,10 @@ else:  # hidden from type checkers, for which a module with `__getattr__` has ev
         "AsyncSemaphore": ".locks.tasks.semaphores",
         "DeferredWrites": ".locks.deferred",
         "ObservedLock": ".locks.observed",
-        "OtlpPusher": ".exporters.otlp",
+        "OtlpPusher": ".exporters.otlp.pusher",
         "RWLock": ".locks.rwlock",
         "RequestRecording": ".middleware.request_recording",
-        "Server": ".exporters.server",
+        "Server": ".exporters.http.server",
         "SnapshotCollector": ".exporters.prometheus_bridge",
         "WSGIMiddleware": ".middleware.wsgi",
         "observe_lock": ".locks.observed",

@@ -130,32 +130,32 @@ def share_directory(directory: str | os.PathLike[str], *, registry: Registry | N
     return share(registry, directory)
 
 
-def _sharings() -> list[SharedDirectory]:
-    return [registry.sharing for registry in every_registry() if registry.sharing is not None]
+def _multiprocess_modes() -> list[SharedDirectory]:
+    return [registry.multiprocess for registry in every_registry() if registry.multiprocess is not None]
 
 
 def _before_fork() -> None:
     # If another thread were just sharing a registry, the child could never share it.
     held = _fork_locks[get_ident()] = []
     for registry in every_registry():
-        lock = registry.sharing_lock
+        lock = registry.multiprocess_lock
         if lock.acquire(timeout=_FORK_SECONDS):
             held.append(lock)
-    for sharing in _sharings():
-        sharing.before_fork()
+    for mode in _multiprocess_modes():
+        mode.before_fork()
 
 
 def _after_fork_in_parent() -> None:
-    for sharing in _sharings():
-        sharing.after_fork_in_parent()
+    for mode in _multiprocess_modes():
+        mode.after_fork_in_parent()
     for lock in _fork_locks.pop(get_ident(), ()):
         lock.release()
 
 
 def _after_fork_in_child() -> None:
     _fork_locks.clear()
-    for sharing in _sharings():
-        sharing.after_fork_in_child()
+    for mode in _multiprocess_modes():
+        mode.after_fork_in_child()
     # The child starts at zero, else both processes would report the parent's past.
     for registry in every_registry():
         registry.clear(keep_settings=True)

@@ -77,7 +77,7 @@ def _each(count: int, make: Callable[[list[str]], Any]) -> Sampler:
 
 def _ours(names: list[str], *, rendered: bool = False, recordings: int = 0) -> Any:
     from mnemoscope.instrumentation import Registry
-    from mnemoscope.instrumentation.exporters.text import render_text
+    from mnemoscope.instrumentation.exporters.formats.text import render_text
 
     registry = Registry(max_label_sets=len(names))
     metric = our_metric("shard.duration", FINITE_BOUNDS)

@@ -193,7 +193,7 @@ def _our_work() -> None:
 
 def _our_page() -> bytes:
     import mnemoscope as scope
-    from mnemoscope.instrumentation.exporters.text import render_text
+    from mnemoscope.instrumentation.exporters.formats.text import render_text
 
     return b"".join(render_text(scope.snapshot()))
 

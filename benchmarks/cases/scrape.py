@@ -17,7 +17,7 @@ MILLISECONDS = 1e3
 
 def ours() -> Sampler:
     from mnemoscope.instrumentation import Registry
-    from mnemoscope.instrumentation.exporters.text import render_text
+    from mnemoscope.instrumentation.exporters.formats.text import render_text
 
     registry = Registry()
     metric = our_metric("shard.duration", BOUNDS)

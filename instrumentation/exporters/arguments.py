@@ -1,4 +1,4 @@
-"""What callers give at set-up: what is no use is refused there, in one line, and not found out at run time."""
+"""Checks of arguments at set-up, so that a wrong value raises there and not at run time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def seconds(name: str, value: object) -> float:
-    """Return `value`, a length of time that can be waited for.
+    """Return `value` if it is a number of seconds that a thread can wait.
 
     >>> seconds("timeout", "15s")
     Traceback (most recent call last):
@@ -21,7 +21,7 @@ def seconds(name: str, value: object) -> float:
 
 
 def whole(name: str, value: object, least: int, most: int | None = None) -> int:
-    """Return `value`, a whole number from `least` to `most`.
+    """Return `value` if it is a whole number from `least` to `most`.
 
     >>> whole("port", -1, 0, 65535)
     Traceback (most recent call last):
@@ -35,7 +35,7 @@ def whole(name: str, value: object, least: int, most: int | None = None) -> int:
 
 
 def mapping(name: str, value: object) -> Mapping[Any, Any]:
-    """Return `value`, a mapping. What it holds is not shown, since it may be a password."""
+    """Return `value` if it is a mapping. The message does not show its content, which may be a password."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a mapping from text to text, not {type(value).__name__}")
     return value

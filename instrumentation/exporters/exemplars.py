@@ -1,6 +1,4 @@
-"""Which exemplars can be written. Services make them from what they have at hand, and one that a format cannot carry
-would cost the whole scrape; so it is left out.
-"""
+"""Checks of exemplars: one that a format cannot carry would fail the whole scrape, so it is left out."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ _MAX_NANOSECONDS = 2**64  # OTLP's
 
 
 def sound(exemplar: Exemplar | None) -> Exemplar | None:
-    """Return the exemplar with its numbers as floats and its text valid; None if labels or numbers are no such.
+    """Return the exemplar with float numbers and valid text; None if its labels or numbers cannot be used.
 
     >>> sound(Exemplar((("trace_id", "0af7"),), 1, 2))
     Exemplar(labels=(('trace_id', '0af7'),), value=1.0, timestamp=2.0)
@@ -33,7 +31,7 @@ def sound(exemplar: Exemplar | None) -> Exemplar | None:
 
 
 def short(exemplar: Exemplar | None) -> Exemplar | None:
-    """Return the exemplar if it is sound and as short as OpenMetrics wants it."""
+    """Return the exemplar if it is sound and short enough for OpenMetrics; otherwise None."""
     exemplar = sound(exemplar)
     if exemplar is None or sum(len(name) + len(text) for name, text in exemplar.labels) > MAX_EXEMPLAR_CHARACTERS:
         return None
@@ -41,7 +39,7 @@ def short(exemplar: Exemplar | None) -> Exemplar | None:
 
 
 def _is_label(name: object, text: object) -> bool:
-    # Prometheus takes a zero byte in an exemplar, though not in other labels, for the end of the scrape.
+    # In an exemplar, but not in other labels, Prometheus takes a zero byte for the end of the scrape.
     return (
         isinstance(name, str) and name.isascii() and name.isidentifier() and isinstance(text, str) and "\0" not in text
     )

@@ -1,4 +1,4 @@
-"""What `/health` and `/ready` answer: whether the process lives, and whether it takes requests."""
+"""The answers of `/health` and `/ready`: whether the process is alive, and whether it takes requests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Check = Callable[[], str | None]
-"""Returns None when all is well, else the reason why the service cannot take requests."""
+"""Returns None if all is well, and otherwise the reason why the service cannot take requests."""
 
 
 class Readiness(NamedTuple):
-    """Whether the service takes requests; if not, why, and how far it has come (0 to 1)."""
+    """Whether the service takes requests; if not, the reason, and the progress of its start (0 to 1)."""
 
     ready: bool
     reason: str | None = None
@@ -26,8 +26,7 @@ _READY = Readiness(True)
 class Health:
     """Liveness and readiness of one service. A new one is ready.
 
-    Safe in any thread and in signal handlers: the state is one immutable value that is replaced as a whole,
-    so nothing waits for a lock.
+    It is safe in any thread and in signal handlers: the state is one immutable value, replaced without a lock.
 
         >>> health = Health(clock=iter([100.0, 112.5]).__next__)
         >>> health.health_document()
@@ -48,22 +47,22 @@ class Health:
         _all.add(self)
 
     def set_ready(self) -> None:
-        """Say that the service takes requests; registered checks still have to pass."""
+        """Declare that the service takes requests; registered checks must still pass."""
         self._state = _READY
 
     def set_not_ready(self, reason: str, progress: float | None = None) -> None:
-        """Say that the service takes no requests, why, and how far it has come (0 to 1)."""
+        """Declare that the service takes no requests, with the reason and the progress (0 to 1)."""
         self._state = Readiness(False, str(reason), progress)
 
     def add_check(self, name: str, check: Check) -> None:
-        """Ask `check` at every `/ready`; it replaces an earlier check of that name.
+        """Call `check` at every `/ready`; it replaces an earlier check of that name.
 
-        It runs in the thread of the request and should answer from memory: an orchestrator calls often.
+        It runs in the thread of the request and should answer from memory, since an orchestrator calls often.
         """
         self._checks[name] = check
 
     def remove_check(self, name: str) -> None:
-        """Ask the check of that name no more; nothing happens if there is none."""
+        """Remove the check of that name, if there is one."""
         self._checks.pop(name, None)
 
     def uptime(self) -> float:
@@ -71,20 +70,20 @@ class Health:
         return self._clock() - self._started
 
     def readiness(self) -> Readiness:
-        """The state, and the reasons of all checks that fail. A check that raises has failed."""
+        """Return the state, with the reasons of all checks that fail. A check that raises has failed."""
         state = self._state
-        failures = [f"{name}: {reason}" for name, check in self._checks.copy().items() if (reason := _ask(check))]
+        failures = [f"{name}: {reason}" for name, check in self._checks.copy().items() if (reason := _failure(check))]
         if not failures:
             return state
         reasons = ([state.reason] if state.reason else []) + failures
         return Readiness(False, "; ".join(reasons), state.progress)
 
     def health_document(self) -> dict[str, Any]:
-        """The body of `/health`."""
+        """Return the body of `/health`."""
         return {"status": "ok", "uptime_seconds": round(self.uptime(), 3)}
 
     def ready_document(self) -> tuple[int, dict[str, Any]]:
-        """The HTTP status of `/ready` and its body."""
+        """Return the HTTP status of `/ready` and its body."""
         state = self.readiness()
         if state.ready:
             return 200, {"status": "ready"}
@@ -94,7 +93,7 @@ class Health:
         return 503, document
 
 
-def _ask(check: Check) -> str | None:
+def _failure(check: Check) -> str | None:
     try:
         return check()
     except Exception as error:

@@ -1,11 +1,11 @@
-"""Our series in an existing prometheus_client registry, so that a host keeps its one `/metrics`.
+"""A collector that adds a registry's series to a prometheus_client registry, for a service that has its own `/metrics`.
 
-Needs the package of `mnemoscope[prometheus]`.
+It needs the packages of `mnemoscope[prometheus]`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 
 try:
@@ -15,38 +15,32 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("the bridge needs prometheus_client: pip install 'mnemoscope[prometheus]'") from error
 
 from ..catalog import CATALOG, Metric
-from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint
-from .app import SnapshotFunction
+from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 from .exemplars import short
-from .lines import go_string, unit_word
+from .formats.text_lines import go_string, unit_word
 
 
 class SnapshotCollector:
-    """A collector for `prometheus_client.CollectorRegistry.register`.
+    """A collector for `prometheus_client.CollectorRegistry.register`, which takes a new snapshot at every scrape.
 
-    It describes the whole catalog, so that a host's own metric of the same name is refused at registration
-    and not served twice.
+    It describes the whole catalog, so that a metric of the service with the same name is refused at registration, and
+    not served twice.
     """
 
-    def __init__(self, snapshot: SnapshotFunction) -> None:
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._snapshot = snapshot
 
     def describe(self) -> Iterable[PrometheusMetric]:
-        """Every family there may be, without samples."""
+        """Return every possible family, without samples."""
         snapshot = self._snapshot()
         own = (family.metric for family in snapshot.families)
         return [_empty(snapshot.prefix, metric) for metric in dict.fromkeys((*CATALOG, *own))]
 
     def collect(self) -> Iterator[PrometheusMetric]:
-        """Every family of a new snapshot, with its samples and exemplars."""
+        """Yield every family of a new snapshot, with its samples and exemplars."""
         snapshot = self._snapshot()
         for family in snapshot.families:
             yield _filled(snapshot.prefix, family)
-
-
-def prometheus_collector(snapshot: SnapshotFunction) -> SnapshotCollector:
-    """A collector that shows a new snapshot at every scrape of the registry it is registered in."""
-    return SnapshotCollector(snapshot)
 
 
 def _empty(prefix: str, metric: Metric) -> PrometheusMetric:

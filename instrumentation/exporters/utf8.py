@@ -1,10 +1,10 @@
-"""Text that came as bytes of another encoding, made fit for formats that are UTF-8 and for protobuf."""
+"""Text from bytes of another encoding, made valid for UTF-8 formats and protobuf."""
 
 from __future__ import annotations
 
 
 def valid(text: str) -> str:
-    """Return `text` with a question mark for each lone surrogate, which would cost the whole page or push.
+    """Return `text` with a question mark for each lone surrogate, which would fail the whole page or push.
 
     >>> valid("ni\\udcf1o")
     'ni?o'

@@ -11,7 +11,7 @@ from .current import CurrentRequest
 from .request_recording import OWN_PATHS, RequestRecorder, RouteOf
 
 if TYPE_CHECKING:
-    from ..exporters.asgi import ASGIApplication, Message, Receive, Scope, Send
+    from ..exporters.http.asgi import ASGIApplication, Message, Receive, Scope, Send
 
 
 class ASGIMiddleware:

@@ -13,7 +13,7 @@ from .request_recording import OWN_PATHS, RequestRecorder, RequestRecording, Rou
 from .statuses import status_code
 
 if TYPE_CHECKING:
-    from ..exporters.wsgi import WSGIApplication
+    from ..exporters.http.wsgi import WSGIApplication
 
 _WITHOUT_BODY = (204, 304)
 

@@ -1,7 +1,8 @@
-"""Several processes' values as one: counters and histograms are added up, gauges as their metric says.
+"""The values of several processes, merged: counters and histograms are added up, gauges by the metric's `across`.
 
-The gauges of a process that has recorded nothing itself, such as the master of a server that loaded the application,
-are settings that the processes it has forked since have inherited, and show. They are not counted beside those.
+A process that records nothing, such as the master of a server, may still have set gauges when it loaded the
+application. Children that it forks later inherit these settings and show them. The settings of such a parent are not
+counted again.
 """
 
 from __future__ import annotations
@@ -14,36 +15,43 @@ from typing import NamedTuple
 
 from ..catalog import Across, Kind, Metric
 from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, ordered
-from .cellfile import CellFile, Key, Row
-from .image import Image
-from .layout import NO_FILE, SUM_PARTS
+from .file_contents import FileContents
+from .file_format import NO_PARENT, SUM_PARTS
+from .file_reader import FileReader, Key, Row
 
 
-class _Said(NamedTuple):
-    """What one process said of a gauge, and when. It stands for `heirs` too, if they were forked later."""
+class _GaugeValue(NamedTuple):
+    """A gauge's value in one process.
+
+    Attributes:
+        value: the value.
+        changed: Unix time of its last change.
+        replaceable_file: the id of the process' file if the process recorded nothing. Children that it forks later show
+            the value instead.
+    """
 
     value: float
-    when: float
-    heirs: bytes = NO_FILE
+    changed: float
+    replaceable_file: bytes = NO_PARENT
 
 
-def _latest(said: list[_Said]) -> float:
-    return max(said, key=lambda one: (one.when, one.value)).value
+def _latest(values: list[_GaugeValue]) -> float:
+    return max(values, key=lambda gauge: (gauge.changed, gauge.value)).value
 
 
-_GAUGES: dict[Across, Callable[[list[_Said]], float]] = {
-    Across.SUM: lambda said: math.fsum(one.value for one in said),
-    Across.MAX: lambda said: max(one.value for one in said),
-    Across.MIN: lambda said: min(one.value for one in said),
+_MERGE_GAUGES: dict[Across, Callable[[list[_GaugeValue]], float]] = {
+    Across.SUM: lambda values: math.fsum(gauge.value for gauge in values),
+    Across.MAX: lambda values: max(gauge.value for gauge in values),
+    Across.MIN: lambda values: min(gauge.value for gauge in values),
     Across.LATEST: _latest,
 }
 
 
 def exact(terms: list[float]) -> tuple[float, ...]:
-    """`SUM_PARTS` floats that add up to the sum of `terms`, with nothing rounded away.
+    """Return `SUM_PARTS` floats that add up to the sum of `terms` without rounding.
 
-    Adding floats in another order may change the last bit, and Prometheus takes a counter that is one bit smaller
-    for one that began again. So what the archive takes over from a dead process is kept whole.
+    Adding floats in another order may change the last bit. Prometheus takes a counter that falls by one bit for a
+    restart. So the archive keeps the sums of ended processes exactly.
 
     >>> exact([0.1] * 10) == (1.0, 5.551115123125783e-17, 0.0)
     True
@@ -55,26 +63,32 @@ def exact(terms: list[float]) -> tuple[float, ...]:
     return tuple(parts)
 
 
-class Merged:
+class MergedValues:
     """The values of several files.
 
     Attributes:
-        started: Unix time from which the oldest of them counts; infinity before the first.
+        started: Unix time from which the oldest file counts; infinity before the first one.
     """
 
     def __init__(self) -> None:
         self.started = math.inf
         self._rows: dict[Key, list[Row]] = {}
-        self._said: dict[Key, list[_Said]] = {}
+        self._gauge_values: dict[Key, list[_GaugeValue]] = {}
         self._forked: dict[bytes, float] = {}
-        """When each file's process has last forked one that is there; by the file's id."""
+        """The start of the youngest living child of each process, by the id of the process' file."""
         self._exemplars: dict[Key, dict[int, Exemplar]] = {}
 
-    def add(self, file: CellFile, data: bytes, *, alive: bool, lenient: bool) -> None:
-        """Add the file's values, or none of them.
+    def add(self, file: FileReader, data: bytes, *, alive: bool, lenient: bool) -> None:
+        """Add all values of the file.
+
+        Args:
+            file: the parsed file.
+            data: its bytes.
+            alive: whether its process is alive. If not, most gauges are left out, and the log's entries are added.
+            lenient: see `FileReader.values`.
 
         Raises:
-            RejectedError: they cannot be read.
+            RejectedError: the file cannot be read; nothing was added.
         """
         values = file.values(data, lenient)
         exemplars = file.exemplars(data)
@@ -92,11 +106,11 @@ class Merged:
                 rows[key] = [row]
             else:
                 present.append(row)
-        for (metric, labels), (value, when) in gauges:
-            # NaN: the process has no value now. Most gauges go with their process.
+        for (metric, labels), (value, changed) in gauges:
+            # NaN means that the process has no value now. Most gauges end with their process.
             if value == value and (alive or metric.across is Across.LATEST):
-                said = _Said(value, when, NO_FILE if recorded else file.id)
-                self._said.setdefault((metric, labels), []).append(said)
+                gauge = _GaugeValue(value, changed, NO_PARENT if recorded else file.id)
+                self._gauge_values.setdefault((metric, labels), []).append(gauge)
         if not alive:
             for key, value in file.unpublished(data, values):
                 rows[key].append(_row(key[0], value))
@@ -105,20 +119,25 @@ class Merged:
             if bucket not in kept or kept[bucket].timestamp <= exemplar.timestamp:
                 kept[bucket] = exemplar
 
-    def _gauges(self) -> Iterator[tuple[Key, list[_Said]]]:
-        """What counts of each gauge, now that all files are known."""
-        for key, all_said in self._said.items():
-            said = [one for one in all_said if one.heirs is NO_FILE or one.when > self._forked.get(one.heirs, 0.0)]
-            if said:
-                yield key, said
+    def _gauges(self) -> Iterator[tuple[Key, list[_GaugeValue]]]:
+        """Yield the values of each gauge that count, once all files are added."""
+        for key, values in self._gauge_values.items():
+            counting = [gauge for gauge in values if not self._is_replaced(gauge)]
+            if counting:
+                yield key, counting
+
+    def _is_replaced(self, gauge: _GaugeValue) -> bool:
+        """Return whether a living child shows the gauge's value, which it inherited."""
+        file_id = gauge.replaceable_file
+        return file_id is not NO_PARENT and gauge.changed <= self._forked.get(file_id, 0.0)
 
     def families(self) -> tuple[Family, ...]:
-        """Everything as a snapshot shows it."""
+        """Return the merged values as the families of a snapshot."""
         points: dict[Metric, list[NumberPoint | HistogramPoint]] = {}
         for key, rows in self._rows.items():
             points.setdefault(key[0], []).append(self._point(key, rows))
-        for (metric, labels), said in self._gauges():
-            points.setdefault(metric, []).append(NumberPoint(labels, _GAUGES[metric.across](said)))
+        for (metric, labels), values in self._gauges():
+            points.setdefault(metric, []).append(NumberPoint(labels, _MERGE_GAUGES[metric.across](values)))
         return ordered(Family(metric, tuple(sorted(found))) for metric, found in points.items())
 
     def _point(self, key: Key, rows: list[Row]) -> NumberPoint | HistogramPoint:
@@ -130,40 +149,43 @@ class Merged:
         exemplars = tuple(kept.get(i) for i in range(len(counts))) if kept else ()
         return HistogramPoint(labels, counts, math.fsum(_parts(rows)), exemplars)
 
-    def write(self, image: Image, admit: Callable[[Metric, tuple[str, ...]], tuple[str, ...]]) -> None:
-        """Put everything that outlives a process into `image`.
+    def write(self, contents: FileContents, limit_labels: Callable[[Metric, tuple[str, ...]], tuple[str, ...]]) -> None:
+        """Write every value that outlives its process to the contents of an archive.
 
-        `admit` says under which labels a series is kept, so that the archive is bounded as a registry is.
+        Args:
+            contents: the archive's contents.
+            limit_labels: returns the labels under which a series is kept, so that the cap on label sets holds.
         """
         kept: dict[Key, tuple[list[Row], dict[int, Exemplar]]] = {}
         for (metric, labels), rows in self._rows.items():
-            together, exemplars = kept.setdefault((metric, admit(metric, labels)), ([], {}))
+            together, exemplars = kept.setdefault((metric, limit_labels(metric, labels)), ([], {}))
             together += rows
             exemplars.update(self._exemplars.get((metric, labels), {}))
         for (metric, labels), (rows, exemplars) in kept.items():
-            cell = image.series(metric, labels)
+            cell = contents.series(metric, labels)
             counts = () if metric.kind is Kind.COUNTER else _counts(rows)
-            image.set(cell, (*counts, *exact(list(_parts(rows))), 0))
-            image.set_exemplars(cell, exemplars)
-        settings: dict[Key, list[_Said]] = {}
-        for (metric, labels), said in self._gauges():
-            settings.setdefault((metric, admit(metric, labels)), []).extend(said)
-        for (metric, labels), said in settings.items():
-            image.set(image.series(metric, labels), (_latest(said), max(one.when for one in said)))
+            contents.set(cell, (*counts, *exact(list(_parts(rows))), 0))
+            contents.set_exemplars(cell, exemplars)
+        settings: dict[Key, list[_GaugeValue]] = {}
+        for (metric, labels), values in self._gauges():
+            settings.setdefault((metric, limit_labels(metric, labels)), []).extend(values)
+        for (metric, labels), values in settings.items():
+            changed = max(gauge.changed for gauge in values)
+            contents.set(contents.series(metric, labels), (_latest(values), changed))
 
 
 def _parts(rows: list[Row]) -> Iterator[float]:
-    """The parts of all sums."""
+    """Return the parts of all sums."""
     return chain.from_iterable(row[-1 - SUM_PARTS : -1] for row in rows)
 
 
 def _counts(rows: list[Row]) -> tuple[int, ...]:
-    """The counts of each bucket, added up."""
+    """Return the counts of each bucket, added up."""
     return tuple(map(sum, list(zip(*rows, strict=True))[: -1 - SUM_PARTS]))
 
 
 def _row(metric: Metric, value: float) -> Row:
-    """One recording, as if it were all that a process has recorded."""
+    """Return the row of a process with this single recording."""
     sums = (value, *(0.0,) * (SUM_PARTS - 1), 1)
     if metric.kind is Kind.COUNTER:
         return sums

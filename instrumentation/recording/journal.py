@@ -18,12 +18,12 @@ LIMIT = 64
 class Journal(list[Any]):
     """The totals, then the recordings since.
 
-    In multi-process mode, its class becomes a subclass whose `append` does more; only that one uses `pen` and `tell`.
+    In multi-process mode, its class becomes a subclass. Only its `append` uses `keys_and_log` and `notify`.
     """
 
-    __slots__ = ("pen", "tell")
-    pen: Any
-    tell: Callable[[], None]
+    __slots__ = ("keys_and_log", "notify")
+    keys_and_log: Any
+    notify: Callable[[], None]
 
 
 class Fold:

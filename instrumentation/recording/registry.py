@@ -81,8 +81,8 @@ class Registry:
         self._dropped: dict[tuple[str, str], Counter] = {}
         self._drop_log = DropLog()
         self._expiry = Expiry(expire_idle) if expire_idle is not None else None
-        self.sharing: SharedDirectory | None = None
-        self.sharing_lock = Lock()
+        self.multiprocess: SharedDirectory | None = None
+        self.multiprocess_lock = Lock()
         self.started = time.time()
         self._monotonic = time.monotonic()
         self.gauge(catalog.SERVICE_UPTIME).set_function(lambda: time.monotonic() - self._monotonic)
@@ -191,8 +191,8 @@ class Registry:
         if restored is not None:
             return restored
         series = CLASSES[metric.kind](metric, key, metric_series.guard, self.drop)
-        if self.sharing is not None:
-            self.sharing.take_in(series)
+        if self.multiprocess is not None:
+            self.multiprocess.add_series(series)
         # Two threads may both come here: setdefault lets one of them win.
         return metric_series.by_labels.setdefault(key, series)
 
@@ -249,13 +249,13 @@ class Registry:
         In a shared directory, it holds what all processes have recorded; see `share_directory`.
         """
         self.log_dropped()
-        return self.sharing.snapshot() if self.sharing is not None else self.own_snapshot()
+        return self.multiprocess.snapshot() if self.multiprocess is not None else self.own_snapshot()
 
     def own_snapshot(self) -> Snapshot:
         """Return what this process alone has recorded; each process pushes its own numbers."""
         self.log_dropped()
         metrics = list(self._metrics.values())
-        expiry = self._expiry if self.sharing is None else None
+        expiry = self._expiry if self.multiprocess is None else None
         if expiry is not None:
             expiry.restore_written(metrics, self.drop)
         points: dict[Metric, list[NumberPoint | HistogramPoint]] = {each.metric: [] for each in metrics}
@@ -306,9 +306,9 @@ class Registry:
             self._expiry.clear()
         for tracker in list(self._in_flight.values()):
             tracker.clear()
-        self.sharing_lock = Lock()  # in a forked child, a thread of the parent may have held the old one
-        if self.sharing is not None:
-            self.sharing.restart()
+        self.multiprocess_lock = Lock()  # in a forked child, a thread of the parent may have held the old one
+        if self.multiprocess is not None:
+            self.multiprocess.restart()
 
 
 def _environment_prefix() -> str:

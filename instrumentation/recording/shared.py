@@ -11,7 +11,7 @@ from .snapshot import Snapshot
 class SharedDirectory(Protocol):
     """One registry's share of a directory that several processes use."""
 
-    def take_in(self, series: AnySeries) -> None:
+    def add_series(self, series: AnySeries) -> None:
         """Publish a new series, which no thread has recorded in yet."""
 
     def snapshot(self) -> Snapshot:

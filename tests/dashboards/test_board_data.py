@@ -20,7 +20,7 @@ from mnemoscope.dashboards import Board
 from mnemoscope.examples.demo.prometheus import PrometheusServer, Target
 from mnemoscope.instrumentation import catalog as c
 from mnemoscope.instrumentation.catalog import CATALOG, DEFAULT_PREFIX, Kind, Metric
-from mnemoscope.instrumentation.exporters.text import render_text
+from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
 
 pytestmark = pytest.mark.prometheus

@@ -1,4 +1,4 @@
-"""Snapshots by hand: what every exporter is tested with."""
+"""Handmade snapshots that the tests of every exporter use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def snapshot(*families: Family, taken: float = TAKEN) -> Snapshot:
 
 
 def histogram(metric: Metric, labels: tuple[str, ...], counts: Iterable[int], total: float = 1.5) -> HistogramPoint:
-    """A point with these first counts; the other buckets are empty."""
+    """Return a point with these first counts; the other buckets are empty."""
     given = tuple(counts)
     return HistogramPoint(labels, given + (0,) * (len(metric.buckets) + 1 - len(given)), total)
 
@@ -34,7 +34,7 @@ def lookups(hits: float, misses: float) -> Family:
 
 
 def whole_catalog(*, exemplars: bool = False) -> Snapshot:
-    """Every metric of the catalog with one series or two."""
+    """Return a snapshot with one or two series of every metric of the catalog."""
     return snapshot(*(Family(metric, _points(metric, exemplars)) for metric in CATALOG))
 
 
@@ -55,7 +55,7 @@ def _point(metric: Metric, labels: tuple[str, ...], exemplars: bool, n: int) -> 
 
 
 def sample_values(shot: Snapshot) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every sample that a scrape of `shot` must show, by name and labels; written apart from the exporters."""
+    """Return every sample that a scrape of `shot` must show, by name and labels, without the code of the exporters."""
     expected: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
     for family in shot.families:
         metric, name = family.metric, family.metric.prometheus_name(shot.prefix)

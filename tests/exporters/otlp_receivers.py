@@ -43,7 +43,7 @@ class Receiver:
         self._requests: queue.Queue[tuple[ExportMetricsServiceRequest, dict[str, str]]] = queue.Queue()
 
     def take(self, request: ExportMetricsServiceRequest, headers: dict[str, str]) -> bool:
-        """Keep a request; whether it is to be answered with success."""
+        """Keep a request, and return whether to answer with success."""
         self.arrived.set()
         self.answering.wait(SECONDS)
         if self.failing:
@@ -52,11 +52,11 @@ class Receiver:
         return True
 
     def next(self) -> tuple[ExportMetricsServiceRequest, dict[str, str]]:
-        """The next accepted request and its headers; waits for it."""
+        """Wait for the next accepted request, and return it with its headers."""
         return self._requests.get(timeout=SECONDS)
 
     def next_metrics(self) -> dict[str, Any]:
-        """The metrics of the next request by name; checks that there is one resource and one scope."""
+        """Return the metrics of the next request by name; check that it has one resource and one scope."""
         request, _ = self.next()
         (resource,) = request.resource_metrics
         (scope,) = resource.scope_metrics

@@ -1,4 +1,4 @@
-"""Whatever is in labels, help and exemplars, every page can be read; whatever a client sends, it gets an answer."""
+"""Every page can be read with any labels, help and exemplars; every request gets an answer."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import Kind, Label, Metric, Unit
-from mnemoscope.instrumentation.exporters.app import App
-from mnemoscope.instrumentation.exporters.auth import authorized, credentials
+from mnemoscope.instrumentation.exporters.formats.json_document import render_json
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.exporters.health import Health
-from mnemoscope.instrumentation.exporters.json_format import render_json
-from mnemoscope.instrumentation.exporters.otlp_data import metrics_data
+from mnemoscope.instrumentation.exporters.http.basic_auth import authorized, credentials
+from mnemoscope.instrumentation.exporters.http.endpoints import Endpoints
+from mnemoscope.instrumentation.exporters.http.server import Server, serve
+from mnemoscope.instrumentation.exporters.otlp.data import metrics_data
 from mnemoscope.instrumentation.exporters.prometheus_bridge import SnapshotCollector
-from mnemoscope.instrumentation.exporters.server import Server, serve
-from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
 from mnemoscope.instrumentation.recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 SECONDS = 20
@@ -85,7 +86,7 @@ LABELS = st.one_of(ANYTHING, st.lists(st.one_of(st.tuples(NAMES, TEXTS), ANYTHIN
 
 
 def shot_with(exemplar: Any) -> Snapshot:
-    """A counter and a bucket that have this exemplar, a bucket beside it that has a good one."""
+    """Return a snapshot: a counter and a bucket with this exemplar, and another bucket with a good one."""
     waits = lock_waits(1, 1)
     (point,) = waits.points
     assert isinstance(point, HistogramPoint)
@@ -98,7 +99,7 @@ def shot_with(exemplar: Any) -> Snapshot:
 
 
 def pushed_exemplars(shot: Snapshot) -> list[Any]:
-    """Those of the histogram, as OTLP."""
+    """Return the exemplars of the histogram, as OTLP."""
     request = encode_metrics(metrics_data(shot, Resource({}), InstrumentationScope("mnemoscope")))
     waits = request.resource_metrics[0].scope_metrics[0].metrics[1]
     return list(waits.histogram.data_points[0].exemplars)
@@ -163,7 +164,7 @@ def test_a_real_prometheus_reads_a_page_whatever_the_exemplars_hold(prometheus_s
     odd = "".join(map(chr, range(32))) + '\\"} 1 # {\x7f\x85\u2028\ufeff\uffff\ud800'
     shots = [shot_with(Exemplar((("user", text),), 1.0, 1_700_000_000.0)) for text in (odd, odd[1:])]
     with ExitStack() as running:
-        servers = [running.enter_context(serve(App(lambda shot=shot: shot, Health()), port=0)) for shot in shots]
+        servers = [running.enter_context(serve(Endpoints(lambda shot=shot: shot, Health()), port=0)) for shot in shots]
         prometheus = prometheus_server(targets=[f"127.0.0.1:{server.port}" for server in servers])
         deadline = time.monotonic() + SECONDS
         while len(prometheus.query(catalog.EPISODE_CREATED.prometheus_name())) < 2:
@@ -176,7 +177,7 @@ def test_a_real_prometheus_reads_a_page_whatever_the_exemplars_hold(prometheus_s
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Server]:
-    app = App(lambda: snapshot(lock_waits(1, 2)), Health())
+    app = Endpoints(lambda: snapshot(lock_waits(1, 2)), Health())
     with serve(app, port=0, basic_auth=("prometheus", "secret")) as running:
         yield running
 
@@ -245,7 +246,7 @@ def test_any_text_may_be_compared_with_the_credentials(header: str, password: st
 @unhurried
 @given(st.text(), st.text(), st.text(), st.text(), st.text())
 def test_the_application_raises_for_no_request(method: str, path: str, query: str, accept: str, encoding: str) -> None:
-    app = App(lambda: snapshot(lock_waits(1, 2)), Health())
+    app = Endpoints(lambda: snapshot(lock_waits(1, 2)), Health())
     headers = {"accept": accept, "accept-encoding": encoding}
     assert app.handle(method, path, query, headers).status in (404, 405)
     for known in app.paths:

@@ -10,7 +10,7 @@ import pytest
 from exporter_samples import STARTED, TAKEN, lock_waits, lookups, snapshot, whole_catalog
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.exporters.json_format import quantile, render_json
+from mnemoscope.instrumentation.exporters.formats.json_document import quantile, render_json
 from mnemoscope.instrumentation.recording.snapshot import Family, NumberPoint, Snapshot
 
 

@@ -21,16 +21,16 @@ import pytest
 from exporter_samples import lock_waits, sample_values, snapshot, whole_catalog
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.exporters.app import PATHS, App
 from mnemoscope.instrumentation.exporters.health import Health
-from mnemoscope.instrumentation.exporters.server import Server, serve
+from mnemoscope.instrumentation.exporters.http.endpoints import PATHS, Endpoints
+from mnemoscope.instrumentation.exporters.http.server import Server, serve
 from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 SECONDS = 20
 
 
-def app(snapshot_function: Any = whole_catalog, **options: Any) -> App:
-    return App(snapshot_function, Health(), **options)
+def app(snapshot_function: Any = whole_catalog, **options: Any) -> Endpoints:
+    return Endpoints(snapshot_function, Health(), **options)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def exchange(server: Server, request_line: str) -> tuple[int, bytes]:
-    """Status and body of the answer to a request line as it is."""
+    """Return status and body of the answer to a request line, sent unchanged."""
     with connect(server) as client:
         client.sendall(f"{request_line}\r\nHost: x\r\n\r\n".encode())
         client.shutdown(socket.SHUT_WR)
@@ -61,7 +61,7 @@ def exchange(server: Server, request_line: str) -> tuple[int, bytes]:
 
 
 def eventually_get(url: str) -> httpx.Response:
-    """The answer of a server that may refuse connections for a moment."""
+    """Return the answer of a server that may refuse connections for a moment."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:
@@ -334,17 +334,17 @@ def test_tls_files_that_cannot_be_loaded_are_named(tmp_path: Path, certificate: 
 
 FORKING = """
 import os, socket, sys
-from mnemoscope.instrumentation.exporters.app import App
-from mnemoscope.instrumentation.exporters.server import serve
+from mnemoscope.instrumentation.exporters.http.endpoints import Endpoints
+from mnemoscope.instrumentation.exporters.http.server import serve
 from mnemoscope.instrumentation.exporters.health import Health
 
-server = serve(App(lambda: None, Health()), port=0)
+server = serve(Endpoints(lambda: None, Health()), port=0)
 told, tell = os.pipe()
 child = os.fork()
 if child == 0:
     os.close(tell)
     server.close()  # must neither hang nor touch the parent's server
-    serve(App(lambda: None, Health()), port=0).close()
+    serve(Endpoints(lambda: None, Health()), port=0).close()
     os.read(told, 1)
     os._exit(0)
 with socket.create_connection(("127.0.0.1", server.port)) as client:
@@ -371,8 +371,7 @@ def test_a_service_ends_without_closing_its_server() -> None:
 
 def test_importing_the_request_handler_loads_no_server_no_tls_and_no_event_loop() -> None:
     script = (
-        "import sys; import mnemoscope.instrumentation.exporters.app, mnemoscope.instrumentation.exporters.asgi,"
-        " mnemoscope.instrumentation.exporters.wsgi;"
+        "import sys; from mnemoscope.instrumentation.exporters.http import asgi, endpoints, wsgi;"
         " print([m for m in ('http.server', 'ssl', 'asyncio', 'gzip', 'prometheus_client', 'opentelemetry')"
         " if m in sys.modules])"
     )

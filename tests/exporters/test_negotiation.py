@@ -1,4 +1,4 @@
-"""Which format, encoding and families a client gets."""
+"""The format, the encoding and the families that a client gets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.exporters.negotiation import (
+from mnemoscope.instrumentation.exporters.http.negotiation import (
     accepts_gzip,
     choose_format,
     compressed,

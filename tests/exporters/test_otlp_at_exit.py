@@ -1,4 +1,4 @@
-"""What processes push when they end, however they end, to real receivers over HTTP and gRPC."""
+"""The last pushes of processes that end in many ways, to real receivers over HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ ALONE = {
     "by returning": ("start_and_record(3)", 0),
     "by an exception": ("start_and_record(3)\nraise LookupError('the end')", 1),
     "by sys.exit": ("start_and_record(3)\nsys.exit(7)", 7),
-    "while a thread of its own still runs": (
+    "while another thread still runs": (
         "start()\nthreading.Timer(0.2, record, (2,)).start()\nrecord(1)",
         0,
     ),
 }
 WITH_A_CHILD = {
     "multiprocessing, fork": "start()\nrun('fork', record)",
-    "multiprocessing, fork, pusher of its own": "run('fork', start_and_record)\nstart()",
+    "multiprocessing, fork, a second pusher": "run('fork', start_and_record)\nstart()",
     "multiprocessing, spawn": "run('spawn', start_and_record)\nstart()",
     "multiprocessing, forkserver": "run('forkserver', start_and_record)\nstart()",
     "a pool of processes": """
@@ -74,8 +74,8 @@ assert os.waitpid(child, 0)[1] == 0
 """,
 }
 FORKING_WHILE_PUSHING = """
-from mnemoscope.instrumentation.exporters import otlp
-otlp._FORK_PATIENCE = 60.0  # here the test decides when the push ends
+from mnemoscope.instrumentation.exporters.otlp import pusher as pusher_module
+pusher_module._FORK_PATIENCE = 60.0  # here the test decides when the push ends
 pusher = start()
 thread = threading.Thread(target=pusher.flush, args=(60.0,))
 thread.start()
@@ -117,7 +117,7 @@ def execute(folder: Path, script: str, receiver: Receiver, protocol: str) -> sub
 
 
 def episodes(receiver: Receiver) -> tuple[str, float]:
-    """Instance and count of the next push."""
+    """Return instance and count of the next push."""
     request, _ = receiver.next()
     (resource,) = request.resource_metrics
     ids = {pair.key: pair.value.string_value for pair in resource.resource.attributes}

@@ -26,7 +26,7 @@ from otlp_receivers import SECONDS, Receiver, grpc_receiver, http_receiver
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import CATALOG, Kind
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 from mnemoscope.instrumentation.recording.snapshot import Family, NumberPoint, Snapshot
 
 CUMULATIVE, DELTA = 2, 1
@@ -50,7 +50,7 @@ def receiver(protocol: str) -> Iterator[Receiver]:
 
 @pytest.fixture
 def push(receiver: Receiver, protocol: str) -> Iterator[Push]:
-    """Starts a pusher to the receiver; it pushes when it is told to, unless it is given an interval."""
+    """Starts a pusher to the receiver, which pushes only on `flush` unless an interval is given."""
     started: list[OtlpPusher] = []
 
     def start(snapshot_function: Callable[[], Snapshot], **options: Any) -> OtlpPusher:
@@ -369,10 +369,10 @@ def test_a_series_that_was_reset_counts_whole_and_a_gauge_has_no_delta(push: Pus
 
 
 def prometheus_name(name: str, metric: Any) -> str:
-    """The name that Prometheus gives an OTLP metric, by the rule it documents.
+    """Return the name that Prometheus gives an OTLP metric, by its documented rule.
 
     https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/ and Prometheus' own
-    translator: words of letters and digits, the unit unless a word says it, `ratio` for gauges of unit 1, `total`.
+    translator: words of letters and digits, the unit unless a word contains it, `ratio` for gauges of unit 1, `total`.
     """
     words = "".join(c if c.isalnum() else " " for c in name).split()
     unit = {"s": "seconds", "By": "bytes", "1": ""}.get(metric.unit, "" if "{" in metric.unit else metric.unit)
@@ -401,7 +401,7 @@ FORKING = """
 import os, sys
 sys.path.insert(0, sys.argv[3])
 from exporter_samples import lookups, snapshot
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 
 pusher = OtlpPusher(lambda: snapshot(lookups(1, 1)), sys.argv[1], sys.argv[2], interval=3600)
 assert pusher.flush()
@@ -433,7 +433,7 @@ def test_a_process_ends_in_time_though_the_receiver_is_gone(free_port: int, prot
 def test_without_opentelemetry_the_error_names_the_extra_to_install() -> None:
     script = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "try: import mnemoscope.instrumentation.exporters.otlp\n"
+        "try: import mnemoscope.instrumentation.exporters.otlp.pusher\n"
         "except ImportError as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)

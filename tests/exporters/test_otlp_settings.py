@@ -1,4 +1,4 @@
-"""What a pusher refuses at set-up, what it takes from the environment, and as which service it pushes."""
+"""The settings of a pusher: refused arguments, the environment, and the name of the service."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ import pytest
 from exporter_samples import lookups, snapshot
 from otlp_receivers import grpc_receiver, http_receiver
 
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 NEVER = 3600.0
 A_URL = "must be http://host:port or https://host:port"
 NO_PORT = "cannot be used: Port out of range 0-65535"
-NO_TLS_OR_TLS = (
-    "does not say whether to use TLS: write http:// or https:// before it, or give insecure=True or insecure=False"
-)
+NO_TLS_OR_TLS = "has no scheme: write http:// or https:// before it, or give insecure=True or insecure=False"
 
 
 def snapshot_of_one() -> Snapshot:
@@ -106,11 +104,11 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
         ),
         (
             {"headers": {"authorization": "secret\n"}},
-            "OTLP header 'authorization' must be one line of ASCII text; is there a line break at its end?",
+            "OTLP header 'authorization' must be one line of ASCII text; check for a line break at its end",
         ),
         (
             {"headers": {"authorization": None}},
-            "OTLP header 'authorization' must be one line of ASCII text; is there a line break at its end?",
+            "OTLP header 'authorization' must be one line of ASCII text; check for a line break at its end",
         ),
     ],
 )
@@ -230,7 +228,7 @@ def test_nonsense_in_the_environment_that_makes_pushes_impossible_is_one_warning
         ),
         (
             "OTEL_METRIC_EXPORT_INTERVAL", "10s",
-            "OTEL_METRIC_EXPORT_INTERVAL='10s' is no number of milliseconds: 10 seconds are used",
+            "OTEL_METRIC_EXPORT_INTERVAL='10s' is not a number of milliseconds: 10 seconds are used",
         ),
     ],
 )  # fmt: skip
@@ -249,7 +247,7 @@ def test_nonsense_in_the_environment_that_has_a_default_is_one_warning(
 
 PUSHING = """
 import sys
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 OtlpPusher(lambda: Snapshot("mnemo", 1.0, 2.0, ()), {endpoint!r}, interval=3600, resource_attributes={attributes!r})
@@ -259,7 +257,7 @@ OtlpPusher(lambda: Snapshot("mnemo", 1.0, 2.0, ()), {endpoint!r}, interval=3600,
 def pushed_attributes(
     folder: Path, arguments: list[str], attributes: dict[str, str] | None = None, stdin: bool = False
 ) -> dict[str, str]:
-    """The attributes that a program sends, which is there as a script, a package, a module and a text."""
+    """Return the attributes that a program sends, run as a script, a package, a module or a text."""
     with http_receiver() as receiver:
         program = PUSHING.format(endpoint=receiver.endpoint, attributes=attributes)
         (folder / "memory.service").mkdir()

@@ -1,4 +1,4 @@
-"""Our series in a host's own prometheus_client registry."""
+"""The collector in a prometheus_client registry of the service."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.exporters.prometheus_bridge import prometheus_collector
-from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.text import render_text
+from mnemoscope.instrumentation.exporters.prometheus_bridge import SnapshotCollector
 from mnemoscope.instrumentation.recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
 
 
 def registry_of(shot: Snapshot) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(prometheus_collector(lambda: shot))
+    registry.register(SnapshotCollector(lambda: shot))
     return registry
 
 
@@ -61,16 +62,16 @@ def test_the_hosts_own_metrics_stand_beside_ours() -> None:
 def test_registering_twice_is_refused_as_is_a_name_the_host_already_has() -> None:
     registry = registry_of(snapshot())
     with pytest.raises(ValueError, match="Duplicated timeseries"):
-        registry.register(prometheus_collector(snapshot))
+        registry.register(SnapshotCollector(snapshot))
     taken = CollectorRegistry()
     prometheus_client.Counter(catalog.CACHE_LOOKUPS.family(), "mine", registry=taken)
     with pytest.raises(ValueError, match="Duplicated timeseries"):
-        taken.register(prometheus_collector(snapshot))
+        taken.register(SnapshotCollector(snapshot))
 
 
 def test_a_metric_outside_the_catalog_is_described_too() -> None:
     metric = catalog.gauge("host.own", "Own")
-    collector = prometheus_collector(lambda: snapshot(Family(metric, ())))
+    collector = SnapshotCollector(lambda: snapshot(Family(metric, ())))
     names = [family.name for family in collector.describe()]
     assert metric.family() in names
     assert len(names) == len(set(names)) == len(catalog.CATALOG) + 1
@@ -87,7 +88,7 @@ def test_a_restricted_registry_shows_the_named_samples() -> None:
 def test_every_scrape_takes_a_new_snapshot() -> None:
     hits = iter([1.0, 2.0, 3.0])
     registry = CollectorRegistry()
-    registry.register(prometheus_collector(lambda: snapshot(lookups(next(hits), 0))))
+    registry.register(SnapshotCollector(lambda: snapshot(lookups(next(hits), 0))))
     name, labels = catalog.CACHE_LOOKUPS.prometheus_name(), {"cache": "redb", "result": "hit"}
     assert registry.get_sample_value(name, labels) == 2.0
     assert registry.get_sample_value(name, labels) == 3.0

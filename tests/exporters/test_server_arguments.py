@@ -1,4 +1,4 @@
-"""What `serve` refuses, and what it warns of."""
+"""The arguments that `serve` refuses, and its warnings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import httpx
 import pytest
 from exporter_samples import whole_catalog
 
-from mnemoscope.instrumentation.exporters.app import App
 from mnemoscope.instrumentation.exporters.health import Health
-from mnemoscope.instrumentation.exporters.server import serve
+from mnemoscope.instrumentation.exporters.http.endpoints import Endpoints
+from mnemoscope.instrumentation.exporters.http.server import serve
 
 
-def app(**options: Any) -> App:
-    return App(whole_catalog, Health(), **options)
+def app(**options: Any) -> Endpoints:
+    return Endpoints(whole_catalog, Health(), **options)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_an_open_address_is_one_warning_that_says_who_reads_what_and_what_to_do(
         (warning,) = warnings_of(caplog)
         assert warning == (
             "/metrics /metrics.json /health /ready /debug/locks can be read without a password by every machine that"
-            f" reaches 0.0.0.0 port {server.port}: listen on 127.0.0.1, give basic_auth and certfile, or let a firewall"
-            " admit Prometheus alone"
+            f" reaches 0.0.0.0 port {server.port}: listen on 127.0.0.1, give basic_auth and certfile, or let only"
+            " Prometheus through a firewall"
         )
         assert caplog.records[0].name == "mnemoscope"
 

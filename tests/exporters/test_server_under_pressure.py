@@ -14,8 +14,8 @@ SECONDS = 20
 
 SERVING = """
 import contextlib, os, resource, sys, time
-from mnemoscope.instrumentation.exporters.app import App
-from mnemoscope.instrumentation.exporters.server import _HTTPServer, serve
+from mnemoscope.instrumentation.exporters.http.endpoints import Endpoints
+from mnemoscope.instrumentation.exporters.http.server import _HTTPServer, serve
 from mnemoscope.instrumentation.exporters.health import Health
 
 tries = 0
@@ -27,7 +27,7 @@ def counted(self):
     return get_request(self)
 
 _HTTPServer.get_request = counted
-server = serve(App(lambda: None, Health()), port=0)
+server = serve(Endpoints(lambda: None, Health()), port=0)
 """
 
 EXHAUSTED = f"""{SERVING}

@@ -1,4 +1,4 @@
-"""The two text formats, held against prometheus_client and promtool."""
+"""The two text formats, checked against prometheus_client and promtool."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from prometheus_client.utils import floatToGoString
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.catalog import Kind, Label, Metric
-from mnemoscope.instrumentation.exporters.lines import go_string
-from mnemoscope.instrumentation.exporters.text import CHUNK_CHARACTERS, render_openmetrics, render_text
+from mnemoscope.instrumentation.exporters.formats.chunks import CHUNK_CHARACTERS
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.text import render_text
+from mnemoscope.instrumentation.exporters.formats.text_lines import go_string
 from mnemoscope.instrumentation.recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
 
@@ -46,7 +48,7 @@ def _no_created_series() -> Iterator[None]:
 
 
 def recorded_twice(*metrics: Metric) -> tuple[CollectorRegistry, Snapshot]:
-    """The same events recorded with prometheus_client, and as a snapshot."""
+    """Return the same events, recorded with prometheus_client and as a snapshot."""
     registry = CollectorRegistry()
     families = []
     for metric in metrics:

@@ -22,8 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import mnemoscope as scope
 from mnemoscope import catalog as m
-from mnemoscope.instrumentation.exporters.json_format import render_json
-from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
+from mnemoscope.instrumentation.exporters.formats.json_document import render_json
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint, NumberPoint
 
 # Which values are numbers -----------------------------------------------------------------------------------

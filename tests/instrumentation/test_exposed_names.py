@@ -9,7 +9,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from mnemoscope.catalog import CACHE_LOOKUPS, CATALOG, ExposedNames, Kind, Metric, Unit
-from mnemoscope.instrumentation.exporters.text import render_openmetrics, render_text
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
 
 # Few words, and those that the formats add to names, so that two metrics often meet.

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 
 from mnemoscope import catalog
-from mnemoscope.instrumentation.exporters.process import memory_limit, observe_process, open_files, resident_bytes
+from mnemoscope.instrumentation.exporters.process_gauges import (
+    memory_limit,
+    observe_process,
+    open_files,
+    resident_bytes,
+)
 from mnemoscope.instrumentation.recording.registry import Registry
 
 

@@ -21,7 +21,7 @@ from support.ids import shown
 
 import mnemoscope as scope
 from mnemoscope import catalog as m
-from mnemoscope.instrumentation.exporters.text import render_openmetrics
+from mnemoscope.instrumentation.exporters.formats.openmetrics import render_openmetrics
 from mnemoscope.instrumentation.recording.journal import LIMIT
 
 

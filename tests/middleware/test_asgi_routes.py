@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 
 import mnemoscope as scope
 from mnemoscope import catalog
-from mnemoscope.instrumentation.exporters.app import PATHS
+from mnemoscope.instrumentation.exporters.http.endpoints import PATHS
 from mnemoscope.instrumentation.middleware.request_recording import OWN_PATHS
 from mnemoscope.instrumentation.recording.registry import Registry
 

@@ -1,4 +1,4 @@
-"""A small service that real servers run in several processes; its answers say which process gave them."""
+"""A small service that real servers run in several processes; its answers name the process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     if path == "/hang":
         start_response("200 OK", [])
         return _hang()
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    start_response("200 OK", [("Content-RecordType", "text/plain")])
     return [f"{os.getpid()} {MADE_BY}".encode() if path == "/who" else work()]
 
 

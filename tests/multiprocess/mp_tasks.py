@@ -1,4 +1,4 @@
-"""What workers of pools do: short work that records, in a process that its environment has told of the directory."""
+"""Short work that records, for workers of pools whose environment sets the shared directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mnemoscope import catalog
 
 
 def task(number: int) -> int:
-    """One event of a counter, one of a histogram."""
+    """Record one event of a counter and one of a histogram."""
     scope.counter(catalog.CACHE_STALE_READS, cache="a").inc()
     scope.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(float(number))
     return number

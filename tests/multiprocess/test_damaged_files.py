@@ -14,49 +14,49 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mp_helpers import end, histogram, points, sharing, until, value
+from mp_helpers import end, histogram, mode, points, until, value
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.multiprocess import owner
-from mnemoscope.instrumentation.multiprocess.cellfile import CellFile
-from mnemoscope.instrumentation.multiprocess.image import Image
-from mnemoscope.instrumentation.multiprocess.layout import (
-    ENTRY,
+from mnemoscope.instrumentation.multiprocess import own_file
+from mnemoscope.instrumentation.multiprocess.file_contents import FileContents
+from mnemoscope.instrumentation.multiprocess.file_format import (
+    COPY_HEAD,
     HEADER_BYTES,
-    MOST_SERIES,
-    SLOT,
+    LOG_ENTRY,
+    MAX_SERIES,
     Header,
     RejectedError,
     first_key,
 )
+from mnemoscope.instrumentation.multiprocess.file_reader import FileReader
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import Exemplar, HistogramPoint, NumberPoint
 
 Member = Callable[..., Registry]
 
 
-def image_of(count: float = 5, exemplar: bool = True) -> Image:
-    """A file with a counter, a gauge and a histogram."""
-    image = Image(1, 1.0, tail=16 * ENTRY.size)
-    stale = image.series(catalog.CACHE_STALE_READS, ("a",))
-    image.set(stale, (count, 0.0, 0.0, 1))
-    image.set(image.series(catalog.LOCK_WAITERS, ("x", "read")), (1.0, 2.0))
-    wait = image.series(catalog.LOCK_WAIT_DURATION, ("x", "read"))
-    image.set(wait, (*range(len(catalog.LOCK_WAIT_DURATION.buckets) + 1), 1.5, 0.0, 0.0, 3))
+def contents_of(count: float = 5, exemplar: bool = True) -> FileContents:
+    """Return the contents of a file with a counter, a gauge and a histogram."""
+    contents = FileContents(1, 1.0, log=16 * LOG_ENTRY.size)
+    stale = contents.series(catalog.CACHE_STALE_READS, ("a",))
+    contents.set(stale, (count, 0.0, 0.0, 1))
+    contents.set(contents.series(catalog.LOCK_WAITERS, ("x", "read")), (1.0, 2.0))
+    wait = contents.series(catalog.LOCK_WAIT_DURATION, ("x", "read"))
+    contents.set(wait, (*range(len(catalog.LOCK_WAIT_DURATION.buckets) + 1), 1.5, 0.0, 0.0, 3))
     if exemplar:
-        image.set_exemplars(wait, {3: Exemplar((("trace_id", "abc"),), 0.1, 5.0)})
-    return image
+        contents.set_exemplars(wait, {3: Exemplar((("trace_id", "abc"),), 0.1, 5.0)})
+    return contents
 
 
-def with_tail(image: Image, *entries: tuple[float, int]) -> bytes:
-    """The file with recordings that are not published: a value and a key each."""
-    data = bytearray(image.data)
+def with_log(contents: FileContents, *entries: tuple[float, int]) -> bytes:
+    """Return the file with log entries: a value and a key each."""
+    data = bytearray(contents.data)
     for number, entry in enumerate(entries):
-        ENTRY.pack_into(data, HEADER_BYTES + number * ENTRY.size, *entry, *entry)
+        LOG_ENTRY.pack_into(data, HEADER_BYTES + number * LOG_ENTRY.size, *entry, *entry)
     return bytes(data)
 
 
-WHOLE = bytes(image_of().data)
+WHOLE = bytes(contents_of().data)
 COUNTER, GAUGE, HISTOGRAM, NOTHING = map(first_key, range(4))
 UNPUBLISHED = [(0.5, COUNTER), (2.0, COUNTER + 1), (0.25, HISTOGRAM + 2), (0.25, HISTOGRAM + 3), (4.0, COUNTER + 2)]
 """Recordings: the first of the counter, and the third of the histogram, are published."""
@@ -121,7 +121,7 @@ def test_a_living_process_makes_its_file_anew_when_it_publishes(how: str, member
     worker, reader = member(), member()
     worker.counter(catalog.CACHE_STALE_READS, cache="a").inc(2)
     worker.snapshot()
-    path = directory / sharing(worker)._publisher._file.name
+    path = directory / mode(worker)._publisher._file.name
     path.chmod(0o600)
     if how == "removed":
         path.unlink()
@@ -153,14 +153,14 @@ def test_nobody_cuts_a_file_in_place_by_mistake(member: Member, directory: Path)
 
 
 def test_a_value_whose_writer_was_killed_in_the_middle_is_the_value_before() -> None:
-    image = image_of(exemplar=False)
-    file = CellFile(lambda metric: metric)
-    file.parse(bytes(image.data))
-    stale = image.series(catalog.CACHE_STALE_READS, ("b",))
-    image.set(stale, (1.0, 0.0, 0.0, 1))
-    before = bytes(image.data)
-    image.set(stale, (2.0, 0.0, 0.0, 2))
-    after = bytes(image.data)
+    contents = contents_of(exemplar=False)
+    file = FileReader(lambda metric: metric)
+    file.parse(bytes(contents.data))
+    stale = contents.series(catalog.CACHE_STALE_READS, ("b",))
+    contents.set(stale, (1.0, 0.0, 0.0, 1))
+    before = bytes(contents.data)
+    contents.set(stale, (2.0, 0.0, 0.0, 2))
+    after = bytes(contents.data)
 
     for written in range(stale.at, len(after) + 1):
         torn = after[:written] + before[written:]
@@ -172,12 +172,12 @@ def test_a_value_whose_writer_was_killed_in_the_middle_is_the_value_before() -> 
 
 
 def test_a_value_that_is_being_written_makes_the_reader_read_again() -> None:
-    image = image_of()
-    file = CellFile(lambda metric: metric)
-    data = bytearray(image.data)
+    contents = contents_of()
+    file = FileReader(lambda metric: metric)
+    data = bytearray(contents.data)
     file.parse(bytes(data))
     (_, slots) = file._values[0]
-    data[slots.at + slots.size + SLOT.size] ^= 1
+    data[slots.at + slots.size + COPY_HEAD.size] ^= 1
 
     with pytest.raises(RejectedError, match="corrupt"):
         file.values(bytes(data), lenient=False)
@@ -192,24 +192,24 @@ def test_a_value_that_was_being_written_is_read_again_rather_than_taken_from_bef
     for _ in range(2):
         worker.counter(catalog.CACHE_STALE_READS, cache="a").inc()
         worker.snapshot()
-    directory = sharing(reader)._directory
+    directory = mode(reader)._directory
     assert value(reader, catalog.CACHE_STALE_READS, "a") == 2
-    name = sharing(worker)._publisher._file.name
+    name = mode(worker)._publisher._file.name
     places = {key[1]: slots for key, slots in directory._known[name]._values if key[0] is catalog.CACHE_STALE_READS}
     readings = []
 
     def contents(wanted: str) -> tuple[bytes, bool]:
-        data, alive = type(directory)._contents(directory, wanted)
+        data, alive = type(directory)._read_file(directory, wanted)
         if wanted == name:
             readings.append(data)
         if wanted == name and len(readings) == 1:
             slots, torn = places["a",], bytearray(data)
-            newest = max((0, 1), key=lambda i: SLOT.unpack_from(data, slots.at + i * slots.size)[1])
-            torn[slots.at + newest * slots.size + SLOT.size] ^= 1
+            newest = max((0, 1), key=lambda i: COPY_HEAD.unpack_from(data, slots.at + i * slots.size)[1])
+            torn[slots.at + newest * slots.size + COPY_HEAD.size] ^= 1
             return bytes(torn), alive
         return data, alive
 
-    monkeypatch.setattr(directory, "_contents", contents)
+    monkeypatch.setattr(directory, "_read_file", contents)
     assert value(reader, catalog.CACHE_STALE_READS, "a") == 2
     assert len(readings) == 2
 
@@ -219,7 +219,7 @@ def read(data: bytes) -> list[NumberPoint | HistogramPoint]:
 
 
 def left(data: bytes) -> tuple[float, int, float]:
-    """What a process that has ended with this file has counted, and how often and what it has observed."""
+    """Return an ended process' count, and the number and the sum of its observations, from its file."""
     found = points(data, alive=False)
     stale, waits = found[catalog.CACHE_STALE_READS.name, "a"], found[catalog.LOCK_WAIT_DURATION.name, "x", "read"]
     assert isinstance(stale, NumberPoint)
@@ -229,7 +229,7 @@ def left(data: bytes) -> tuple[float, int, float]:
 
 def test_only_what_an_ended_process_has_not_published_is_added() -> None:
     counted, observed, total = left(WHOLE)
-    data = with_tail(image_of(), *UNPUBLISHED)
+    data = with_log(contents_of(), *UNPUBLISHED)
 
     assert left(data) == (counted + 6, observed + 1, total + 0.25)
     assert read(data) == read(WHOLE), "of a living process, nothing is added"
@@ -241,7 +241,7 @@ def test_only_what_an_ended_process_has_not_published_is_added() -> None:
         (1.0, 0),
         (1.0, 5),
         (1.0, NOTHING + 3),
-        (1.0, first_key(MOST_SERIES - 1) + 5),
+        (1.0, first_key(MAX_SERIES - 1) + 5),
         (1.0, (1 << 64) - 1),
         (1.0, GAUGE + 5),
         (-1.0, COUNTER + 5),
@@ -251,21 +251,21 @@ def test_only_what_an_ended_process_has_not_published_is_added() -> None:
     ],
 )
 def test_an_entry_that_makes_no_sense_is_left_out(entry: tuple[float, int]) -> None:
-    assert left(with_tail(image_of(), entry)) == left(WHOLE)
-    assert left(with_tail(image_of(), *UNPUBLISHED, entry)) == left(with_tail(image_of(), *UNPUBLISHED))
+    assert left(with_log(contents_of(), entry)) == left(WHOLE)
+    assert left(with_log(contents_of(), *UNPUBLISHED, entry)) == left(with_log(contents_of(), *UNPUBLISHED))
 
 
 def test_an_entry_whose_writer_was_killed_in_the_middle_is_left_out() -> None:
-    before, after = with_tail(image_of(), (0.5, COUNTER)), with_tail(image_of(), (2.0, COUNTER + 1))
-    for written in range(HEADER_BYTES, HEADER_BYTES + ENTRY.size + 1):
+    before, after = with_log(contents_of(), (0.5, COUNTER)), with_log(contents_of(), (2.0, COUNTER + 1))
+    for written in range(HEADER_BYTES, HEADER_BYTES + LOG_ENTRY.size + 1):
         torn = after[:written] + before[written:]
         assert left(torn)[0] == left(WHOLE)[0] + (2 if torn == after else 0)
 
 
 def test_no_flipped_bit_in_the_tail_adds_to_what_was_recorded() -> None:
-    data = bytearray(with_tail(image_of(), *UNPUBLISHED))
+    data = bytearray(with_log(contents_of(), *UNPUBLISHED))
     counted, observed, total = left(WHOLE)
-    for bit in range(16 * ENTRY.size * 8):
+    for bit in range(16 * LOG_ENTRY.size * 8):
         data[HEADER_BYTES + bit // 8] ^= 1 << bit % 8
         now = left(bytes(data))
         assert now[0] - counted in (2, 4, 6)
@@ -274,7 +274,7 @@ def test_no_flipped_bit_in_the_tail_adds_to_what_was_recorded() -> None:
 
 
 @settings(max_examples=200)
-@given(st.binary(max_size=16 * ENTRY.size))
+@given(st.binary(max_size=16 * LOG_ENTRY.size))
 def test_no_bytes_in_the_tail_keep_a_file_from_being_read(content: bytes) -> None:
     data = bytearray(WHOLE)
     data[HEADER_BYTES : HEADER_BYTES + len(content)] = content
@@ -309,7 +309,7 @@ def test_no_damaged_file_among_others_keeps_a_scrape_from_being_served(member: M
     reader = member()
     reader.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(0.2)
     for i in range(150):
-        damaged = bytearray(bytes(image_of().data))
+        damaged = bytearray(bytes(contents_of().data))
         for _ in range(chance.randrange(1, 30)):
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         (directory / f"{i}-x.cells").write_bytes(damaged[: chance.randrange(len(damaged) * 2)])
@@ -341,7 +341,7 @@ def test_a_full_disk_keeps_what_is_new_to_the_process_and_harms_nothing(
         assert value(reader, catalog.CACHE_STALE_READS, caches[-1]) is None
         assert value(worker, catalog.CACHE_STALE_READS, caches[-1]) == 1, "its own scrape comes from memory"
     (line,) = [record.getMessage() for record in caplog.records if "No space left on device" in record.getMessage()]
-    assert "other processes see nothing new of this one" in line
+    assert "other processes see no new recordings of this process" in line
     assert until(lambda: value(reader, catalog.CACHE_STALE_READS, caches[-1]) == 1, "published once there is room")
 
 
@@ -351,7 +351,7 @@ def test_a_file_that_cannot_be_mapped_is_written_instead(
     def impossible(*_: object) -> None:
         raise OSError(19, "No such device")
 
-    monkeypatch.setattr(owner, "mmap", impossible)
+    monkeypatch.setattr(own_file, "mmap", impossible)
     worker, reader = member(), member()
     series = [worker.counter(catalog.CACHE_STALE_READS, cache=f"{number}") for number in range(300)]
     for number, counter in enumerate(series):
@@ -359,10 +359,10 @@ def test_a_file_that_cannot_be_mapped_is_written_instead(
             counter.inc(number)
 
     assert until(lambda: value(reader, catalog.CACHE_STALE_READS, "299") == 5 * 299, "published by its thread")
-    assert until(lambda: "what is recorded can be lost with the process" in caplog.text, "one line in the log")
+    assert until(lambda: "a killed process can lose recordings" in caplog.text, "one line in the log")
 
 
 def test_the_header_says_who_wrote_a_file() -> None:
-    image = image_of()
-    header = Header.unpack(bytes(image.data))
-    assert (header.pid, header.started, header.id, header.used) == (1, 1.0, image.id, len(image.data))
+    contents = contents_of()
+    header = Header.unpack(bytes(contents.data))
+    assert (header.pid, header.started, header.id, header.used) == (1, 1.0, contents.id, len(contents.data))

@@ -137,10 +137,10 @@ def test_a_setting_that_outlives_its_process_is_there_at_once(run: Run, member: 
 
 def test_work_that_comes_after_a_pause_is_there_at_once(run: Run, member: Member) -> None:
     done = run("""
-    from mnemoscope.instrumentation.multiprocess import sharing
+    from mnemoscope.instrumentation.multiprocess import mode
     task(1)
-    shared = scope.default_registry().sharing
-    while shared._publisher._tail.free:  # until it is idle
+    shared = scope.default_registry().multiprocess
+    while shared._publisher._log.free:  # until it is idle
         time.sleep(0.01)
     task(2)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What a fork leaves to the child and to the parent: files, threads, counts and settings."""
+"""A fork: the files, threads, counts and settings of the child and the parent."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def command(script: str) -> list[str]:
 
 
 def run(directory: Path, script: str) -> list[str]:
-    """The lines that a program prints whose processes share the directory."""
+    """Return the lines printed by a program whose processes share the directory."""
     done = subprocess.run(
         command(script),
         # Python 3.12 warns of any fork in a process with threads.
@@ -178,7 +178,7 @@ Tell = Callable[[str], None]
 
 @pytest.fixture
 def parent(directory: Path) -> Iterator[Tell]:
-    """A process that sets gauges, and then does what it is told."""
+    """A process that sets gauges, and then runs commands."""
     with subprocess.Popen(
         command(PARENT),
         env={**os.environ, "MNEMOSCOPE_MULTIPROC_DIR": str(directory)},
@@ -229,7 +229,7 @@ def test_the_settings_of_a_parent_that_only_supervises_count_with_its_children_a
     parent("kill()")
     until(lambda: value(reader, catalog.COMPLETION_LIMIT) == 20, "it is the last that shows it")
     parent("fork(lambda: (ready.set(1), counter.inc()))")
-    until(lambda: value(reader, catalog.SERVICE_READY) == 1, "what it said before the fork is not the last word")
+    until(lambda: value(reader, catalog.SERVICE_READY) == 1, "the value from before the fork is not the latest")
 
 
 def test_what_a_parent_sets_after_the_fork_is_its_own(parent: Tell, member: Member) -> None:
@@ -242,7 +242,7 @@ def test_what_a_parent_sets_after_the_fork_is_its_own(parent: Tell, member: Memb
     until(lambda: value(reader, catalog.COMPLETION_LIMIT) == 40, "it works as its child does")
 
 
-# Several threads at once ----------------------------------------------------------------------------
+# Several threads -------------------------------------------------------------------------------------
 
 THREADS = """
 sys.setswitchinterval(1e-6)

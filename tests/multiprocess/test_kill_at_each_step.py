@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mp_helpers import end, sharing, value
+from mp_helpers import end, mode, value
 
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.recording.registry import Registry
@@ -48,26 +48,26 @@ def half_a_store(file, place, data):
         size = place.stop - place.start
         if size > 8:  # no store of eight bytes is ever half done
             half = slice(place.start, place.start + size // 2)
-            file.area[half] = data[half]
+            file.mapping[half] = data[half]
         os.kill(os.getpid(), signal.SIGKILL)
     store(file, place, data)
 
-from mnemoscope.instrumentation.multiprocess import owner
-owner._STEP = 512  # the file grows often
-pwrite, store = os.pwrite, owner.OwnFile._store
+from mnemoscope.instrumentation.multiprocess import own_file
+own_file._STEP = 512  # the file grows often
+pwrite, store = os.pwrite, own_file.OwnFile._store
 def arm():
     pathlib.Path.rename = kill_at(pathlib.Path.rename)
     pathlib.Path.unlink = kill_at(pathlib.Path.unlink)
     os.open = kill_at(os.open)
     os.close = kill_at(os.close)
     os.pwrite = half_a_write
-    owner.OwnFile._store = half_a_store
+    own_file.OwnFile._store = half_a_store
 """
 SHARE = """
 import mnemoscope as scope
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.multiprocess import sharing
-sharing.PUBLISH_SECONDS = sharing.EVALUATE_SECONDS = 3600  # its threads stay out of the count of steps
+from mnemoscope.instrumentation.multiprocess import mode
+mode.PUBLISH_SECONDS = mode.EVALUATE_SECONDS = 3600  # its threads stay out of the count of steps
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import NumberPoint
 registry = Registry()
@@ -78,7 +78,7 @@ COMPACT = (
     + SHARE
     + """
 import time
-while not registry.sharing._publisher._file.name:  # the first passes of its threads
+while not registry.multiprocess._publisher._file.name:  # the first passes of its threads
     time.sleep(0.001)
 time.sleep(0.05)
 arm()
@@ -90,14 +90,14 @@ PUBLISH = (
     + SHARE
     + textwrap.dedent("""
 import time
-while not registry.sharing._publisher._file.name:
+while not registry.multiprocess._publisher._file.name:
     time.sleep(0.001)
 time.sleep(0.05)
 arm()
 for i in range(3):
     for cache in ("a", f"new-{i}"):
         registry.counter(catalog.CACHE_STALE_READS, cache=cache).inc()
-    registry.sharing._publish()
+    registry.multiprocess._publish()
     print(i, flush=True)
 """)
 )
@@ -128,7 +128,7 @@ def test_a_compaction_killed_at_any_step_neither_loses_nor_doubles(member: Membe
 
         done = run(COMPACT, step, directory)
 
-        merged = sharing(reader)._directory.read(sharing(reader)._publisher.own())
+        merged = mode(reader)._directory.read(mode(reader)._publisher.memory_file())
         (shown,) = [p for f in merged.families() for p in f.points if f.metric is catalog.CACHE_STALE_READS]
         assert shown == NumberPoint(("a",), total), f"read without compacting, after step {step}"
         assert value(reader, catalog.CACHE_STALE_READS, "a") == total, f"after step {step}"

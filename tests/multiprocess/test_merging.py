@@ -1,4 +1,4 @@
-"""What a scrape of one process says of all of them."""
+"""A scrape of one process shows the values of all processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_counters_and_histograms_of_all_processes_are_added_up(member: Member) -
         registry = member()
         registry.counter(catalog.CACHE_STALE_READS, cache="a").inc(amount)
         registry.histogram(catalog.LOCK_WAIT_DURATION, lock="x", mode="read").observe(amount)
-        registry.snapshot()  # publishes at once
+        registry.snapshot()  # publishes immediately
     reader = member()
 
     assert value(reader, catalog.CACHE_STALE_READS, "a") == 7

@@ -23,7 +23,7 @@ Member = Callable[..., Registry]
 
 
 def record(directory: Path, amount: int) -> None:
-    """The work of a child process; it ends at once, before its thread has published anything."""
+    """Do the work of a child process, which ends before its thread has published anything."""
     registry = Registry()
     assert scope.share_directory(directory, registry=registry)
     registry.counter(catalog.CACHE_STALE_READS, cache="a").inc(amount)
@@ -64,7 +64,7 @@ def test_a_forked_child_writes_a_file_of_its_own_and_begins_at_zero(member: Memb
 
 
 def run(directory: Path, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """A process of its own with `script`, in which `scope` shares the directory."""
+    """Start a process that runs `script` in multi-process mode."""
     head = "import os, signal, sys, time\nimport mnemoscope as scope\nfrom mnemoscope import catalog\n"
     return subprocess.run(
         [sys.executable, "-c", head + textwrap.dedent(script)],
@@ -243,12 +243,12 @@ from mnemoscope.instrumentation.recording.registry import Registry
 registry = Registry()
 scope.share_directory(sys.argv[1], registry=registry)
 series = [registry.histogram(catalog.LOCK_WAIT_DURATION, lock=f"l{i}", mode="read") for i in range(60)]
-registry.sharing._publish()
+registry.multiprocess._publish()
 print("published", flush=True)
 while True:
     for one in series:
         one.observe(0.25)
-    registry.sharing._publish()
+    registry.multiprocess._publish()
 """
 
 
@@ -314,7 +314,7 @@ def test_a_push_carries_what_its_own_process_recorded(member: Member) -> None:
 HOLDER = """
 import ctypes, os, sys, time
 import mnemoscope as scope
-directory = scope.default_registry().sharing._directory
+directory = scope.default_registry().multiprocess._directory
 with directory._locked(2, 1.0):  # exclusively, as when it compacts
     child = {fork}
     if child == 0:

@@ -50,14 +50,14 @@ class Service:
             connection.close()
 
     def try_get(self, path: str) -> str:
-        """As `get`; empty where the worker that took the request was killed."""
+        """Return the answer; empty if the worker of the request was killed."""
         try:
             return self.get(path)
         except (OSError, http.client.HTTPException):
             return ""
 
     def samples(self) -> dict[str, float]:
-        """A scrape by whichever worker answers."""
+        """Return a scrape of any worker."""
         text = until(lambda: self.try_get("/metrics"), "a scrape")
         lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
         return {name: float(number) for name, number in lines}
@@ -66,7 +66,7 @@ class Service:
         return self.samples().get(DONE, 0)
 
     def workers(self) -> set[int]:
-        """The workers that answer now."""
+        """Return the workers that answer now."""
         return {int(text.split()[0]) for text in (self.try_get("/who") for _ in range(12)) if text}
 
 
@@ -129,7 +129,7 @@ class Load:
             thread.join()
 
     def at_work(self) -> set[int]:
-        """Workers with several answers."""
+        """Return the workers with several answers."""
         pids = list(self.answers)
         return {pid for pid in pids if pids.count(pid) > 20}
 
@@ -159,7 +159,7 @@ def test_no_counter_goes_back_when_workers_are_killed_under_load(server: str, st
         for name in (DONE, OBSERVED):
             values = [sample[name] for sample in seen if name in sample]
             assert values == sorted(values)
-            # What was answered was recorded before. What was not: one request of each thread of ours at each kill.
+            # Answered requests were recorded before. Others: one request of each of this test's threads at each kill.
             until(lambda name=name: service.samples()[name] >= len(load.answers), "no answered request is lost")
             assert service.samples()[name] <= load.asked + len(load.threads)
 

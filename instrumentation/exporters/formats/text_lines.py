@@ -1,29 +1,30 @@
-"""Lines of the two text formats: names, labels and numbers exactly as prometheus_client writes them.
+"""Lines that the text format and OpenMetrics share: names, labels and numbers as prometheus_client writes them.
 
-All of a line but its number is the same at every scrape, so it is built once per series and kept. The
-series lines of the text format and of OpenMetrics are the same; only what stands above them differs.
+Only the numbers of a line change between scrapes. So the rest is built once per series and kept. The series lines of
+both formats are the same, apart from exemplars; the lines above them differ.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import accumulate
 
-from ..catalog import Kind, Metric
-from ..recording.snapshot import Exemplar, HistogramPoint, NumberPoint
-from .exemplars import short
+from ...catalog import Kind, Metric
+from ...recording.snapshot import Exemplar, HistogramPoint, NumberPoint
+from ..exemplars import short
 
-# Bounds on what is kept. The registry caps label sets well below the second, so in a service nothing is evicted.
+# Bounds on what is kept. The registry's cap on label sets is far below the second one, so a service evicts nothing.
 _MAX_FAMILIES = 1024
 _MAX_SERIES_PER_FAMILY = 4096
-# From here on Go, and so prometheus_client, writes an exponent.
+# Go, and so prometheus_client, writes larger numbers with an exponent.
 _EXPONENT_FROM = 1_000_000
-# Up to here a float holds every whole number, so its digits are the number's own.
+# A float holds every whole number up to this one, with all its digits.
 _EXACT_UNTIL = 2**53
 
 
 def go_string(value: float) -> str:
-    """A number as Go writes it, which is how Prometheus identifies a bucket.
+    """Return a number as Go writes it; Prometheus identifies a bucket by this text.
 
     >>> go_string(5), go_string(0.05), go_string(2_500_000), go_string(float("inf"))
     ('5.0', '0.05', '2.5e+06', '+Inf')
@@ -39,12 +40,12 @@ def go_string(value: float) -> str:
 
 
 def escape(value: str) -> str:
-    """A label value as it stands between double quotes."""
+    """Return a label value, escaped to stand between double quotes."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def _exemplar_text(exemplar: Exemplar | None) -> str:
-    """What follows a sample's number in OpenMetrics."""
+    """Return the exemplar as OpenMetrics writes it after a sample's number; empty if there is none."""
     exemplar = short(exemplar)
     if exemplar is None:
         return ""
@@ -53,7 +54,7 @@ def _exemplar_text(exemplar: Exemplar | None) -> str:
 
 
 def unit_word(metric: Metric, family: str) -> str:
-    """The unit that `# UNIT` may name: OpenMetrics wants the family name to end with it."""
+    """Return the unit for `# UNIT`; OpenMetrics requires that the family name ends with it."""
     for word in (metric.unit.suffix, "ratio"):
         if word and family.endswith(f"_{word}"):
             return word
@@ -61,7 +62,7 @@ def unit_word(metric: Metric, family: str) -> str:
 
 
 class FamilyLines:
-    """What the lines of one family have in common.
+    """The lines of one family.
 
     Attributes:
         text_head: `# HELP` and `# TYPE` of the text format.
@@ -74,29 +75,33 @@ class FamilyLines:
         self._metric = metric
         self._name = metric.prometheus_name(prefix)
         self._histogram = metric.kind is Kind.HISTOGRAM
-        # A sum that may shrink is no counter: OpenMetrics forbids it, and the count beside it, below zero.
+        # A sum that may shrink is not a counter. With buckets below zero, OpenMetrics forbids the sum and the count.
         self._with_sum = self._histogram and metric.buckets[0] >= 0
         self._templates: dict[tuple[str, ...], str] = {}
-        family, kind, unit = (
-            metric.family(prefix),
-            metric.kind.value,
-            unit_word(metric, metric.family(prefix)),
-        )
+        family, kind = metric.family(prefix), metric.kind.value
+        unit = unit_word(metric, family)
         plain_help = metric.help.replace("\\", r"\\").replace("\n", r"\n")
         self.text_head = f"# HELP {self._name} {plain_help}\n# TYPE {self._name} {kind}\n"
         self.openmetrics_head = f"# HELP {family} {escape(metric.help)}\n# TYPE {family} {kind}\n"
         if unit:
             self.openmetrics_head += f"# UNIT {family} {unit}\n"
 
-    def number(self, point: NumberPoint, exemplars: bool) -> str:
-        """The line of a counter or gauge series."""
+    def series(self, points: Iterable[NumberPoint | HistogramPoint], *, exemplars: bool) -> Iterator[str]:
+        """Yield the lines of each series, with or without exemplars."""
+        for point in points:
+            if isinstance(point, HistogramPoint):
+                yield self._histogram_lines(point, exemplars)
+            else:
+                yield self._number_line(point, exemplars)
+
+    def _number_line(self, point: NumberPoint, exemplars: bool) -> str:
         value = go_string(point.value)
         if exemplars and point.exemplar is not None and self._metric.kind is Kind.COUNTER:
             value += _exemplar_text(point.exemplar)
         return self._template(point.labels) % value
 
-    def histogram(self, point: HistogramPoint, exemplars: bool) -> str:
-        """The lines of a histogram series: its buckets, then count and sum."""
+    def _histogram_lines(self, point: HistogramPoint, exemplars: bool) -> str:
+        """Return the lines of the buckets, then of count and sum."""
         cumulative = list(accumulate(point.counts))
         write = _small if cumulative[-1] < _EXPONENT_FROM else _count
         values = [write(n) for n in cumulative]
@@ -114,7 +119,7 @@ class FamilyLines:
         return template
 
     def _build(self, values: tuple[str, ...]) -> str:
-        """The series' lines with `%s` for each number."""
+        """Return the lines of a series, with `%s` for each number."""
         pairs = dict(zip(self._metric.label_names, values, strict=True))
         if not self._histogram:
             return self._line("", pairs)
@@ -125,7 +130,7 @@ class FamilyLines:
         return "".join(lines)
 
     def _line(self, suffix: str, pairs: dict[str, str]) -> str:
-        # Sorted by name, `le` among the others, as prometheus_client does it: a series has one spelling.
+        # Sorted by name, `le` included, as in prometheus_client: a series has one spelling.
         labels = ",".join(f'{name}="{escape(value)}"' for name, value in sorted(pairs.items()))
         series = f"{self._name}{suffix}{{{labels}}}" if labels else f"{self._name}{suffix}"
         return series.replace("%", "%%") + " %s\n"
@@ -136,7 +141,7 @@ def _small(count: int) -> str:
 
 
 def _count(count: int) -> str:
-    """`go_string` of a whole number that is not negative, at a third of the cost."""
+    """Return the same as `go_string`, for a whole number that is not negative, at a third of the cost."""
     if count < _EXPONENT_FROM:
         return f"{count}.0"
     if count > _EXACT_UNTIL:
@@ -147,5 +152,5 @@ def _count(count: int) -> str:
 
 @lru_cache(maxsize=_MAX_FAMILIES)
 def family_lines(prefix: str, metric: Metric) -> FamilyLines:
-    """The kept lines of a metric under a prefix."""
+    """Return the lines of a metric under a prefix; the same object at every call."""
     return FamilyLines(prefix, metric)

@@ -1,6 +1,6 @@
-"""What an OTLP push is given by its caller and by OpenTelemetry's standard environment variables, checked.
+"""The settings of an OTLP push, from its caller and from OpenTelemetry's standard environment variables, checked.
 
-A caller's mistake is an error at set-up. A mistake in the environment is one warning and stops no service.
+A mistake of the caller is an error at set-up. A mistake in the environment is one warning, and stops no service.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from .app import warn
-from .arguments import mapping, seconds
+from ..arguments import mapping, seconds
+from ..failures import log_warning
 
 HTTP, GRPC = "http/protobuf", "grpc"
 PROTOCOLS = (HTTP, GRPC)
@@ -31,9 +31,9 @@ class Settings(NamedTuple):
     Attributes:
         protocol: one of `PROTOCOLS`.
         interval: seconds between pushes.
-        exporter: what the exporter's class is called with; what is missing there it reads from the environment.
-        usable: False if the environment names an endpoint that cannot be one; then nothing is pushed.
-        delta: push what was added since the last push, not totals.
+        exporter: the arguments of the exporter's class, which reads missing ones from the environment.
+        usable: False if the environment's endpoint is invalid; then nothing is pushed.
+        delta: push the increase since the last push, not totals.
     """
 
     protocol: str
@@ -51,11 +51,11 @@ def settings(
     headers: Mapping[str, str] | None,
     insecure: bool | None,
 ) -> Settings:
-    """Return the settings of a pusher, whose arguments these are.
+    """Return the settings for these arguments of a pusher.
 
     Raises:
-        ValueError: an argument that is no use; the message says what is expected.
-        TypeError: an endpoint that is no string, or headers that are no mapping.
+        ValueError: an argument cannot be used.
+        TypeError: the endpoint is not a string, or the headers are not a mapping.
     """
     chosen = _protocol(protocol)
     if insecure not in (None, True, False):
@@ -91,7 +91,7 @@ def _protocol(given: str | None) -> str:
         return given
     named = _environment("PROTOCOL")
     if named and named not in PROTOCOLS:
-        warn("OTLP protocol %r of the environment is unknown: %s is used", named, HTTP)
+        log_warning("OTLP protocol %r of the environment is unknown: %s is used", named, HTTP)
         return HTTP
     return named or HTTP
 
@@ -104,29 +104,31 @@ def _interval() -> float:
     try:
         return seconds(_INTERVAL_VARIABLE, float(text) / 1000)
     except ValueError:
-        warn("%s=%r is no number of milliseconds: %g seconds are used", _INTERVAL_VARIABLE, text, DEFAULT_INTERVAL)
+        log_warning(
+            "%s=%r is not a number of milliseconds: %g seconds are used", _INTERVAL_VARIABLE, text, DEFAULT_INTERVAL
+        )
         return DEFAULT_INTERVAL
 
 
 def _usable(named: str, protocol: str) -> bool:
-    """Return whether the environment's endpoint, if it names one, can be one; an exporter would just go on failing."""
+    """Return whether the environment's endpoint, if any, is valid; with an invalid one, every push would fail."""
     try:
         if named:
             _parts(named, with_scheme=protocol == HTTP)
     except ValueError as error:
-        warn("nothing is pushed, the environment's %s", error)
+        log_warning("nothing is pushed, the environment's %s", error)
         return False
     return True
 
 
 def _url(endpoint: str) -> str:
-    """Return the URL to post to: without a path, `endpoint` gets the standard one."""
+    """Return the URL to post to: `endpoint`, with the standard path if it has none."""
     parts = _parts(endpoint, with_scheme=True)
     return endpoint if parts.path not in ("", "/") else parts._replace(path=_METRICS_PATH).geturl()
 
 
 def _insecure(endpoint: str, given: bool | None) -> bool:
-    """Return whether a gRPC endpoint is spoken to without TLS; its scheme decides, if it has one."""
+    """Return whether a gRPC endpoint is used without TLS; its scheme decides, if it has one."""
     scheme = _parts(endpoint, with_scheme=False).scheme
     if scheme in _SCHEMES:
         if given not in (None, scheme == "http"):
@@ -136,7 +138,7 @@ def _insecure(endpoint: str, given: bool | None) -> bool:
         return named.lower() == "true"
     if given is None:
         raise ValueError(
-            f"OTLP endpoint {endpoint!r} does not say whether to use TLS: write http:// or https:// before it,"
+            f"OTLP endpoint {endpoint!r} has no scheme: write http:// or https:// before it,"
             " or give insecure=True or insecure=False"
         )
     return given
@@ -147,7 +149,7 @@ def _parts(endpoint: str, *, with_scheme: bool) -> SplitResult:
         raise TypeError(f"OTLP endpoint must be a string, not {endpoint!r}")
     try:
         parts = urlsplit(endpoint if "/" in endpoint else f"//{endpoint}")
-        parts.port  # noqa: B018  # to ask for it is to check it
+        parts.port  # noqa: B018  # reading it checks it
     except ValueError as error:
         raise ValueError(f"OTLP endpoint {endpoint!r} cannot be used: {error}") from None
     with_scheme = with_scheme or parts.scheme in _SCHEMES
@@ -157,19 +159,19 @@ def _parts(endpoint: str, *, with_scheme: bool) -> SplitResult:
 
 
 def _headers(given: Mapping[str, str] | None) -> dict[str, str] | None:
-    """Return the headers with names in lower case, as gRPC wants them. What is wrong is named, its text not shown."""
+    """Return the headers with names in lower case, as gRPC requires. No message shows a value, which may be secret."""
     headers = {}
     for name, text in mapping("headers", given or {}).items():
         if not (isinstance(name, str) and _HEADER_NAME.fullmatch(name)):
             raise ValueError(f"OTLP header {name!r} must be a name of letters, digits, dashes, dots and underscores")
         if not (isinstance(text, str) and text.isascii() and text.isprintable()):
-            raise ValueError(f"OTLP header {name!r} must be one line of ASCII text; is there a line break at its end?")
+            raise ValueError(f"OTLP header {name!r} must be one line of ASCII text; check for a line break at its end")
         headers[name.lower()] = text
     return headers or None
 
 
 def _environment(name: str) -> str:
-    """Return a standard variable, the one for metrics before the one for all signals."""
+    """Return the value of a standard variable: the one for metrics, or else the one for all signals."""
     for prefix in ("OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"):
         if value := os.environ.get(prefix + name, "").strip():
             return value

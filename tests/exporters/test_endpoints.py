@@ -1,4 +1,4 @@
-"""The function from request to response, and the WSGI and ASGI applications around it."""
+"""The endpoints, alone and as WSGI and ASGI applications."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.exporters.app import PATHS, App, Response, folded
-from mnemoscope.instrumentation.exporters.asgi import asgi_app
 from mnemoscope.instrumentation.exporters.health import Health
-from mnemoscope.instrumentation.exporters.wsgi import wsgi_app
+from mnemoscope.instrumentation.exporters.http.asgi import asgi_app
+from mnemoscope.instrumentation.exporters.http.endpoints import PATHS, Endpoints, Response, folded
+from mnemoscope.instrumentation.exporters.http.wsgi import wsgi_app
 from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
 OPENMETRICS = "application/openmetrics-text"
@@ -34,11 +34,11 @@ def two_families() -> Snapshot:
     return snapshot(lock_waits(1, 2), lookups(3, 4))
 
 
-def make_app(snapshot_function: Callable[[], Snapshot] = two_families, **options: Any) -> App:
-    return App(snapshot_function, Health(), **options)
+def make_app(snapshot_function: Callable[[], Snapshot] = two_families, **options: Any) -> Endpoints:
+    return Endpoints(snapshot_function, Health(), **options)
 
 
-def get(app: App, path: str, query: str = "", method: str = "GET", **headers: str) -> Response:
+def get(app: Endpoints, path: str, query: str = "", method: str = "GET", **headers: str) -> Response:
     return app.handle(method, path, query, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
@@ -77,14 +77,14 @@ def test_a_query_restricts_the_families() -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_head_has_the_headers_of_get_and_no_body(path: str) -> None:
-    app = App(two_families, Health(clock=lambda: 1.0))
+    app = Endpoints(two_families, Health(clock=lambda: 1.0))
     head, full = get(app, path, method="HEAD"), get(app, path)
     assert (head.status, head.headers, head.body) == (full.status, full.headers, ())
 
 
 def test_health_and_readiness_have_their_exact_shapes() -> None:
     health = Health(clock=iter([0.0, 2.5]).__next__)
-    app = App(two_families, health)
+    app = Endpoints(two_families, health)
     assert json.loads(body(get(app, "/health"))) == {"status": "ok", "uptime_seconds": 2.5}
     assert (get(app, "/ready").status, body(get(app, "/ready"))) == (200, '{"status": "ready"}')
     health.set_not_ready("replaying the log", 0.5)
@@ -113,7 +113,7 @@ def test_an_exception_in_collection_is_a_500_with_a_short_text_and_is_counted(ca
     errors: list[str] = []
     response = get(make_app(fail, on_error=errors.append), "/metrics")
     assert (response.status, errors) == (500, ["text"])
-    assert body(response) == "Collection failed: RuntimeError. The service's log says more.\n"
+    assert body(response) == "Collection failed: RuntimeError. See the service's log.\n"
     assert "secret detail" in caplog.text
 
 
@@ -128,9 +128,9 @@ def test_an_exception_in_rendering_is_a_500_and_never_half_a_scrape() -> None:
 def test_a_document_that_cannot_be_made_is_a_500_too(caplog: pytest.LogCaptureFixture) -> None:
     health = Health()
     health.set_not_ready("replaying the log", progress=object())  # type: ignore[arg-type]  # the point
-    response = get(App(two_families, health, debug_locks=lambda: 1 / 0), "/ready")  # type: ignore[arg-type,return-value]
-    assert (response.status, body(response)) == (500, "Failed: TypeError. The service's log says more.\n")
-    response = get(App(two_families, health, debug_locks=lambda: 1 / 0), "/debug/locks")  # type: ignore[arg-type,return-value]
+    response = get(Endpoints(two_families, health, debug_locks=lambda: 1 / 0), "/ready")  # type: ignore[arg-type,return-value]
+    assert (response.status, body(response)) == (500, "Failed: TypeError. See the service's log.\n")
+    response = get(Endpoints(two_families, health, debug_locks=lambda: 1 / 0), "/debug/locks")  # type: ignore[arg-type,return-value]
     assert response.status == 500
     assert "ZeroDivisionError" in caplog.text
 
@@ -180,7 +180,7 @@ def test_repeated_headers_are_joined() -> None:
 # WSGI ---------------------------------------------------------------------------------------------
 
 
-def call_wsgi(app: App, path: str, **environ: str) -> tuple[str, dict[str, str], bytes]:
+def call_wsgi(app: Endpoints, path: str, **environ: str) -> tuple[str, dict[str, str], bytes]:
     started: list[Any] = []
     full: dict[str, Any] = {
         "REQUEST_METHOD": "GET",

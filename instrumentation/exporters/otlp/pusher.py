@@ -1,7 +1,7 @@
-"""Push snapshots to an OpenTelemetry endpoint with OpenTelemetry's own exporters.
+"""The pusher, which sends snapshots to an OpenTelemetry endpoint with OpenTelemetry's own exporters.
 
-The exporters ignore their timeout argument and may retry for a minute; so they run in a thread of ours, and a
-caller that waits for it waits no longer than was agreed. Needs the packages of `mnemoscope[otlp]`.
+The exporters ignore their timeout argument and may retry for a minute. So they run in the pusher's thread, and a caller
+waits no longer than its own timeout. The module needs the packages of `mnemoscope[otlp]`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("OTLP export needs OpenTelemetry: pip install 'mnemoscope[otlp]'") from error
 
-from .app import SnapshotFunction, call, warn
-from .otlp_data import Baseline, baseline, metrics_data, start
-from .otlp_resource import forked, resource
-from .otlp_settings import GRPC, HTTP, settings
+from ...recording.snapshot import Snapshot
+from ..failures import call_safely, log_warning
+from .data import Baseline, baseline, metrics_data, start
+from .resource import forked, resource
+from .settings import GRPC, HTTP, settings
 
 _FORK_PATIENCE = 0.1
-"""Seconds that a fork waits for a push over gRPC to end."""
+"""Seconds that a fork waits for the end of a push over gRPC."""
 _EXPORTERS = {
     HTTP: "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     GRPC: "opentelemetry.exporter.otlp.proto.grpc.metric_exporter",
@@ -47,38 +48,28 @@ class _Exporter(Protocol):
 class OtlpPusher:
     """Pushes a snapshot every `interval` seconds from a daemon thread, and once more when it is closed or at exit.
 
-    What is not given comes from the standard environment variables: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, _PROTOCOL,
-    _HEADERS, _TIMEOUT, _INSECURE, _COMPRESSION, _CERTIFICATE and so on, or the same without METRICS_;
+    `mnemoscope.otlp` describes the arguments from `endpoint` to `insecure`, and the errors.
+
+    Arguments that are not given come from the standard environment variables: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT,
+    _PROTOCOL, _HEADERS, _TIMEOUT, _INSECURE, _COMPRESSION, _CERTIFICATE and so on, or the same without METRICS_;
     OTEL_METRIC_EXPORT_INTERVAL; OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE; OTEL_SERVICE_NAME and
-    OTEL_RESOURCE_ATTRIBUTES. Nonsense in one of them is a warning in the log. Without a name of the service, it is that
-    of the program.
+    OTEL_RESOURCE_ATTRIBUTES. A wrong value in one of them is a warning in the log. The default name of the service is
+    that of the program.
 
-    A failed push raises nothing and loses nothing: totals are sent again, and a delta counts from the last
-    push that succeeded. What is left is pushed, for at most five seconds, when a script ends in whichever way, and when
-    a child of `os.fork` or `multiprocessing` does. A process that is killed, or that calls `os._exit` itself, cannot be
-    caught: call `flush` before.
+    A failed push raises nothing and loses nothing: totals are sent again, and a delta counts from the last push that
+    succeeded. The last push takes at most five seconds. It happens when a script ends, normally or by an exception, and
+    when a child of `os.fork` or `multiprocessing` ends. A process that is killed, or that calls `os._exit`, makes no
+    last push: call `flush` before.
 
-    A forked child pushes too, on a new connection, as an instance of its own with its own `service.instance.id`. Over
-    gRPC a fork waits up to a tenth of a second for a push under way. One that takes longer leaves the child unable to
-    push, or, with `GRPC_ENABLE_FORK_SUPPORT=1`, hanging within gRPC: leave that unset, and use HTTP where much is
-    forked.
+    A forked child pushes too, on a new connection, as a separate instance with its own `service.instance.id`. Over
+    gRPC, a fork waits up to a tenth of a second for a push under way. If that push takes longer, the child cannot push,
+    or hangs within gRPC if `GRPC_ENABLE_FORK_SUPPORT=1`. Leave that variable unset, and use HTTP in a service that
+    forks often.
 
     Args:
-        snapshot: called once a push, in the pusher's thread.
-        endpoint: for HTTP a URL, to which `/v1/metrics` is added if it has no path; for gRPC a URL or host:port.
-        protocol: `http/protobuf` (default) or `grpc`.
-        interval: seconds between pushes.
-        timeout: seconds the exporter may spend on one push, its retries included.
-        headers: sent with each push, for authentication.
-        resource_attributes: what describes this instance, such as `service.name`.
-        insecure: for a gRPC endpoint that is no URL, whether to do without TLS.
+        snapshot: called once for each push, in the pusher's thread.
         on_export: called with `ok` or `error` after each push.
-        on_scrape: called with `otlp` and the seconds that collecting took, before each push.
-
-    Raises:
-        ValueError: an argument that is no use; the message says what is expected.
-        TypeError: an endpoint that is no string, headers or attributes that are no mapping.
-        ModuleNotFoundError: the exporter's package is not installed.
+        on_scrape: called before each push, with `otlp` and the duration of collecting in seconds.
     """
 
     _closing: bool
@@ -87,7 +78,7 @@ class OtlpPusher:
 
     def __init__(
         self,
-        snapshot: SnapshotFunction,
+        snapshot: Callable[[], Snapshot],
         endpoint: str | None = None,
         protocol: str | None = None,
         interval: float | None = None,
@@ -111,18 +102,18 @@ class OtlpPusher:
         self._resource = resource(resource_attributes)
         self._reset()
         if self.protocol == HTTP:
-            # This imports modules, and a fork that interrupts an import in our thread leaves the child without them.
-            # gRPC starts threads of its own, which no fork copies: it is left until the first push.
+            # This imports modules. A fork during an import in the pusher's thread would leave the child without them.
+            # The gRPC exporter is made at the first push, since it starts threads, which a fork does not copy.
             self._connected()
         self._start()
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Push now; True if the endpoint took it within `timeout` seconds. A push under way is waited for first."""
+        """Push now, after a push under way; return whether the endpoint accepted it within `timeout` seconds."""
         with self._changed:
             return not self._closing and self._push_within(min(timeout, threading.TIMEOUT_MAX))
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Push once more and stop, within about `timeout` seconds; True if that push succeeded in time."""
+        """Push once more and stop, within about `timeout` seconds; return whether that push succeeded in time."""
         timeout = min(timeout, threading.TIMEOUT_MAX)
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -132,9 +123,9 @@ class OtlpPusher:
             succeeded = self._push_within(timeout)
             self._closed = True
             self._changed.notify_all()
-        # This also ends a wait for a retry. Should the thread hang on regardless, it is a daemon.
+        # This also ends a wait for a retry. A thread that hangs regardless is a daemon, and ends with the process.
         if self._exporter is not None:
-            call(self._exporter.shutdown)
+            call_safely(self._exporter.shutdown)
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return succeeded
 
@@ -159,26 +150,26 @@ class OtlpPusher:
         _pushers.add(self)
 
     def _after_fork(self) -> None:
-        """Start from nothing, as an instance of its own."""
+        """Start again in a forked child, as a separate instance."""
         self._resource = forked(self._resource)
         self._reset()
         self._start()
 
     def _connected(self) -> _Exporter | None:
-        """Return the exporter, made at the first call; None where the environment makes it impossible."""
+        """Return the exporter, made at the first call; None if the environment makes it impossible."""
         if self._exporter is None and self._settings.usable:
             try:
                 self._exporter = self._make_exporter()
             except Exception as error:
                 if not self._complained:
-                    warn("nothing is pushed to OTLP: %s: %s", type(error).__name__, error)
+                    log_warning("nothing is pushed to OTLP: %s: %s", type(error).__name__, error)
                 self._complained = True
         return self._exporter
 
     # In the pusher's thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        # Else a host that instruments its HTTP client would trace our pushes.
+        # Otherwise a service that instruments its HTTP client would trace these pushes.
         attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         due = time.monotonic() + self.interval
         while True:
@@ -190,7 +181,7 @@ class OtlpPusher:
                     return
                 ticket = self._wanted
             succeeded = self._push()
-            # The next multiple of the interval that is still to come: a flush does not put the regular pushes off.
+            # The next multiple of the interval, so that a flush does not delay the regular pushes.
             now = time.monotonic()
             due = now + self.interval - (now - due) % self.interval
             with self._changed:
@@ -201,9 +192,9 @@ class OtlpPusher:
         try:
             succeeded = self._export()
         except Exception as error:
-            warn("a push to the OTLP endpoint failed", error=error)
+            log_warning("a push to the OTLP endpoint failed", error=error)
             succeeded = False
-        call(self._on_export, "ok" if succeeded else "error")
+        call_safely(self._on_export, "ok" if succeeded else "error")
         return succeeded
 
     def _export(self) -> bool:
@@ -214,7 +205,7 @@ class OtlpPusher:
         snapshot = self._snapshot()
         since = (self._delivered or start(snapshot)) if self._settings.delta else None
         data = metrics_data(snapshot, self._resource, _SCOPE, since)
-        call(self._on_scrape, "otlp", time.perf_counter() - started)
+        call_safely(self._on_scrape, "otlp", time.perf_counter() - started)
         with self._sending:
             if exporter.export(data) is not MetricExportResult.SUCCESS:
                 return False
@@ -239,7 +230,8 @@ def _scope() -> InstrumentationScope:
 
 _SCOPE = _scope()
 _pushers: weakref.WeakSet[OtlpPusher] = weakref.WeakSet()
-_paused: dict[int, list[OtlpPusher]] = {}  # while a thread forks, by its number
+_paused: dict[int, list[OtlpPusher]] = {}
+"""During a fork, the pushers that wait for its end, by the id of the forking thread."""
 
 
 def _close_all() -> None:
@@ -252,7 +244,7 @@ def _close_all_in_multiprocessing(*_: object) -> None:
 
 
 def _before_fork() -> None:
-    # A child that is forked in the middle of a call of gRPC can never call it itself.
+    # A child that is forked during a gRPC call can never use gRPC.
     _paused[threading.get_ident()] = [
         pusher
         for pusher in list(_pushers)
@@ -273,7 +265,7 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_close_all)
-# A child of multiprocessing may end without atexit, and forgets the finalizers it has inherited.
+# A child of multiprocessing may end without atexit, and drops inherited finalizers.
 _close_all_in_multiprocessing()
 multiprocessing_util.register_after_fork(_pushers, _close_all_in_multiprocessing)
 if hasattr(os, "register_at_fork"):

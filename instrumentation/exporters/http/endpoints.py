@@ -1,7 +1,7 @@
-"""The four paths as one function from request to response; WSGI, ASGI and the server only carry it.
+"""The answers to HTTP requests: a function from request to response that the server, ASGI and WSGI share.
 
-A response is complete before its status is sent. A scrape that broke off halfway would look to Prometheus like
-a target that lost its series, where a 500 looks like what it is.
+A response is complete before its status is sent. A scrape that ends halfway would look to Prometheus like a target that
+lost its series; a 500 looks like a failure.
 """
 
 from __future__ import annotations
@@ -12,25 +12,26 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..recording.snapshot import Snapshot
-from .health import Health
-from .json_format import JSON_CONTENT_TYPE
-from .negotiation import JSON, Format, accepts_gzip, choose_format, compressed, restricted, wanted_names
-
-SnapshotFunction = Callable[[], Snapshot]
+from ...recording.snapshot import Snapshot
+from ..failures import call_safely, log_warning
+from ..formats import FORMATS, Format
+from ..health import Health
+from .negotiation import accepts_gzip, choose_format, compressed, restricted, wanted_names
 
 METRICS_PATH = "/metrics"
-JSON_PATH = "/metrics.json"
 HEALTH_PATH = "/health"
 READY_PATH = "/ready"
-PATHS = (METRICS_PATH, JSON_PATH, HEALTH_PATH, READY_PATH)
 DEBUG_LOCKS_PATH = "/debug/locks"
-"""Answered only by an app that was given `debug_locks`: it names threads and code, which not everybody is to read."""
+"""Answered only on request (`debug_locks`), since the document names threads and code."""
+
+_FORMAT_PATHS = {format.path: format for format in FORMATS if format.path}
+PATHS = (METRICS_PATH, *_FORMAT_PATHS, HEALTH_PATH, READY_PATH)
 
 DEFAULT_MAX_SCRAPES = 8
-"""How many scrapes may be rendered at once; two Prometheus servers and a curious person need three."""
+"""How many scrapes may be rendered at the same time; two Prometheus servers and a person with a browser need three."""
 
 _PLAIN = "text/plain; charset=utf-8"
+_JSON = "application/json; charset=utf-8"
 _RETRY_AFTER_SECONDS = "1"
 
 
@@ -43,24 +44,24 @@ class Response:
     body: tuple[bytes, ...]
 
 
-class App:
+class Endpoints:
     """Answers requests for metrics and health; never raises.
 
     Attributes:
-        paths: what it answers.
+        paths: the paths that it answers.
 
     Args:
-        snapshot: called once a scrape.
-        health: what `/health` and `/ready` speak of.
-        on_scrape: called with the format and the seconds it took, after each scrape.
-        on_error: called with the format when collecting or rendering raised.
-        debug_locks: gives the document of `/debug/locks`; without it, the path is not there.
-        max_scrapes: further scrapes at the same time are answered with 503 and Retry-After.
+        snapshot: called once for each scrape.
+        health: what `/health` and `/ready` show.
+        on_scrape: called after each scrape, with the format and the duration in seconds.
+        on_error: called with the format if collecting or rendering raised.
+        debug_locks: returns the document of `/debug/locks`; without it, the path answers 404.
+        max_scrapes: scrapes at the same time; further ones are answered with 503 and Retry-After.
     """
 
     def __init__(
         self,
-        snapshot: SnapshotFunction,
+        snapshot: Callable[[], Snapshot],
         health: Health,
         *,
         on_scrape: Callable[[str, float], None] | None = None,
@@ -77,7 +78,7 @@ class App:
         self._slots = threading.BoundedSemaphore(max_scrapes)
 
     def handle(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
-        """The response to one request.
+        """Return the response to one request.
 
         Args:
             method: HTTP method in capitals.
@@ -88,14 +89,14 @@ class App:
         try:
             return self._answer(method, path, query, headers)
         except Exception as error:
-            warn("a request for %s failed", path, error=error)
-            return plain(500, f"Failed: {type(error).__name__}. The service's log says more.\n", method)
+            log_warning("a request for %s failed", path, error=error)
+            return plain(500, f"Failed: {type(error).__name__}. See the service's log.\n", method)
 
     def _answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
         if method not in ("GET", "HEAD"):
-            return plain(405, "Only GET and HEAD.\n", method, ("Allow", "GET, HEAD"))
+            return plain(405, "Only GET and HEAD are allowed.\n", method, ("Allow", "GET, HEAD"))
         if path not in self.paths:
-            return plain(404, f"Nothing here. Paths: {' '.join(self.paths)}\n", method)
+            return plain(404, f"Not found. Paths: {' '.join(self.paths)}\n", method)
         if path == HEALTH_PATH:
             return _document(200, self._health.health_document(), method)
         if path == READY_PATH:
@@ -106,9 +107,9 @@ class App:
 
     def _limited_scrape(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
         if not self._slots.acquire(blocking=False):
-            return plain(503, "Too many scrapes at once.\n", method, ("Retry-After", _RETRY_AFTER_SECONDS))
+            return plain(503, "Too many scrapes at the same time.\n", method, ("Retry-After", _RETRY_AFTER_SECONDS))
         try:
-            target = JSON if path == JSON_PATH else choose_format(headers.get("accept", ""))
+            target = _FORMAT_PATHS.get(path) or choose_format(headers.get("accept", ""))
             gzip = accepts_gzip(headers.get("accept-encoding", ""))
             return self._scrape(target, gzip, wanted_names(query), method)
         finally:
@@ -120,10 +121,10 @@ class App:
             chunks = target.render(restricted(self._snapshot(), names))
             body = tuple(compressed(chunks) if gzip else chunks)
         except Exception as error:
-            warn("a scrape failed", error=error)
-            call(self._on_error, target.name)
-            return plain(500, f"Collection failed: {type(error).__name__}. The service's log says more.\n", method)
-        call(self._on_scrape, target.name, time.perf_counter() - started)
+            log_warning("a scrape failed", error=error)
+            call_safely(self._on_error, target.name)
+            return plain(500, f"Collection failed: {type(error).__name__}. See the service's log.\n", method)
+        call_safely(self._on_scrape, target.name, time.perf_counter() - started)
         extra = [("Vary", "Accept, Accept-Encoding")]
         if gzip:
             extra.append(("Content-Encoding", "gzip"))
@@ -131,7 +132,7 @@ class App:
 
 
 def folded(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Header fields as `App.handle` takes them."""
+    """Return header fields as `Endpoints.handle` takes them."""
     headers: dict[str, str] = {}
     for name, value in pairs:
         name = name.lower()
@@ -140,30 +141,12 @@ def folded(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def plain(status: int, text: str, method: str, *extra: tuple[str, str]) -> Response:
-    """A response for a person to read."""
+    """Return a response of plain text."""
     return _response(status, _PLAIN, (text.encode(),), method, *extra)
 
 
-def warn(message: str, *arguments: object, error: Exception | None = None) -> None:
-    """Log one warning, with the traceback of `error` if it is given."""
-    # Imported late: a service that never fails need not load it through us.
-    import logging
-
-    logging.getLogger("mnemoscope").warning(message, *arguments, exc_info=error)
-
-
-def call(callback: Callable[..., None] | None, *arguments: object) -> None:
-    """Call what is not ours, if it is there; should it raise, that is logged and goes no further."""
-    if callback is None:
-        return
-    try:
-        callback(*arguments)
-    except Exception as error:
-        warn("a call out of the exporters failed", error=error)
-
-
 def _document(status: int, document: Mapping[str, object], method: str) -> Response:
-    return _response(status, JSON_CONTENT_TYPE, (json.dumps(document).encode(),), method)
+    return _response(status, _JSON, (json.dumps(document).encode(),), method)
 
 
 def _response(

@@ -1,4 +1,4 @@
-"""The process itself: open files, memory and its limit, read at each scrape where the system tells them."""
+"""Gauges of the process: open files, memory and its limit, read from the system at each scrape."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _UNLIMITED = 1 << 60  # version 1 of control groups writes a number near 2**63 f
 
 
 def open_files() -> float:
-    """File descriptors that this process has open."""
-    return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208  # one of them lists the folder; the rest is counted
+    """Return the number of open file descriptors of this process."""
+    return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208  # minus the one that lists the folder
 
 
 def resident_bytes() -> float:
-    """Resident memory of this process."""
+    """Return the resident memory of this process in bytes."""
     with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  # pathlib doubles the cost
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def memory_limit() -> float:
-    """Bytes that the control group grants, or, without a limit there, the machine's memory."""
+    """Return the memory limit of the control group in bytes, or the machine's memory if there is no limit."""
     for path in _LIMITS:
         try:
             with open(path, encoding="ascii") as file:  # noqa: PTH123
@@ -47,7 +47,7 @@ _GAUGES: tuple[tuple[Metric, Callable[[], float]], ...] = (
 
 
 def observe_process(registry: Registry | None = None) -> bool:
-    """Export the process' gauges; False, and nothing is exported, where the system has no /proc."""
+    """Export the gauges of the process and return True; do nothing and return False on a system without /proc."""
     if not sys.platform.startswith("linux"):
         return False
     registry = registry or default_registry()

@@ -1,4 +1,4 @@
-"""The four paths as a WSGI application, to mount in a framework or to serve on its own."""
+"""The endpoints as a WSGI application, to mount in a framework or to serve alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from .app import App
+from .endpoints import Endpoints
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -16,13 +16,13 @@ _HEADERS = {
 }
 
 
-def wsgi_app(app: App) -> WSGIApplication:
-    """A WSGI application that answers below wherever it is mounted."""
+def wsgi_app(endpoints: Endpoints) -> WSGIApplication:
+    """Return a WSGI application that answers below its mount point."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        response = app.handle(
+        response = endpoints.handle(
             environ["REQUEST_METHOD"],
-            # WSGI has already taken the mount point off, and decoded the rest as Latin-1.
+            # WSGI has already removed the mount point, and decoded the rest as Latin-1.
             environ.get("PATH_INFO", ""),
             environ.get("QUERY_STRING", ""),
             {name: environ[key] for name, key in _HEADERS.items() if key in environ},

@@ -12,8 +12,8 @@ import pytest
 from otlp_receivers import SECONDS, grpc_receiver
 
 import mnemoscope as scope
-from mnemoscope.instrumentation.exporters import server
-from mnemoscope.instrumentation.exporters.otlp import OtlpPusher
+from mnemoscope.instrumentation.exporters.http import server
+from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 
 
 def defaults(function: object, *left_out: str) -> dict[str, object]:
@@ -26,7 +26,7 @@ def connect(running: server.Server) -> socket.socket:
 
 
 def test_every_option_of_an_exporter_is_a_named_parameter_with_the_same_default() -> None:
-    assert defaults(scope.serve, "registry", "debug_locks") == defaults(server.serve, "app")
+    assert defaults(scope.serve, "registry", "debug_locks") == defaults(server.serve, "endpoints")
     assert defaults(scope.otlp, "registry") == defaults(OtlpPusher, "snapshot", "on_export", "on_scrape")
 
 

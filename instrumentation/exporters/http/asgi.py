@@ -1,11 +1,11 @@
-"""The four paths as an ASGI application that leaves the event loop to others while it collects and renders."""
+"""The endpoints as an ASGI application; it collects and renders in a thread, so that the event loop goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from .app import App, folded
+from .endpoints import Endpoints, folded
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -14,12 +14,12 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def asgi_app(app: App) -> ASGIApplication:
-    """An ASGI 3 application for the scopes http and lifespan, alone or mounted; it refuses websockets."""
+def asgi_app(endpoints: Endpoints) -> ASGIApplication:
+    """Return an ASGI 3 application for HTTP and lifespan, alone or mounted; it refuses websockets."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await _http(app, scope, send)
+            await _http(endpoints, scope, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
@@ -28,13 +28,13 @@ def asgi_app(app: App) -> ASGIApplication:
     return application
 
 
-async def _http(app: App, scope: Scope, send: Send) -> None:
-    # Imported late: `import mnemoscope` should not load an event loop.
+async def _http(endpoints: Endpoints, scope: Scope, send: Send) -> None:
+    # Imported late, so that `import mnemoscope` loads no event loop.
     import asyncio
 
     headers = folded((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     response = await asyncio.to_thread(
-        app.handle, scope["method"], _path(scope), scope.get("query_string", b"").decode("latin-1"), headers
+        endpoints.handle, scope["method"], _path(scope), scope.get("query_string", b"").decode("latin-1"), headers
     )
     await send(
         {
@@ -49,7 +49,7 @@ async def _http(app: App, scope: Scope, send: Send) -> None:
 
 
 def _path(scope: Scope) -> str:
-    """The path below the mount point: servers and routers that follow the specification leave it in `path`."""
+    """Return the path below the mount point, which the specification leaves in `path`."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     return path[len(root) :] if root and path.startswith(root + "/") else path

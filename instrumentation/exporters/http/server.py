@@ -1,7 +1,7 @@
-"""A small HTTP server for a service that has none: own daemon thread, bounded in time, size and number.
+"""A small HTTP server for a service without one: daemon threads, with limits on time, size and connections.
 
-Every connection carries one request. A connection that lasts longer than its time, whether it reads slowly,
-writes slowly or dawdles over its TLS handshake, is cut; so a stuck client can hold a thread, but not for long.
+Every connection carries one request. A connection that lasts too long is cut, whether the client reads slowly, writes
+slowly or delays its TLS handshake. So a stuck client can hold a thread only for a limited time.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
-from .app import HEALTH_PATH, READY_PATH, App, Response, folded, plain, warn
-from .arguments import seconds, whole
-from .auth import CHALLENGE, authorized, credentials
+from ..arguments import seconds, whole
+from ..failures import log_warning
+from .basic_auth import CHALLENGE, authorized, credentials
+from .endpoints import HEALTH_PATH, READY_PATH, Endpoints, Response, folded, plain
 
 DEFAULT_PORT = 9464
 """The port that OpenTelemetry reserves for a Prometheus endpoint."""
 
 _MAX_REQUEST_BYTES = 16 * 1024
 _POLL_SECONDS = 0.1
-# In absolute form, as a proxy's client writes it, the scheme and the host stand before the path (RFC 9112, 3.2.2).
-# Slashes in front count as one. A fragment has no place here and is left out.
+# A client of a proxy sends the absolute form, with scheme and host before the path (RFC 9112, 3.2.2).
+# Several slashes at the beginning count as one. A fragment is not allowed here and is left out.
 _TARGET = re.compile(r"(?:https?://[^/?#]*)?/*(/[^?#]*)\??([^#]*)", re.IGNORECASE)
-# An orchestrator's probe carries no password, and these paths show nothing that is measured.
+# An orchestrator's probe has no password, and these paths show no measurements.
 _OPEN_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 _BIND_ADVICE = {
-    errno.EADDRINUSE: "is taken: stop what listens there, or choose another port (0 picks a free one)",
+    errno.EADDRINUSE: "is taken: stop the program that listens there, or choose another port (0 picks a free one)",
     errno.EACCES: "may not be opened by this user: choose a port above 1023",
     errno.EADDRNOTAVAIL: "cannot be opened: the address is not one of this machine; 127.0.0.1 is",
 }
@@ -47,7 +48,7 @@ class Server:
     """A running server; close it, or use it as a context manager.
 
     Attributes:
-        port: the port it listens on, also when a free one was asked for.
+        port: the port that the server listens on, also if a free one was picked.
         url: scheme, host and port, without a path.
     """
 
@@ -62,7 +63,7 @@ class Server:
         _listening.add(httpd)
 
     def close(self) -> None:
-        """Stop listening and cut what is still connected; calling it again does nothing."""
+        """Stop listening and cut open connections; do nothing if called again."""
         if self._httpd not in _listening:
             return
         _listening.discard(self._httpd)
@@ -79,7 +80,7 @@ class Server:
 
 
 def serve(
-    app: App,
+    endpoints: Endpoints,
     port: int = DEFAULT_PORT,
     addr: str = "127.0.0.1",
     *,
@@ -89,26 +90,7 @@ def serve(
     timeout: float = 10.0,
     max_connections: int = 64,
 ) -> Server:
-    """Start a server for `app` in a daemon thread.
-
-    A process that forks keeps the server in the parent; the child starts its own, on another port.
-
-    Args:
-        app: what answers.
-        port: 0 picks a free one.
-        addr: address to listen on; only this machine by default, `0.0.0.0` or `::` for all. Where others can read
-            without a password or TLS, one warning is logged.
-        certfile: certificate chain; given, the server speaks TLS only.
-        keyfile: its key, if the certificate's file does not hold it.
-        basic_auth: user and password; `/health` and `/ready` stay open to probes.
-        timeout: seconds that one connection may last.
-        max_connections: further ones are closed unanswered, until one of these ends.
-
-    Raises:
-        OSError: the port cannot be opened or the certificate cannot be loaded; the message says what to do.
-        ValueError: an argument that is no use, or a key file without a certificate; the message says what is expected.
-        TypeError: `addr` is no string.
-    """
+    """Start a server for `endpoints` in a daemon thread; the other arguments are those of `mnemoscope.serve`."""
     port = whole("port", port, 0, 65535)
     timeout = seconds("timeout", timeout)
     max_connections = whole("max_connections", max_connections, 1)
@@ -118,25 +100,25 @@ def serve(
     tls = _tls_context(certfile, keyfile)
     family = socket.AF_INET6 if ":" in addr else socket.AF_INET
     try:
-        httpd = _HTTPServer((addr, port), family, app, tls, expected, timeout, max_connections)
+        httpd = _HTTPServer((addr, port), family, endpoints, tls, expected, timeout, max_connections)
     except OSError as error:
         advice = _BIND_ADVICE.get(error.errno or 0, f"cannot be opened: {error.strerror or error}")
         raise OSError(error.errno, f"metrics port {port} on {addr or 'all addresses'} {advice}") from None
     if tls is None and expected is None:
-        _warn_of_readers(httpd)
+        _warn_of_open_access(httpd)
     if addr in _WILDCARDS:
         return Server(httpd, "[::1]" if family == socket.AF_INET6 else "127.0.0.1")
     return Server(httpd, f"[{addr}]" if family == socket.AF_INET6 else addr)
 
 
-def _warn_of_readers(httpd: _HTTPServer) -> None:
-    """Log which paths others can read, unless only this machine can."""
+def _warn_of_open_access(httpd: _HTTPServer) -> None:
+    """Log which paths other machines can read without a password, if there are any."""
     address = str(httpd.server_address[0])
     if not ipaddress.ip_address(address).is_loopback:
-        warn(
+        log_warning(
             "%s can be read without a password by every machine that reaches %s port %d: listen on 127.0.0.1,"
-            " give basic_auth and certfile, or let a firewall admit Prometheus alone",
-            " ".join(httpd.app.paths),
+            " give basic_auth and certfile, or let only Prometheus through a firewall",
+            " ".join(httpd.endpoints.paths),
             address,
             httpd.server_port,
         )
@@ -147,7 +129,7 @@ def _tls_context(
 ) -> ssl.SSLContext | None:
     if certfile is None:
         if keyfile is not None:
-            raise ValueError("keyfile is given without certfile: TLS needs both")
+            raise ValueError("keyfile is given without certfile; TLS needs both")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
@@ -161,29 +143,29 @@ def _tls_context(
 
 
 def _no_password() -> str:
-    """Refuse a key that is encrypted; else OpenSSL would ask for its password on the terminal, and wait."""
+    """Refuse an encrypted key; otherwise OpenSSL would prompt for its password on the terminal, and wait."""
     raise OSError(errno.EACCES, "the key is encrypted")
 
 
 class _HTTPServer(ThreadingHTTPServer):
-    # Python 3.14 turns this on, and then a taken port would go unnoticed.
+    # Python 3.14 turns this on, and then a taken port is not an error.
     allow_reuse_port = False
     daemon_threads = True
-    # How many connections may wait to be accepted.
+    # Connections that may wait to be accepted.
     request_queue_size = 128
 
     def __init__(
         self,
         address: tuple[str, int],
         family: socket.AddressFamily,
-        app: App,
+        endpoints: Endpoints,
         tls: ssl.SSLContext | None,
         credentials: bytes | None,
         timeout: float,
         max_connections: int,
     ) -> None:
         self.address_family = family
-        self.app = app
+        self.endpoints = endpoints
         self.tls = tls
         self.credentials = credentials
         self.seconds = timeout
@@ -192,7 +174,7 @@ class _HTTPServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer asks the resolver for this machine's name here, which can take many seconds.
+        # HTTPServer looks up this machine's name here, which can take many seconds.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
@@ -200,12 +182,12 @@ class _HTTPServer(ThreadingHTTPServer):
         try:
             connection, address = super().get_request()
         except OSError:
-            # Out of descriptors or memory: until some are given back, the next try would fail at once too.
+            # Out of descriptors or memory: until some are free, the next try would fail immediately too.
             time.sleep(_POLL_SECONDS)
             raise
         if self.tls is not None:
-            # The handshake happens at the first read, in the connection's own thread: a client that
-            # never finishes it must not keep others from being accepted.
+            # The handshake happens at the first read, in the connection's thread. A client that never finishes it must
+            # not stop the server from accepting others.
             connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
@@ -217,7 +199,7 @@ class _HTTPServer(ThreadingHTTPServer):
         try:
             super().process_request(request, client_address)
         except RuntimeError:
-            # No thread can be started: the machine is at its limit, or the interpreter ends.
+            # No thread can be started: the machine is at its limit, or the interpreter is ending.
             self._free.release()
             self.shutdown_request(request)
 
@@ -235,26 +217,26 @@ class _HTTPServer(ThreadingHTTPServer):
         self.cut(time.monotonic())
 
     def cut(self, now: float) -> None:
-        """End the connections whose time was up at `now`; their threads see the end of the stream."""
+        """End the connections whose deadline is at or before `now`; their threads see the end of the stream."""
         for connection, deadline in self._deadlines.copy().items():
             if deadline <= now and self._deadlines.pop(connection, None) is not None:
-                # It may have ended by itself. The plain socket's shutdown, also under TLS: no farewell that blocks.
+                # It may have ended already. Also under TLS, this is the plain socket's shutdown: it never blocks.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that goes away or speaks no TLS is no event for the service's log.
+        # The service's log is not for clients that disconnect or do not speak TLS.
         pass
 
 
 class _TooLarge(Exception):
-    """The request line and headers together passed the limit."""
+    """The request line and headers together are above the limit."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _HTTPServer
     protocol_version = "HTTP/1.1"
-    # Else nonsense counts as HTTP/0.9, whose answers have no status line.
+    # Otherwise an invalid request counts as HTTP/0.9, whose answers have no status line.
     default_request_version = "HTTP/1.0"
     server_version = "mnemoscope"
     sys_version = ""
@@ -262,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.connection.settimeout(self.server.seconds)
-        self.rfile = _LimitedReader(self.rfile, _MAX_REQUEST_BYTES)  # type: ignore[assignment]  # all that is read here is lines
+        self.rfile = _LimitedReader(self.rfile, _MAX_REQUEST_BYTES)  # type: ignore[assignment]  # only lines are read
 
     def handle_one_request(self) -> None:
         self.requestline, self.request_version, self.command = "", self.protocol_version, ""
@@ -284,8 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
         path, query = _located(self.path)
         expected = self.server.credentials
         if expected and path not in _OPEN_PATHS and not authorized(headers.get("authorization", ""), expected):
-            return plain(401, "A user and a password are needed.\n", self.command, CHALLENGE)
-        return self.server.app.handle(self.command, path, query, headers)
+            return plain(401, "User and password required.\n", self.command, CHALLENGE)
+        return self.server.endpoints.handle(self.command, path, query, headers)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = answer
 
@@ -304,24 +286,24 @@ class _Handler(BaseHTTPRequestHandler):
         self._linger()
 
     def _linger(self) -> None:
-        """Read on until the client ends or is cut: to close on unread bytes would reset the answer away."""
+        """Read until the client ends or is cut; a close with unread bytes would discard the answer."""
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             while self.connection.recv(_MAX_REQUEST_BYTES):
                 pass
 
     def log_message(self, format: str, *args: object) -> None:
-        pass  # A scrape every few seconds is no news.
+        pass  # A scrape every few seconds is not worth a line.
 
 
 def _located(target: str) -> tuple[str, str]:
-    """Return the decoded path and the raw query of a request target; one that has no path is its own path."""
+    """Return the decoded path and the raw query of a request target; a target without a path is returned as it is."""
     match = _TARGET.match(target)
     return (unquote(match[1]), match[2]) if match else (target, "")
 
 
 class _LimitedReader:
-    """A stream of which no more than a number of bytes can be read as lines."""
+    """A stream that raises `_TooLarge` once more than `limit` bytes were read as lines."""
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream = stream
@@ -338,12 +320,12 @@ class _LimitedReader:
         self._stream.close()
 
 
-# Kept by the server's thread alone, so that a service may drop the Server object.
+# Only the server's thread keeps the server alive, so a service may drop the Server object.
 _listening: weakref.WeakSet[_HTTPServer] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    # The thread that served is not here: a client should find nothing that listens.
+    # A forked child has no server thread, so a client must find no listening socket.
     for httpd in list(_listening):
         _listening.discard(httpd)
         httpd.socket.close()

@@ -1,8 +1,7 @@
 """A snapshot as the OpenTelemetry SDK's metric data, cumulative or delta.
 
-The data is built by hand, since the SDK has no producer interface: one Resource and one scope, for the encoder
-silently drops the first of two equal ones. Names and units are OpenTelemetry's; Prometheus derives from them the
-names that a scrape shows.
+The data is built by hand, since the SDK has no producer interface. It has one resource and one scope: the encoder
+silently drops the first of two equal ones. Names and units are OpenTelemetry's, from which Prometheus derives its own.
 """
 
 from __future__ import annotations
@@ -27,19 +26,21 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from ..catalog import Kind
-from ..recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
-from .exemplars import sound
-from .utf8 import valid
+from ...catalog import Kind
+from ...recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
+from ..exemplars import sound
+from ..utf8 import valid
 
 _Key: TypeAlias = tuple[str, tuple[str, ...]]
 _TRACE_ID, _SPAN_ID = re.compile("[0-9a-fA-F]{32}"), re.compile("[0-9a-fA-F]{16}")
 
 
 class Baseline(NamedTuple):
-    """What has been delivered: deltas are counted from here.
+    """The last delivered snapshot, from which deltas count.
 
-    `taken` is the time of that snapshot in Unix seconds; `points` its counters and histograms.
+    Attributes:
+        taken: its time in Unix seconds.
+        points: its counters and histograms.
     """
 
     taken: float
@@ -47,7 +48,7 @@ class Baseline(NamedTuple):
 
 
 def baseline(snapshot: Snapshot) -> Baseline:
-    """The baseline after `snapshot` was delivered."""
+    """Return the baseline after `snapshot` was delivered."""
     return Baseline(
         snapshot.taken,
         {
@@ -62,9 +63,9 @@ def baseline(snapshot: Snapshot) -> Baseline:
 def metrics_data(
     snapshot: Snapshot, resource: Resource, scope: InstrumentationScope, since: Baseline | None = None
 ) -> MetricsData:
-    """The snapshot as SDK data: cumulative from its start, or the increase since a baseline.
+    """Return the snapshot as SDK data: cumulative from its start, or the increase since a baseline.
 
-    Families without points are left out. A series that is new or below its baseline (it was reset) counts whole.
+    Families without points are left out. A series that is new, or below its baseline after a reset, counts in full.
     """
     temporality = AggregationTemporality.CUMULATIVE if since is None else AggregationTemporality.DELTA
     builder = _Builder(snapshot, temporality, since)
@@ -73,7 +74,7 @@ def metrics_data(
 
 
 def start(snapshot: Snapshot) -> Baseline:
-    """The baseline before anything was delivered."""
+    """Return the baseline before the first delivery."""
     return Baseline(snapshot.started, {})
 
 
@@ -116,13 +117,13 @@ class _Builder:
             attributes=_attributes(family, point),
             start_time_unix_nano=self._from,
             time_unix_nano=self._until,
-            # Whole numbers, always: the exporters fail on a count that is a float.
+            # Always whole numbers: the exporters fail on a count that is a float.
             count=int(sum(counts)),
             sum=total,
             bucket_counts=[int(n) for n in counts],
             explicit_bounds=[float(b) for b in family.metric.buckets],
-            # Extremes are optional in the protocol and not kept by a bucketed histogram, but the SDK's type
-            # knows no absence; the encoder takes None for it.
+            # Minimum and maximum are optional in the protocol, and this histogram does not keep them. The SDK's type
+            # has no optional fields, but its encoder accepts None.
             min=None,  # type: ignore[arg-type]  # as said above
             max=None,  # type: ignore[arg-type]  # as said above
             exemplars=_exemplars(point.exemplars),

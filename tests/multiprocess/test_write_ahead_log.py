@@ -1,4 +1,4 @@
-"""What a process leaves if it is killed, looked at after each step and each instruction of recording and publishing."""
+"""The recordings of a killed process, checked after each step and each instruction of recording and publishing."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mp_helpers import Points, file_of, if_killed, points, sharing, stop_threads
+from mp_helpers import Points, file_of, if_killed, mode, points, stop_threads
 
 import mnemoscope.instrumentation
 from mnemoscope.instrumentation import catalog
-from mnemoscope.instrumentation.multiprocess import writethrough
+from mnemoscope.instrumentation.multiprocess import write_ahead_log
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
 Member = Callable[..., Registry]
 OURS = str(Path(mnemoscope.instrumentation.__file__).parent)
-SLOTS = len(writethrough._SLOTS)
+SLOTS = len(write_ahead_log._OFFSETS)
 
 
 @pytest.fixture
 def process(member: Member) -> Registry:
-    """A registry in a process that has begun, and publishes only when it is told to."""
+    """A registry of a started process that publishes only on demand."""
     registry = member()
     stop_threads(registry)
     return registry
@@ -65,7 +65,7 @@ OPERATIONS = st.one_of(
 @given(st.lists(OPERATIONS, max_size=25))
 def test_a_process_may_be_killed_between_any_two_operations(process: Registry, operations: list[Any]) -> None:
     process.clear()
-    publisher = sharing(process)._publisher
+    publisher = mode(process)._publisher
     counts, observed = {"a": 0.0, "b": 0.0}, (0, 0.0)
     for name, *values in operations:
         match name:
@@ -81,9 +81,9 @@ def test_a_process_may_be_killed_between_any_two_operations(process: Registry, o
             case "publish":
                 assert publisher.publish()
             case "shut":
-                publisher.shut()
+                publisher.occupy_free_slots()
             case "idle":
-                assert publisher.publish(keep_shut=True)
+                assert publisher.publish(release_slots=False)
             case "lose the file":
                 file_of(process).unlink()
                 assert publisher.publish()
@@ -127,7 +127,7 @@ def inc(process: Registry) -> None:
 
 
 def fill(process: Registry) -> None:
-    while sharing(process)._publisher._tail.free:
+    while mode(process)._publisher._log.free:
         process.counter(catalog.CACHE_STALE_READS, cache="b").inc()
 
 
@@ -135,19 +135,19 @@ STEPS: dict[str, tuple[Callable[[Registry], object], Callable[[Registry], object
     # what was done before, what is looked at, how much it counts
     "the first recording of a series": (lambda process: None, inc, 1),
     "a recording": (inc, inc, 1),
-    "a recording where the tail is full": (lambda process: (inc(process), fill(process)), inc, 1),
-    "a publication": (inc, lambda process: sharing(process)._publisher.publish(), 0),
+    "a recording where the log is full": (lambda process: (inc(process), fill(process)), inc, 1),
+    "a publication": (inc, lambda process: mode(process)._publisher.publish(), 0),
     "a first publication": (
         lambda process: (inc(process), process.clear(), inc(process)),
-        lambda process: sharing(process)._publisher.publish(),
+        lambda process: mode(process)._publisher.publish(),
         0,
     ),
     "making a lost file": (
-        lambda process: (inc(process), sharing(process)._publisher.publish(), file_of(process).unlink()),
-        lambda process: sharing(process)._publisher.publish(),
+        lambda process: (inc(process), mode(process)._publisher.publish(), file_of(process).unlink()),
+        lambda process: mode(process)._publisher.publish(),
         0,
     ),
-    "closing": (inc, lambda process: sharing(process).close(), 0),
+    "closing": (inc, lambda process: mode(process).close(), 0),
 }
 
 
@@ -180,7 +180,7 @@ class Interruption(BaseException):
 
 @lru_cache
 def calls_end(code: CodeType) -> frozenset[int]:
-    """Where the interpreter looks for signals: behind calls, and where a function or another turn of a loop begins."""
+    """Return where the interpreter checks for signals: after calls, and at the start of a function or a loop's turn."""
     found, before = set(), "RESUME"
     for instruction in dis.get_instructions(code):
         if before.startswith(("CALL", "RESUME", "JUMP_BACKWARD")):
@@ -212,7 +212,7 @@ def test_a_signal_handler_may_raise_anywhere(step: str, member: Member) -> None:
         now = memory(process)
         assert now in (first, first + counts)
         if step == "making a lost file":
-            sharing(process)._publisher.publish()
+            mode(process)._publisher.publish()
         # The recording that was interrupted may be counted, but not stored; until the next publication.
         missing = now - stale(if_killed(process))
         assert 0 <= missing <= counts
@@ -221,11 +221,11 @@ def test_a_signal_handler_may_raise_anywhere(step: str, member: Member) -> None:
             now += 1
             assert memory(process) == now
             assert stale(if_killed(process)) in (now, now - missing)
-        assert sharing(process)._publisher.publish()
+        assert mode(process)._publisher.publish()
         assert stale(points(file_of(process).read_bytes(), alive=True)) == now
         inc(process)
         assert stale(if_killed(process)) == now + 1
-        sharing(process).close()
+        mode(process).close()
     assert at > 10
 
 

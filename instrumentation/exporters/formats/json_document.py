@@ -1,4 +1,4 @@
-"""The snapshot as a JSON document, for people and scripts that speak no Prometheus format."""
+"""The snapshot as a JSON document, for people and for scripts that do not read a Prometheus format."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ..catalog import Metric
-from ..recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
-from .lines import go_string
+from ...catalog import Metric
+from ...recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
+from .format import Format
+from .text_lines import go_string
 
-JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-"""What a histogram point estimates, by key."""
+"""The quantiles that are estimated of a histogram, by key."""
 
 
 def render_json(snapshot: Snapshot) -> Iterator[bytes]:
-    """The snapshot as one JSON object, a chunk a family.
+    """Yield the snapshot as one JSON object, one chunk per family.
 
     Keys: `prefix`, `started` and `taken` (Unix seconds), `families`. A family has `name`, `prometheus_name`, `kind`,
     `unit` (UCUM), `help` and `points`. A point has `labels` and either `value`, or `count`, `sum`, `buckets`
-    (cumulative, by upper bound) and `quantiles` (estimates). A number that JSON cannot write is null.
+    (cumulative, by upper bound) and `quantiles` (estimates). A number that JSON cannot hold is null.
     """
     head = {"prefix": snapshot.prefix, "started": snapshot.started, "taken": snapshot.taken}
     yield (_dump(head)[:-1] + ',"families":[').encode()
@@ -35,9 +35,12 @@ def render_json(snapshot: Snapshot) -> Iterator[bytes]:
 
 
 def quantile(q: float, bounds: Sequence[float], cumulative: Sequence[int]) -> float | None:
-    """What PromQL's `histogram_quantile` estimates; None without observations.
+    """Return what PromQL's `histogram_quantile` estimates; None without observations.
 
-    `bounds` are the finite upper bounds; `cumulative` has one number more, for what is above them.
+    Args:
+        q: the quantile, 0 to 1.
+        bounds: the finite upper bounds.
+        cumulative: the cumulative counts; one more than bounds, for observations above the last bound.
 
     >>> quantile(0.5, (0.25, 0.75), (0, 10, 10))
     0.5
@@ -86,9 +89,12 @@ def _point(metric: Metric, point: NumberPoint | HistogramPoint) -> dict[str, Any
 def _number(value: float) -> float | None:
     if not math.isfinite(value):
         return None
-    # A service may have set a number of numpy's.
+    # A service may have set a NumPy number.
     return value if isinstance(value, int) else float(value)
 
 
 def _dump(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+FORMAT = Format("json", "application/json; charset=utf-8", render_json, path="/metrics.json")

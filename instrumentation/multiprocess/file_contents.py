@@ -1,4 +1,4 @@
-"""The bytes of a file of cells, made and changed in memory; `owner` and `directory` bring them into files."""
+"""The contents of a metrics file, built and changed in memory; `own_file` and `directory` write them to disk."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from zlib import crc32
 
 from ..catalog import Metric
 from ..recording.snapshot import Exemplar
-from .layout import (
+from .file_format import (
+    COPY_HEAD,
     EXEMPLAR_BYTES,
     HEADER_BYTES,
-    NO_FILE,
+    NO_PARENT,
     RECORD,
-    SLOT,
     USED,
     Header,
-    Type,
-    define,
+    RecordType,
+    metric_to_json,
+    pack_used,
     padded,
     to_json,
-    used,
-    value_layout,
+    value_struct,
 )
 
 
 class Cell:
-    """Where in an image a value stands: its two slots.
+    """The place of a value's two copies.
 
     Attributes:
+        at: offset of the first copy.
         layout: how the value is packed.
-        exemplars: the cells of its exemplars, by bucket.
+        number: the number of the series in the file.
+        sequence: sequence number of the newer copy.
+        exemplars: the cells of the series' exemplars, by bucket.
     """
 
     __slots__ = ("at", "exemplars", "layout", "number", "sequence")
@@ -48,25 +51,25 @@ class Cell:
 _EXEMPLAR = Struct(f"<{EXEMPLAR_BYTES}s")
 
 
-class Image:
-    """A file of cells in memory.
+class FileContents:
+    """The contents of a metrics file.
 
     Args:
-        pid: the process that it is about.
-        started: Unix time from which that process counts.
-        parent: id of the file of the process that forked it.
-        tail: bytes for recordings, which are written by others; zeros here.
+        pid: id of the process; 0 for an archive.
+        started: Unix time from which the process counts.
+        parent: id of the parent process' file.
+        log: size of the write-ahead log in bytes, which are zero here.
 
     Attributes:
-        data: the bytes as they should be in the file, the tail's apart.
-        records: where the records begin.
-        id: what tells this file from every other, also from one of the same process id.
-        changed: which values were changed since they were stored in the file.
+        data: the bytes as they should be in the file, except the log.
+        records: offset of the records.
+        id: random id of this file.
+        changed: the places of values that were changed since they were stored in the file.
     """
 
-    def __init__(self, pid: int, started: float, parent: bytes = NO_FILE, tail: int = 0) -> None:
+    def __init__(self, pid: int, started: float, parent: bytes = NO_PARENT, log: int = 0) -> None:
         self.id = os.urandom(16)
-        self.data = bytearray(HEADER_BYTES + tail)
+        self.data = bytearray(HEADER_BYTES + log)
         self.changed: list[slice] = []
         self.records = len(self.data)
         self.data[:HEADER_BYTES] = Header(pid, started, self.id, parent, self.records, self.records).pack()
@@ -74,53 +77,53 @@ class Image:
         self._series = 0
 
     def series(self, metric: Metric, labels: tuple[str, ...]) -> Cell:
-        """A new cell for a series; set it before the image is saved."""
+        """Return a new cell for a series; set it before the contents are saved."""
         family = self._families.get(metric.name)
         if family is None:
             family = self._families[metric.name] = len(self._families)
-            self._append(Type.FAMILY, define(metric), 0)
-        layout = value_layout(metric.kind, len(metric.buckets))
-        at = self._append(Type.SERIES, [family, labels], layout.size)
+            self._append(RecordType.FAMILY, metric_to_json(metric), 0)
+        layout = value_struct(metric.kind, len(metric.buckets))
+        at = self._append(RecordType.SERIES, [family, labels], layout.size)
         self._series += 1
         return Cell(at, layout, self._series - 1)
 
     def set(self, cell: Cell, values: tuple[float, ...]) -> None:
-        """Give a cell its next value."""
+        """Set the next value of a cell."""
         self._write(cell, cell.layout.pack(*values))
 
     def set_exemplars(self, cell: Cell, exemplars: Mapping[int, Exemplar]) -> None:
-        """Keep these exemplars with a series; one that is too long to keep is left out."""
+        """Set exemplars of a series; leave out one that is too long."""
         for bucket, exemplar in exemplars.items():
             text = to_json(exemplar)
             if len(text) > EXEMPLAR_BYTES:
                 continue
             kept = cell.exemplars.get(bucket)
             if kept is None:
-                at = self._append(Type.EXEMPLAR, [cell.number, bucket], EXEMPLAR_BYTES)
+                at = self._append(RecordType.EXEMPLAR, [cell.number, bucket], EXEMPLAR_BYTES)
                 kept = cell.exemplars[bucket] = Cell(at, _EXEMPLAR, -1)
             self._write(kept, text.ljust(EXEMPLAR_BYTES, b" "))
 
-    def swallowed(self, ids: list[bytes]) -> None:
-        """Say which files' values are part of this one; for an archive."""
-        self._append(Type.SWALLOWED, [file_id.hex() for file_id in ids], 0)
+    def set_archived(self, ids: list[bytes]) -> None:
+        """Add the ids of the files whose values are in this archive."""
+        self._append(RecordType.ARCHIVED, [file_id.hex() for file_id in ids], 0)
 
-    def _append(self, type_: Type, key: Any, payload: int) -> int:
-        """Add a record; where its first slot stands."""
+    def _append(self, type_: RecordType, key: Any, payload: int) -> int:
+        """Add a record, and return the offset of its cell."""
         text = to_json(key)
-        slots = 2 * (SLOT.size + payload) if payload else 0
+        cell_size = 2 * (COPY_HEAD.size + payload) if payload else 0
         at = len(self.data) + RECORD.size + padded(len(text))
-        length = RECORD.size + padded(len(text)) + slots
+        length = RECORD.size + padded(len(text)) + cell_size
         head = RECORD.pack(length, type_, len(text), 0)[:-4]
         self.data += head + crc32(text, crc32(head)).to_bytes(4, "little")
-        self.data += text.ljust(padded(len(text)), b"\0") + bytes(slots)
-        self.data[USED] = used(len(self.data))
+        self.data += text.ljust(padded(len(text)), b"\0") + bytes(cell_size)
+        self.data[USED] = pack_used(len(self.data))
         return at
 
     def _write(self, cell: Cell, payload: bytes) -> None:
         cell.sequence += 1
         body = cell.sequence.to_bytes(8, "little") + payload
-        size = SLOT.size + len(payload)
+        size = COPY_HEAD.size + len(payload)
         start = cell.at + (cell.sequence & 1) * size
         place = slice(start, start + size)
-        self.data[place] = SLOT.pack(crc32(body), 0)[:8] + body
+        self.data[place] = COPY_HEAD.pack(crc32(body), 0)[:8] + body
         self.changed.append(place)

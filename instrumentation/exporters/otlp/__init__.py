@@ -1,0 +1,1 @@
+"""A push to an OpenTelemetry endpoint, at an interval and at exit."""
