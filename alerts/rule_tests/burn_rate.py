@@ -40,7 +40,7 @@ def scenarios(settings: Settings, pack: Pack) -> Iterator[Scenario]:
     for objective in settings.all_objectives():
         rules = pack.rules_of(burn_rate.alert_name(objective))
         if rules:
-            yield from _OfObjective(settings, objective, rules).scenarios()
+            yield from _ObjectiveScenarios(settings, objective, rules).scenarios()
 
 
 def coarse(settings: Settings) -> Clock:
@@ -97,7 +97,7 @@ class EventSeries:
         return Phase(traffic.duration, (good, all_, all_, Fraction(0), all_, all_))
 
 
-class _OfObjective:
+class _ObjectiveScenarios:
     """The scenarios of one objective's alert."""
 
     def __init__(self, settings: Settings, objective: Objective, rules: Sequence[Alert]) -> None:

@@ -34,12 +34,12 @@ LATE = 3 * LOOKBACK
 def scenarios(settings: Settings, pack: Pack) -> Iterator[Scenario]:
     """Yield the tests of both alerts, if the pack has them."""
     if rules := pack.rules_of(locks.DEADLOCK):
-        yield from _Deadlocks(settings, rules).scenarios()
+        yield from _DeadlockScenarios(settings, rules).scenarios()
     for rule in pack.rules_of(locks.INVERSION):
-        yield from _Inversions(settings, rule).scenarios()
+        yield from _InversionScenarios(settings, rule).scenarios()
 
 
-class _OfAlert:
+class _LockScenarios:
     """What the tests of both alerts share: series with given totals, and checks of what fires."""
 
     def __init__(self, settings: Settings, rules: Sequence[Alert]) -> None:
@@ -72,7 +72,7 @@ class _OfAlert:
         return Scenario(name, self.name, tuple(given), checks, clock=CLOCK)
 
 
-class _Deadlocks(_OfAlert):
+class _DeadlockScenarios(_LockScenarios):
     def scenarios(self) -> Iterator[Scenario]:
         for rule in self.rules:
             yield from self._from_limit(rule)
@@ -135,7 +135,7 @@ class _Deadlocks(_OfAlert):
         return [rule for rule in self.rules if count >= _limit(rule)]
 
 
-class _Inversions(_OfAlert):
+class _InversionScenarios(_LockScenarios):
     def __init__(self, settings: Settings, rule: Alert) -> None:
         super().__init__(settings, [rule])
 

@@ -24,11 +24,11 @@ def scenarios(settings: Settings, pack: Pack) -> Iterator[Scenario]:
         alert = threshold.alert
         rules = pack.rules_of(alert.name) if alert else ()
         if alert is not None and rules:
-            kind = _OfPeak if isinstance(alert.signal, Peak) else _OfEvents
+            kind = _PeakScenarios if isinstance(alert.signal, Peak) else _EventScenarios
             yield from kind(settings, threshold, rules).scenarios()
 
 
-class _OfAlert:
+class _AlertScenarios:
     """What the scenarios of all threshold alerts share."""
 
     def __init__(self, settings: Settings, threshold: Threshold, rules: Sequence[Alert]) -> None:
@@ -49,7 +49,7 @@ class _OfAlert:
         return Check(at, self.name, fired(holding, since, at, labels, value))
 
 
-class _OfEvents(_OfAlert):
+class _EventScenarios(_AlertScenarios):
     """The scenarios of an alert that counts events over the rate window."""
 
     def __init__(self, settings: Settings, threshold: Threshold, rules: Sequence[Alert]) -> None:
@@ -142,7 +142,7 @@ class _OfEvents(_OfAlert):
         return Scenario(f"stays silent when {when}", self.name, given, (Check(self.clock.evaluated(at), self.name),))
 
 
-class _OfPeak(_OfAlert):
+class _PeakScenarios(_AlertScenarios):
     """The scenarios of an alert on a gauge: of two instances the higher one counts, never their sum."""
 
     def __init__(self, settings: Settings, threshold: Threshold, rules: Sequence[Alert]) -> None:

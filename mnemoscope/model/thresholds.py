@@ -78,6 +78,9 @@ class Threshold:
             raise ValueError(f"threshold {self.key}: red ({self.red}) must be {self.worse} yellow ({self.yellow})")
         if not self.sources and not self.note:
             raise ValueError(f"threshold {self.key}: name a source, or explain in a note how the number was chosen")
+        if self.alert is not None and self.metric.kind not in self.alert.signal.kinds:
+            kinds = " or a ".join(kind.value for kind in self.alert.signal.kinds)
+            raise ValueError(f"threshold {self.key}: {self.alert.signal} needs a {kinds}, not {self.metric.name}")
 
     @property
     def description(self) -> str:

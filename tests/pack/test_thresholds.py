@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from mnemoscope import catalog
 from mnemoscope.model.thresholds import THRESHOLDS
 
 T = {t.key: t for t in THRESHOLDS}
@@ -54,3 +55,5 @@ def test_contradictions_are_refused() -> None:
         dataclasses.replace(T["cache_hit_ratio"], red=Decimal("0.9"))
     with pytest.raises(ValueError, match="name a source"):
         dataclasses.replace(T["recall_p99"], sources=())
+    with pytest.raises(ValueError, match=r"Mean\(\) needs a histogram, not cache.lookups"):
+        dataclasses.replace(T["concept_quality"], metric=catalog.CACHE_LOOKUPS)

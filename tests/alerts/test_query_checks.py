@@ -23,7 +23,7 @@ WAIT = "mnemo_lock_wait_duration_seconds"
         ('{job="memory"}', "names no metric"),
     ],
 )
-def test_what_does_not_exist_is_named(expression: str, message: str) -> None:
+def test_a_name_that_does_not_exist_is_found(expression: str, message: str) -> None:
     (found,) = check_selectors(expression, DEFAULTS, {"job:known:record": frozenset({"job"})})
 
     assert message in found
@@ -39,7 +39,7 @@ def test_what_does_not_exist_is_named(expression: str, message: str) -> None:
         'label_replace(up, "zone", "$1", "instance", "(.*)") * on (zone) group_left () up',
     ],
 )
-def test_what_may_exist_is_left_alone(expression: str) -> None:
+def test_a_name_that_may_exist_passes(expression: str) -> None:
     assert check_selectors(expression, DEFAULTS, ["job:known:record"]) == []
     assert check_values(expression, DEFAULTS) == []
 
@@ -52,7 +52,7 @@ def test_what_may_exist_is_left_alone(expression: str) -> None:
         (f'rate({WAIT}_bucket{{le="0.3"}}[5m])', "has no bucket le='0.3'"),
     ],
 )
-def test_a_value_that_never_occurs_is_named(expression: str, message: str) -> None:
+def test_a_value_that_never_occurs_is_found(expression: str, message: str) -> None:
     (found,) = check_values(expression, DEFAULTS)
 
     assert message in found
@@ -70,6 +70,6 @@ def test_prefix_and_labels_follow_the_settings() -> None:
     assert len(check_selectors(expression, DEFAULTS)) == 1
 
 
-def test_what_is_not_promql_is_an_error() -> None:
+def test_an_expression_that_is_not_promql_is_an_error() -> None:
     with pytest.raises(MnemoscopeError, match="not PromQL"):
         check_selectors("sum by (", DEFAULTS)
