@@ -29,7 +29,7 @@ from . import (
     unknown_name,
     unparsable_query,
 )
-from .subject import Subject
+from ._subject import Subject
 
 CHECKS: tuple[Check[Subject], ...] = (
     unparsable_query.CHECK,
@@ -53,3 +53,6 @@ def lint(boards: Sequence[Board], pack: Pack, settings: Settings) -> list[Findin
     """Return the findings of every check in `boards`, in the order of `CHECKS`."""
     subject = Subject(tuple(boards), pack, settings)
     return [finding for check in CHECKS for finding in check.run(subject)]
+
+
+__all__ = ["CHECKS", "Subject", "lint"]

@@ -10,13 +10,12 @@ from mnemoscope.linting.finding import Finding
 from mnemoscope.model import links
 
 from ..board import Board, raw_panels
-from .subject import Subject, place, variable_names
+from ._subject import Subject, place, variable_names
 
 NAME = "alert-panel"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each part of an alert's link that is missing."""
+def _run(subject: Subject) -> Iterator[Finding]:
     boards = {board.uid: board for board in subject.boards}
     for alert in _distinct(subject.pack):
         if alert.board in boards:
@@ -43,9 +42,14 @@ def _distinct(pack: Pack) -> list[Alert]:
     return list({(alert.name, alert.board, alert.panel): alert for alert in pack.alerts()}.values())
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` whose first board has no panels."""
     return subject.with_changed_board(lambda document: document["panels"].clear())
 
 
-CHECK = Check(NAME, "The link in a notification must open the panel that shows the problem.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="The link in a notification must open the panel that shows the problem.",
+    run=_run,
+    failing=_failing,
+)

@@ -10,15 +10,14 @@ from mnemoscope.linting import queries
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "counter-without-rate"
 
 _ALLOWED_FUNCTIONS = frozenset({"rate", "increase", "irate", "present_over_time"})
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each selector that reads the raw value of a counter."""
+def _run(subject: Subject) -> Iterator[Finding]:
     series = queries.known_series(subject.settings)
     for where, expression in subject.parsed_expressions():
         for selector in promql.selectors(expression):
@@ -27,14 +26,14 @@ def run(subject: Subject) -> Iterator[Finding]:
                 yield Finding(where, NAME, f"{selector.name} only ever rises; take a rate of it")
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a query for the raw value of a counter."""
     return subject.with_query(subject.settings.queries.series(c.CACHE_LOOKUPS))
 
 
 CHECK = Check(
-    NAME,
-    "The raw value of a counter depends on when the process started, and falls to zero at each restart.",
-    run,
-    failing,
+    name=NAME,
+    reason="The raw value of a counter depends on when the process started, and falls to zero at each restart.",
+    run=_run,
+    failing=_failing,
 )

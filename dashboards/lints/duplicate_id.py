@@ -9,13 +9,12 @@ from typing import Any
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from .subject import Subject, panels_and_rows, title
+from ._subject import Subject, panels_and_rows, title
 
 NAME = "duplicate-id"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each id that is missing or used twice, rows included."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for board in subject.boards:
         counted = Counter(panel.get("id") for panel in panels_and_rows(board))
         for number, count in counted.items():
@@ -24,7 +23,7 @@ def run(subject: Subject) -> Iterator[Finding]:
                 yield Finding(board.uid, NAME, f"panel id {number} is used {count} times: {titles}")
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` whose first two panels share an id."""
 
     def share_id(document: dict[str, Any]) -> None:
@@ -35,5 +34,8 @@ def failing(subject: Subject) -> Subject:
 
 
 CHECK = Check(
-    NAME, "A link from an alert names a panel by its id. With two of one id it may open either.", run, failing
+    name=NAME,
+    reason="A link from an alert names a panel by its id. If two panels have this id, the link opens either.",
+    run=_run,
+    failing=_failing,
 )

@@ -9,7 +9,7 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..expressions import RANGE, RATE_INTERVAL
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "hard-coded-range"
 
@@ -17,22 +17,21 @@ _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 _RANGES = re.compile(r"\[([^\]]*)\]")
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each range that is neither `$__rate_interval` nor `$__range`."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for where, expression in subject.expressions():
         for written in _RANGES.findall(_QUOTED.sub('""', expression)):
             if written not in (RATE_INTERVAL, RANGE):
                 yield Finding(where, NAME, f"hard-coded range [{written}]; use {RATE_INTERVAL}")
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a query over five minutes."""
     return subject.with_query("rate(up[5m])")
 
 
 CHECK = Check(
-    NAME,
-    "A fixed range skips events when the board is zoomed out, and is empty when it is shorter than two scrapes.",
-    run,
-    failing,
+    name=NAME,
+    reason="A fixed range skips events when the board is zoomed out, and is empty when it is shorter than two scrapes.",
+    run=_run,
+    failing=_failing,
 )

@@ -14,13 +14,12 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..expressions import variable_matcher
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "missing-matcher"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each matcher that a selector lacks."""
+def _run(subject: Subject) -> Iterator[Finding]:
     labels = subject.variable_labels
     for where, expression in subject.parsed_expressions():
         for selector in promql.selectors(expression):
@@ -32,14 +31,14 @@ def run(subject: Subject) -> Iterator[Finding]:
                     yield Finding(where, NAME, f"{selector.name} lacks the matcher {variable_matcher(label)}")
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a query that ignores the variables."""
     return subject.with_query(subject.settings.queries.series(c.SERVICE_READY))
 
 
 CHECK = Check(
-    NAME,
-    "Without the matcher the panel ignores the selected cluster, job or instance, and mixes in other series.",
-    run,
-    failing,
+    name=NAME,
+    reason="Without the matcher the panel ignores the selected cluster, job or instance, and mixes in other series.",
+    run=_run,
+    failing=_failing,
 )

@@ -8,13 +8,12 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..panels.layer import DATASOURCE
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "no-data-source"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each panel or query without the data source variable, and each panel without a query."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for where, panel in subject.querying_panels():
         if panel.get("datasource") != DATASOURCE:
             yield Finding(where, NAME, f"no data source {DATASOURCE['uid']}")
@@ -25,14 +24,14 @@ def run(subject: Subject) -> Iterator[Finding]:
                 yield Finding(where, NAME, f"query {target.get('refId')}: no data source {DATASOURCE['uid']}")
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a panel that has no data source."""
     return subject.with_changed_panel(lambda panel: panel.update(datasource=None))
 
 
 CHECK = Check(
-    NAME,
-    "A panel that names one data source shows nothing, or the wrong data, in a Grafana where it is called otherwise.",
-    run,
-    failing,
+    name=NAME,
+    reason="A panel with a fixed data source shows no data in a Grafana where the source has another name.",
+    run=_run,
+    failing=_failing,
 )

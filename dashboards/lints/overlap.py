@@ -9,13 +9,12 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..board import COLUMNS, Board
-from .subject import Subject, panels_and_rows, place, title
+from ._subject import Subject, panels_and_rows, place, title
 
 NAME = "overlap"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each panel outside the columns, and each pair of panels that overlap."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for board in subject.boards:
         yield from _of_board(board)
 
@@ -32,11 +31,14 @@ def _of_board(board: Board) -> Iterator[Finding]:
             yield Finding(place(board, second), NAME, f"overlaps {title(first)}")
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a panel that reaches beyond the last column."""
     return subject.with_changed_panel(lambda panel: panel["gridPos"].update(x=COLUMNS - 1))
 
 
 CHECK = Check(
-    NAME, "Grafana moves panels that overlap, so that the board looks different after each edit.", run, failing
+    name=NAME,
+    reason="Grafana moves panels that overlap, so that the board looks different after each edit.",
+    run=_run,
+    failing=_failing,
 )

@@ -8,7 +8,7 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 from mnemoscope.model import links
 
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "uid"
 
@@ -16,8 +16,7 @@ MAX_UID = 40
 """The longest uid that Grafana stores."""
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each uid that is unknown or too long."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for board in subject.boards:
         uid = board.document.get("uid") or ""
         if len(uid) > MAX_UID:
@@ -26,11 +25,14 @@ def run(subject: Subject) -> Iterator[Finding]:
             yield Finding(board.uid, NAME, f"unknown uid {uid!r}; known are {', '.join(links.BOARDS)}")
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a board that no alert links to."""
     return subject.with_changed_board(lambda document: document.update(uid="no-such-board"))
 
 
 CHECK = Check(
-    NAME, "Links from alerts and runbooks name a board by its uid. They break when the uid changes.", run, failing
+    name=NAME,
+    reason="Links from alerts and runbooks name a board by its uid. They break when the uid changes.",
+    run=_run,
+    failing=_failing,
 )

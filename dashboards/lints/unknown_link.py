@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "unknown-link"
 
@@ -16,8 +16,7 @@ _BOARD_LINK = re.compile(r"\A/d/([^/?#]+)(?:[^?#]*)?(?:\?([^#]*))?")
 _VIEW_PANEL = re.compile(r"viewPanel=(\d+)")
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each link to a board or panel that does not exist."""
+def _run(subject: Subject) -> Iterator[Finding]:
     boards = {board.uid: board for board in subject.boards}
     for where, url in _urls(subject):
         for uid, query in _BOARD_LINK.findall(url.removeprefix(subject.settings.grafana_url)):
@@ -40,11 +39,14 @@ def _urls(subject: Subject) -> Iterator[tuple[str, str]]:
             yield where, link.get("url") or ""
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a link to a board that does not exist."""
     return subject.with_changed_panel(lambda panel: panel.update(links=[{"title": "there", "url": "/d/no-such-board"}]))
 
 
 CHECK = Check(
-    NAME, "A link to a missing board shows an error page while an engineer looks for the cause.", run, failing
+    name=NAME,
+    reason="A link to a missing board shows an error page while an engineer looks for the cause.",
+    run=_run,
+    failing=_failing,
 )

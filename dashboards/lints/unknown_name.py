@@ -9,15 +9,14 @@ from mnemoscope.linting import queries
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "unknown-name"
 
 _LABEL_VALUES = re.compile(r"label_values\((.+), *\w+\)\Z")
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each name in a query, or in the query of a variable, that does not exist."""
+def _run(subject: Subject) -> Iterator[Finding]:
     settings, records = subject.settings, subject.records
     for where, expression in [*subject.parsed_expressions(), *_variable_queries(subject)]:
         for message in queries.check_selectors(expression, settings, records):
@@ -34,15 +33,14 @@ def _variable_queries(subject: Subject) -> Iterator[tuple[str, str]]:
                 yield f"{board.uid} / variable {variable.get('name')}", match[1]
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a query for a metric that no service exports."""
     return subject.with_query(f"{subject.settings.prefix}_no_such_metric")
 
 
 CHECK = Check(
-    NAME,
-    "A query for a metric, label or value that does not exist never returns data. The panel stays empty without an "
-    "error.",
-    run,
-    failing,
+    name=NAME,
+    reason="A query for a name that does not exist never returns data. The panel stays empty without an error.",
+    run=_run,
+    failing=_failing,
 )

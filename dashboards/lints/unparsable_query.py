@@ -9,13 +9,12 @@ from mnemoscope.errors import MnemoscopeError
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "unparsable-query"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each query that does not parse."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for where, expression in subject.expressions():
         try:
             promql.parse(expression)
@@ -23,9 +22,14 @@ def run(subject: Subject) -> Iterator[Finding]:
             yield Finding(where, NAME, str(error))
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a query that is cut off."""
     return subject.with_query("sum(")
 
 
-CHECK = Check(NAME, "Prometheus rejects a query that does not parse, and the panel shows an error.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="Prometheus rejects a query that does not parse, and the panel shows an error.",
+    run=_run,
+    failing=_failing,
+)

@@ -176,7 +176,7 @@ def _unknown_groupings(expression: str, series: Mapping[str, Known]) -> Iterator
         for label in _grouping(node):
             if label not in known:
                 near = _nearest(label, known)
-                yield f"the expression groups or matches by the label {label!r}, which none of its series has{near}"
+                yield f"no series has the label {label!r}, which the expression groups or matches by{near}"
 
 
 def _grouping(node: pp.Expr) -> list[str]:

@@ -24,7 +24,7 @@ from . import (
     query,
     reference,
 )
-from .subject import Subject
+from ._subject import Subject
 
 CHECKS: tuple[Check[Subject], ...] = (
     alert_without_page.CHECK,
@@ -50,3 +50,6 @@ def lint(pages_dir: Path, pack: Pack, settings: Settings) -> list[Finding]:
     """
     subject = Subject(pages_dir, loader.load(pages_dir), pack, settings)
     return [finding for check in CHECKS for finding in check.run(subject)]
+
+
+__all__ = ["CHECKS", "Subject", "lint"]

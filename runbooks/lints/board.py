@@ -10,15 +10,14 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 from mnemoscope.model import links
 
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "board"
 
 _BOARD_PATH = re.compile(r"/d/([^/?#]+)")
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each link to a board that the pack does not have."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for page in subject.pages.values():
         for link in page.links:
             found = _BOARD_PATH.search(urlsplit(link.target).path)
@@ -28,11 +27,14 @@ def run(subject: Subject) -> Iterator[Finding]:
                 yield Finding(subject.place(page, link.line), NAME, message)
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a link to a board that does not exist."""
     return subject.with_line("See [the board](https://grafana.example/d/no-such-board).")
 
 
 CHECK = Check(
-    NAME, "A link to a missing board shows an error page while an engineer looks for the cause.", run, failing
+    name=NAME,
+    reason="A link to a missing board shows an error page while an engineer looks for the cause.",
+    run=_run,
+    failing=_failing,
 )

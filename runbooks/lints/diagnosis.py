@@ -8,16 +8,15 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..page import Page, Step
+from ._subject import BASH, PROMQL, Subject
 from .reference import REFERENCE
-from .subject import BASH, PROMQL, Subject
 
 NAME = "diagnosis"
 
 _MARKDOWN_LINK = "]("
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each step without a query, a command or an answer that leads on."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for page in subject.alert_pages:
         for line, message in _of_page(page):
             yield Finding(subject.place(page, line), NAME, message)
@@ -49,9 +48,14 @@ def _short(text: str) -> str:
     return first if len(first) <= 60 else first[:57] + "..."
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a page whose answers are not written as `If …: …`."""
     return subject.with_changed_page(lambda text: text.replace("- If ", "- When "))
 
 
-CHECK = Check(NAME, "A step without an answer leaves an engineer on call with a number and no next step.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="A step without an answer leaves an engineer on call with a number and no next step.",
+    run=_run,
+    failing=_failing,
+)

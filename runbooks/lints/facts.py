@@ -9,13 +9,12 @@ from mnemoscope.linting.finding import Finding
 
 from .. import facts
 from ..page import FACTS_END, Page
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "facts"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each block of facts that is missing, misplaced or stale."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for page in subject.alert_pages:
         for line, message in _of_page(page, subject):
             yield Finding(subject.place(page, line), NAME, message)
@@ -35,9 +34,14 @@ def _of_page(page: Page, subject: Subject) -> Iterator[tuple[int, str]]:
             yield line, "the block of facts is stale; run `mnemoscope generate`"
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a page that lost the mark at the end of its facts."""
     return subject.with_changed_page(lambda text: text.replace(FACTS_END, ""))
 
 
-CHECK = Check(NAME, "A stale block shows another limit or expression than the one that fired.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="A stale block shows another limit or expression than the one that fired.",
+    run=_run,
+    failing=_failing,
+)

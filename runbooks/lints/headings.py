@@ -8,13 +8,12 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..page import SECTIONS, Page
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "headings"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each heading that is wrong, missing or without text."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for page in subject.alert_pages:
         for line, message in _of_page(page):
             yield Finding(subject.place(page, line), NAME, message)
@@ -36,11 +35,14 @@ def _of_page(page: Page) -> Iterator[tuple[int, str]]:
             yield section.line, f"the section {section.text} is empty"
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a page that lacks a section."""
     return subject.with_changed_page(lambda text: text.replace("## Impact\n", ""))
 
 
 CHECK = Check(
-    NAME, "An engineer on call finds the diagnosis and the mitigation in the same place on every page.", run, failing
+    name=NAME,
+    reason="An engineer on call finds the diagnosis and the mitigation in the same place on every page.",
+    run=_run,
+    failing=_failing,
 )

@@ -9,13 +9,12 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..page import Link, Page
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "link"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each relative link to a file, page or heading that does not exist."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for page in subject.pages.values():
         for link in page.links:
             for message in _of_link(link, page, subject):
@@ -41,9 +40,14 @@ def _target(path: str, page: Page, subject: Subject) -> Page | None:
     return subject.pages.get(path.removesuffix(".md")) if path.endswith(".md") else None
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a link to a page that does not exist."""
     return subject.with_line("See [the other page](no-such-page.md).")
 
 
-CHECK = Check(NAME, "A broken link ends the diagnosis.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="A broken link ends the diagnosis.",
+    run=_run,
+    failing=_failing,
+)

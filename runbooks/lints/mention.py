@@ -11,13 +11,12 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..page import Fence, Page
-from .subject import PROMQL, Subject
+from ._subject import PROMQL, Subject
 
 NAME = "mention"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each name of a metric or record that does not exist. Queries have a check of their own."""
+def _run(subject: Subject) -> Iterator[Finding]:
     prefix = subject.settings.prefix
     known = set(queries.known_series(subject.settings, subject.records))
     known |= {metric.prometheus_name(prefix) for metric in CATALOG}
@@ -42,9 +41,14 @@ def _lines_of(fence: Fence) -> range:
     return range(fence.line, fence.line + fence.text.count("\n") + 2)
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a page that names a metric that no service exports."""
     return subject.with_line(f"Look at `{subject.settings.prefix}_no_such_metric`.")
 
 
-CHECK = Check(NAME, "A misspelt or renamed metric cannot be looked up.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="A misspelt or renamed metric cannot be looked up.",
+    run=_run,
+    failing=_failing,
+)

@@ -11,13 +11,12 @@ from mnemoscope.linting.finding import Finding
 
 from .. import loader
 from ..page import parse
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "page-not-in-index"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for a missing index, or for each page that the index does not link to."""
+def _run(subject: Subject) -> Iterator[Finding]:
     index = subject.pages.get(loader.INDEX)
     if index is None:
         yield Finding(subject.file(loader.INDEX), NAME, "there is no index; `mnemoscope generate` writes one")
@@ -29,9 +28,14 @@ def run(subject: Subject) -> Iterator[Finding]:
             yield Finding(subject.file(loader.INDEX), NAME, f"the index does not link to {name}.md")
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with an empty index."""
     return replace(subject, pages={**subject.pages, loader.INDEX: parse(loader.INDEX, "# Runbooks\n")})
 
 
-CHECK = Check(NAME, "An engineer who starts from a symptom finds the page through the index.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="An engineer who starts from a symptom finds the page through the index.",
+    run=_run,
+    failing=_failing,
+)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "placeholder"
 
@@ -18,8 +18,7 @@ _PLACEHOLDERS = re.compile(
 _GAP = re.compile(r"<[a-z][a-z _-]*>", re.IGNORECASE)
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each placeholder in the text, and each gap in a command."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for page in subject.pages.values():
         for number, line in enumerate(page.text.splitlines(), start=1):
             found = _PLACEHOLDERS.search(line)
@@ -32,9 +31,14 @@ def run(subject: Subject) -> Iterator[Finding]:
                 yield Finding(subject.place(page, fence.line), NAME, message)
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a page that is not finished."""
     return subject.with_line("TODO")
 
 
-CHECK = Check(NAME, "A tired engineer pastes a command as it stands, gap included.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="A tired engineer pastes a command as it stands, gap included.",
+    run=_run,
+    failing=_failing,
+)

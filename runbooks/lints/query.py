@@ -9,13 +9,12 @@ from mnemoscope.linting import queries
 from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
-from .subject import PROMQL, Subject
+from ._subject import PROMQL, Subject
 
 NAME = "query"
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each query that is empty, does not parse or can never return data."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for page in subject.pages.values():
         for fence in page.fences:
             if fence.language == PROMQL:
@@ -35,9 +34,14 @@ def _of_query(text: str, subject: Subject) -> list[str]:
         return [str(error)]
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a query that is cut off."""
     return subject.with_line("```promql\nsum(\n```")
 
 
-CHECK = Check(NAME, "A query that fails or never returns data misleads the diagnosis.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="A query that fails or never returns data misleads the diagnosis.",
+    run=_run,
+    failing=_failing,
+)

@@ -9,7 +9,7 @@ from mnemoscope.linting.check import Check
 from mnemoscope.linting.finding import Finding
 
 from ..page import Page
-from .subject import Subject
+from ._subject import Subject
 
 NAME = "reference"
 
@@ -17,8 +17,7 @@ REFERENCE = re.compile(r"\b(step|mitigation) (\d+)", re.IGNORECASE)
 _SECTIONS = {"step": "Diagnosis", "mitigation": "Mitigation"}
 
 
-def run(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each wrong number, and each reference to a step or mitigation that does not exist."""
+def _run(subject: Subject) -> Iterator[Finding]:
     for page in subject.alert_pages:
         for line, message in _of_page(page):
             yield Finding(subject.place(page, line), NAME, message)
@@ -38,9 +37,14 @@ def _of_page(page: Page) -> Iterator[tuple[int, str]]:
                     yield step.line, f"step {step.number} refers to {kind} {number}, which {section} does not have"
 
 
-def failing(subject: Subject) -> Subject:
+def _failing(subject: Subject) -> Subject:
     """Return a copy of `subject` with a page whose first step has the number 7."""
     return subject.with_changed_page(lambda text: re.sub(r"(?m)^1\. ", "7. ", text, count=1))
 
 
-CHECK = Check(NAME, "A reference to a step that does not exist ends the diagnosis.", run, failing)
+CHECK = Check(
+    name=NAME,
+    reason="A reference to a step that does not exist ends the diagnosis.",
+    run=_run,
+    failing=_failing,
+)

@@ -10,8 +10,7 @@ import pytest
 
 from mnemoscope.alerts import Pack
 from mnemoscope.dashboards import Board, lint
-from mnemoscope.dashboards.lints import CHECKS
-from mnemoscope.dashboards.lints.subject import Subject
+from mnemoscope.dashboards.lints import CHECKS, Subject
 from mnemoscope.linting.check import Check
 from mnemoscope.model import links
 from mnemoscope.model.settings import Settings

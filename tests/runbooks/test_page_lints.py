@@ -9,8 +9,7 @@ from runbook_samples import ALERT, PAGE, RECORD, Folder, pack_of
 
 from mnemoscope.linting.check import Check
 from mnemoscope.runbooks import loader
-from mnemoscope.runbooks.lints import CHECKS
-from mnemoscope.runbooks.lints.subject import Subject
+from mnemoscope.runbooks.lints import CHECKS, Subject
 
 # check, what is replaced, by what, words of the message
 FAULTS: tuple[tuple[str, str, str, str], ...] = (
