@@ -39,11 +39,16 @@ check: $(ENVIRONMENT) ## fail on a stale file, a broken rule, a missing page, an
 dashboards: $(ENVIRONMENT) ## publish the boards to GRAFANA_URL with GRAFANA_TOKEN
 	@$(BIN)/mnemoscope publish
 
-lint: $(ENVIRONMENT) ## ruff's checks and its formatting
+# A list of words, each with a replacement. It contains phrases, so codespell needs a regular expression to find them.
+PROSE := .prose-words.txt
+
+lint: $(ENVIRONMENT) ## ruff's checks and format, and the words that the prose avoids
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@git ls-files -z '*.py' '*.md' ':!CHANGELOG.md' ':!generated' | xargs -0 $(BIN)/codespell --dictionary $(PROSE) \
+		--regex "(?i)\b($$(sed 's/->.*//' $(PROSE) | paste -sd '|'))\b"
 
-format: $(ENVIRONMENT) ## let ruff mend what it can
+format: $(ENVIRONMENT) ## apply ruff's fixes
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

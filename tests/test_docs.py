@@ -1,11 +1,13 @@
-"""The pages for people: every relative link leads to a file or folder, and to a heading of it."""
+"""The pages for people: links lead to files and headings, examples compile, and settings are valid."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import yaml
 
+from mnemoscope.model.settings import from_mapping
 from mnemoscope.runbooks import parse
 
 CHECKOUT = Path(__file__).parent.parent
@@ -30,3 +32,17 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         if not target.exists() or (heading and heading not in anchors(target)):
             broken.append(f"line {link.line}: {link.target}")
     assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_python_example_compiles(page: Path) -> None:
+    for fence in parse(page.stem, page.read_text(encoding="utf-8")).fences:
+        if fence.language == "python":
+            compile(fence.text, f"{page.name}, line {fence.line}", "exec", dont_inherit=True)
+
+
+def test_the_settings_in_the_guide_are_valid() -> None:
+    guide = parse("operating", (CHECKOUT / "docs" / "operating.md").read_text(encoding="utf-8"))
+    (example,) = (fence.text for fence in guide.fences if fence.language == "yaml")
+
+    assert from_mapping(yaml.safe_load(example)).silences

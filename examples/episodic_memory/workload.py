@@ -188,7 +188,7 @@ def main() -> int:
     parser.add_argument("--url", action="append", required=True, help="an instance; may be given several times")
     parser.add_argument("--seconds", type=float, default=30, help="how long (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=10, help="episodes a second (default: %(default)s)")
-    parser.add_argument("--concurrency", type=int, default=8, help="episodes at once (default: %(default)s)")
+    parser.add_argument("--concurrency", type=int, default=8, help="concurrent episodes (default: %(default)s)")
     parser.add_argument("--token", default="", help="bearer token")
     options = parser.parse_args()
     if min(options.seconds, options.rate, options.concurrency) <= 0:

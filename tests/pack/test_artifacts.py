@@ -82,6 +82,6 @@ def test_the_committed_files_are_fresh() -> None:
 def test_everything_the_pack_promises_is_generated() -> None:
     files = set(artifacts.render(Settings(), ROOT).files)
     assert {f"dashboards/{uid}.json" for uid in ("dual-memory", "cognitive-metrics", "canary-comparison")} <= files
-    assert {"dashboards/slo-compliance.json", "kubernetes/prometheusrule.yaml", "metrics.md"} <= files
+    assert {"dashboards/slo-compliance.json", "kubernetes/prometheusrule.yaml", "metrics.md", "checks.md"} <= files
     for folder in ("rules/", "rule-tests/", "provisioning/", "kubernetes/"):
         assert any(name.startswith(folder) for name in files), folder
