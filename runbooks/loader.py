@@ -24,7 +24,7 @@ GENERAL_PAGES = (INDEX, "Troubleshooting")
 """Pages that belong to no alert: the index by symptom, and the page about problems of the monitoring itself."""
 
 _DEFAULTS = Settings()
-# The names of records end with the window of rates, except those of objectives, which have windows of their own.
+# The names of records end with the window of rates, except those of objectives, which have their own windows.
 _WINDOW_RECORD = re.compile(
     rf"(?<![\w:])(\w+:(?!{DEFAULT_PREFIX}_slo_)\w+:(?:p\d+_)?rate){_DEFAULTS.rate_window}(?!\w)"
 )

@@ -57,7 +57,7 @@ def hostile_switching() -> Iterator[None]:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """A free port of 127.0.0.1."""
     return processes.free_port()
 
 
@@ -114,7 +114,7 @@ def prometheus_server(prometheus_binary: Path, tmp_path: Path) -> Iterator[Start
 
 @pytest.fixture
 def fake_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """Writes an executable shell script, each in a folder of its own, and returns its path."""
+    """Writes an executable shell script, each in a separate folder, and returns its path."""
 
     def write(name: str, script: str) -> Path:
         path = tmp_path_factory.mktemp("bin") / name

@@ -1,6 +1,6 @@
 """Run the service's side of the suite on every other Python from 3.11 on that this machine has.
 
-Each gets an environment of its own below `.venv-py/`. Arguments go to pytest; a path among them takes the place of
+Each gets a separate environment below `.venv-py/`. Arguments go to pytest; a path among them takes the place of
 the suites below, so that `make test-pythons ARGS=tests` runs everything everywhere. That takes ten minutes a Python,
 so by itself the pack's side (rules, boards, runbooks) is left out: it generates text, and the same text everywhere.
 """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 def valid(text: str) -> str:
-    """Return `text` with a question mark for each lone surrogate, which would fail the whole page or push.
+    r"""Return `text` with a question mark for each lone surrogate, which would fail the whole page or push.
 
-    >>> valid("ni\\udcf1o")
+    >>> valid("ni\udcf1o")
     'ni?o'
     """
     return text.encode("utf-8", "replace").decode()

@@ -41,7 +41,7 @@ def _failing(subject: Subject) -> Subject:
 
 CHECK = Check(
     name=NAME,
-    reason="A stale block shows another limit or expression than the one that fired.",
+    reason="A stale block shows another limit or expression than the alert that fired.",
     run=_run,
     failing=_failing,
 )

@@ -231,7 +231,7 @@ def test_flushing_does_not_put_off_the_regular_pushes(push: Push, receiver: Rece
     for _ in range(2 * SECONDS):
         assert pusher.flush()
         receiver.next()
-    # Put off by an interval for each of them, the next one would come too late for this.
+    # Deferred by an interval for each of them, the next one would come too late for this.
     receiver.next()
 
 

@@ -295,7 +295,7 @@ async def test_a_task_that_has_ended_blocks_nothing(taken_by_a_task_that_ended: 
 
 
 async def test_a_lock_acquired_with_a_limit_can_be_recovered(registry: Registry) -> None:
-    """On Python 3.11, `wait_for` acquires in a task of its own."""
+    """On Python 3.11, `wait_for` acquires in a new task."""
     lock = scope.AsyncLock("a", poison=True, registry=registry)
     await asyncio.wait_for(lock.acquire(), 60)
     lock.poisoned = True

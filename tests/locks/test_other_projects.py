@@ -1,6 +1,6 @@
 """Other projects' own tests have the same outcomes when every lock in them is replaced by ours.
 
-Nothing in those tests was written with our locks in mind. Each suite runs twice, in processes of their own that differ
+Nothing in those tests was written with our locks in mind. Each suite runs twice, in two processes that differ
 in one thing: the locks of `threading` and `asyncio` are the standard library's, or ours with their order checked.
 """
 

@@ -104,7 +104,7 @@ def test_a_process_may_be_killed_between_any_two_operations(process: Registry, o
 
 @contextmanager
 def at_each_instruction(do: Callable[[FrameType], None]) -> Iterator[None]:
-    """Call `do` before each instruction of our own code that is run within."""
+    """Call `do` before each instruction of our code that is run within."""
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         if not frame.f_code.co_filename.startswith(OURS):
