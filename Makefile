@@ -9,14 +9,20 @@ ENVIRONMENT := $(VENV)/.complete
 export MNEMOSCOPE_TOOLS_DIR ?= $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-pythons stress demo demo-up generate check dashboards lint format types wheel tools environment constraints bench clean
+.PHONY: help test test-fast test-pythons stress demo demo-up generate check dashboards lint format types wheel tools environment constraints bench clean
 .DELETE_ON_ERROR:
+
+# More processes than four compete for ports and for the clock.
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: $(ENVIRONMENT) tools ## environment, tools and the whole test suite, from nothing (ARGS goes to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
+
+test-fast: $(ENVIRONMENT) ## the tests that take less than a minute together, for the edit loop
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not slow and not prometheus' $(ARGS)
 
 test-pythons: $(ENVIRONMENT) ## the service's side of the suite on every other Python from 3.11 on that is here
 	@$(BIN)/python tests/other_pythons.py $(ARGS)

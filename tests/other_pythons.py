@@ -21,6 +21,7 @@ SUITES = tuple(
 )
 LEFT_OUT = ("tests/locks/test_other_projects.py", "tests/locks/test_pytest_plugin*.py")
 """Minutes of what depends on the interpreter least: other projects' suites, and pytest in pytest."""
+IN_PARALLEL = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 ASK = "import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
 
 
@@ -62,7 +63,10 @@ def run(version: tuple[int, int, int], interpreter: str, arguments: list[str]) -
     ours = any((ROOT / argument).exists() for argument in arguments)
     suites = [] if ours else [*SUITES, *(f"--ignore-glob={ROOT / pattern}" for pattern in LEFT_OUT)]
     return (
-        subprocess.run([str(python), "-m", "pytest", "-q", *suites, *arguments], cwd=ROOT, check=False).returncode == 0
+        subprocess.run(
+            [str(python), "-m", "pytest", "-q", *IN_PARALLEL, *suites, *arguments], cwd=ROOT, check=False
+        ).returncode
+        == 0
     )
 
 

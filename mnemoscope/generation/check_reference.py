@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import ModuleType
+from collections.abc import Iterable
+from typing import Any
 
 from mnemoscope.alerts import lints as rule_lints
 from mnemoscope.dashboards import lints as board_lints
@@ -18,24 +18,18 @@ _INTRODUCTION = """\
 The checks that `mnemoscope check` runs on rules, boards and runbook pages. A finding shows the name of its check in
 brackets. `silences` in `mnemoscope.yaml` takes that name.
 """
-_SECTIONS = (("Rules", rule_lints), ("Boards", board_lints), ("Runbook pages", page_lints))
+_SECTIONS: tuple[tuple[str, Iterable[Check[Any]]], ...] = (
+    ("Rules", rule_lints.CHECKS),
+    ("Boards", board_lints.CHECKS),
+    ("Runbook pages", page_lints.CHECKS),
+)
 
 
 def render() -> str:
     """Return the page; it ends in a line end."""
-    return _INTRODUCTION + "".join(_section(title, list(checks(lints))) for title, lints in _SECTIONS)
+    return _INTRODUCTION + "".join(_section(title, checks) for title, checks in _SECTIONS)
 
 
-def checks(lints: ModuleType) -> Iterator[Check[object]]:
-    """Yield the checks that a package of lints lists as `CHECKS`."""
-    # Some packages list functions or nothing; remove this filter when all of them list `Check` objects.
-    for check in getattr(lints, "CHECKS", ()):
-        if isinstance(check, Check):
-            yield check
-
-
-def _section(title: str, found: list[Check[object]]) -> str:
-    if not found:
-        return ""
-    rows = "".join(f"| `{check.name}` | {check.reason} |\n" for check in found)
+def _section(title: str, checks: Iterable[Check[Any]]) -> str:
+    rows = "".join(f"| `{check.name}` | {check.reason} |\n" for check in checks)
     return f"\n## {title}\n\n| check | why |\n|---|---|\n{rows}"

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
-CHECKOUT = Path(__file__).parents[2]
+from support.checkout import copied_package
 
 SECTION = "dashboards/boards/dual_memory/locks.py"
 NEXT_PANEL = """\
@@ -46,16 +44,6 @@ print(json.dumps({
     "findings": [str(finding) for finding in dashboards.lint(boards, alerts.build(settings), settings)],
 }))
 """
-
-
-def copied_package(tmp_path: Path) -> Path:
-    """Copy the package's folders as an installation arranges them, and return the folder to put on PYTHONPATH."""
-    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
-    root = tmp_path / "copy"
-    for package, folder in settings["tool"]["setuptools"]["package-dir"].items():
-        target = root / package.replace(".", "/")
-        shutil.copytree(CHECKOUT / folder, target, ignore=shutil.ignore_patterns("__pycache__"))
-    return root
 
 
 def test_one_call_in_one_file_adds_a_panel(tmp_path: Path) -> None:

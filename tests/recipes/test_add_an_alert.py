@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-CHECKOUT = Path(__file__).parents[2]
-FOLDERS = ("instrumentation", "alerts", "dashboards", "runbooks", "examples")
+from support.checkout import copied_package
 
 COPIED, NEW = "CompletionConcurrencyHigh", "CacheTooLarge"
 
@@ -40,16 +37,6 @@ CHANGES = {
     'summary="Too many completions run at the same time."': 'summary="A cache is too large."',
     "The peak of concurrent completions in": "The size of the cache {{ $labels.cache }} in",
 }
-
-
-def copied_package(tmp_path: Path) -> Path:
-    """Return a folder to put on PYTHONPATH, with a copy of the packages arranged as `mnemoscope/{alerts,...}`."""
-    root = tmp_path / "package"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(CHECKOUT / "mnemoscope", root / "mnemoscope", ignore=ignored)
-    for folder in FOLDERS:
-        shutil.copytree(CHECKOUT / folder, root / "mnemoscope" / folder, ignore=ignored)
-    return root
 
 
 def add_alert(package: Path) -> None:
