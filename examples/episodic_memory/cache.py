@@ -59,11 +59,14 @@ class EpisodeCache:
         return Episode.from_json(value)
 
     def put(self, episode: Episode) -> None:
-        """Store an episode, and evict the least recently used ones if there is no room."""
+        """Store an episode unless a newer version is there; evict the least recently used ones if there is no room."""
         value = episode.to_json()
         if len(value) > self._max_bytes:
             return
         with self._lock, self._lmdb.begin(write=True) as txn:
+            cached = txn.get(_key(episode.id))
+            if cached is not None and Episode.from_json(cached).version > episode.version:
+                return  # two threads stored versions in one order and came here in the other
             txn.put(_key(episode.id), value)
             self._note(episode.id, len(value))
             while self._bytes > self._max_bytes:

@@ -300,9 +300,17 @@ def lived(memory: EpisodicMemory, text: str = "an agent learns") -> int:
 def test_a_stale_value_in_the_cache_is_noticed_counted_and_replaced(memory: EpisodicMemory) -> None:
     old = memory.create("ada", "x", [])
     memory.append(old.id, [Step("read", "", "one")])
+    memory._cache.invalidate(old.id)
     memory._cache.put(old)
     assert increase(m.CACHE_STALE_READS, lambda: memory.append(old.id, [Step("read", "", "two")])) == 1
     assert memory.get(old.id).steps == 2
+
+
+def test_a_version_that_arrives_late_does_not_replace_a_newer_one_in_the_cache(memory: EpisodicMemory) -> None:
+    old = memory.create("ada", "x", [])
+    new = memory.append(old.id, [Step("read", "", "seen")])
+    memory._cache.put(old)
+    assert memory.get(old.id) == new
 
 
 def test_steps_appended_concurrently_are_all_kept(memory: EpisodicMemory) -> None:
@@ -329,6 +337,7 @@ def test_reconciliation_repairs_differences_and_counts_each_kind(memory: Episodi
     memory._index.remove(missing)
     memory._index.add(999, embed("left over"))
     memory._cache.put(an_episode(998))
+    memory._cache.invalidate(kept)
     memory._cache.put(an_episode(kept))
     reconciler = Reconciler(memory._store, memory._index, memory._cache, grace=0)
     before = total(m.STORAGE_DIVERGENCE)
