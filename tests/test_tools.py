@@ -13,6 +13,8 @@ import pytest
 from mnemoscope import tools
 from mnemoscope.errors import MnemoscopeError
 
+pytestmark = pytest.mark.slow
+
 FakeProgram = Callable[[str, str], Path]
 
 PROMTOOL = 'echo "promtool, version {version} (branch: HEAD)"'

@@ -12,6 +12,8 @@ from mnemoscope.alerts.lints import CHECKS, Subject, lint
 from mnemoscope.alerts.rule_tests import scenarios, uncovered
 from mnemoscope.linting.check import Check
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = next(build(DEFAULTS).alerts())
 
 

@@ -13,6 +13,8 @@ from mnemoscope.alerts import alert_names, build, render_rules, render_tests
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.model.settings import Settings, from_mapping
 
+pytestmark = pytest.mark.slow
+
 LEFTOVERS = ("mnemo_", "mnemo.", "cluster", "instance_", "pod", "[5m]) >", 'job="memory"', "localhost")
 
 

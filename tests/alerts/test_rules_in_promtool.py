@@ -11,7 +11,7 @@ from mnemoscope.alerts import build, render_rules, render_tests
 from mnemoscope.alerts import promtool as runner
 from mnemoscope.errors import MnemoscopeError
 
-pytestmark = pytest.mark.prometheus
+pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("site", SITES)

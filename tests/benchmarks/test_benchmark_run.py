@@ -20,6 +20,8 @@ import pytest
 from benchmarks.measures import MEASURES
 from benchmarks.targets import ROWS
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parent.parent.parent
 SECONDS = 600
 OPTIONAL = {

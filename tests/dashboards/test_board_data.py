@@ -23,7 +23,7 @@ from mnemoscope.instrumentation.catalog import CATALOG, DEFAULT_PREFIX, Kind, Me
 from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.recording.snapshot import Family, HistogramPoint, NumberPoint, Snapshot
 
-pytestmark = pytest.mark.prometheus
+pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
 
 DEADLINE = 90.0
 Point = Callable[[Metric, tuple[str, ...], int], NumberPoint | HistogramPoint]

@@ -16,7 +16,7 @@ import pytest
 from mnemoscope.errors import MnemoscopeError
 from mnemoscope.examples.demo.prometheus import PrometheusServer, Target, scrape_config
 
-pytestmark = pytest.mark.prometheus
+pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
 
 SECONDS = 60.0
 RULES = """

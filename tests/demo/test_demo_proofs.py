@@ -20,6 +20,8 @@ from mnemoscope.instrumentation.catalog import Unit
 from mnemoscope.model import links
 from mnemoscope.model.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 60.0
 SETTINGS = Settings(scrape_interval="1s", rate_window="15s")
 StartPrometheus = Callable[..., PrometheusServer]

@@ -17,6 +17,8 @@ from episodic_service import MODULE, QUIET, SENTENCES, Service, lasting, until
 from mnemoscope import catalog as m
 from mnemoscope.examples.episodic_memory.workload import drive
 
+pytestmark = pytest.mark.slow
+
 # The library's own: it exports them itself once it has something to say.
 NOT_THE_SERVICES = {metric for metric in m.CATALOG if metric.name.startswith("instrumentation.")}
 

@@ -13,6 +13,8 @@ from episodic_service import QUIET, Service, refusal
 from mnemoscope.examples.episodic_memory.config import load
 from mnemoscope.examples.episodic_memory.errors import StartError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("option", "says"),

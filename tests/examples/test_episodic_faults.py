@@ -13,6 +13,8 @@ from mnemoscope.examples.episodic_memory import faults
 from mnemoscope.examples.episodic_memory.semantic import QUALITY_LIMIT
 from mnemoscope.model import thresholds
 
+pytestmark = pytest.mark.slow
+
 LIMITS = {threshold.key: threshold for threshold in thresholds.THRESHOLDS}
 
 

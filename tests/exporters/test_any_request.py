@@ -37,6 +37,8 @@ from mnemoscope.instrumentation.exporters.otlp.data import metrics_data
 from mnemoscope.instrumentation.exporters.prometheus_bridge import SnapshotCollector
 from mnemoscope.instrumentation.recording.snapshot import Exemplar, Family, HistogramPoint, NumberPoint, Snapshot
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 20
 unhurried = settings(deadline=None)
 ANY_TEXT = st.text(st.characters(codec="utf-8"))

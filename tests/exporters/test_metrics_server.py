@@ -26,6 +26,8 @@ from mnemoscope.instrumentation.exporters.http.endpoints import PATHS, Endpoints
 from mnemoscope.instrumentation.exporters.http.server import Server, serve
 from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 20
 
 

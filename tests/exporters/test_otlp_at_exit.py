@@ -13,6 +13,8 @@ from otlp_receivers import SECONDS, Receiver, grpc_receiver, http_receiver
 
 from mnemoscope.instrumentation import catalog
 
+pytestmark = pytest.mark.slow
+
 RECEIVERS = {"http/protobuf": http_receiver, "grpc": grpc_receiver}
 
 # The interval is an hour: nothing arrives but what is pushed at the end.

@@ -29,6 +29,8 @@ from mnemoscope.instrumentation.catalog import CATALOG, Kind
 from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 from mnemoscope.instrumentation.recording.snapshot import Family, NumberPoint, Snapshot
 
+pytestmark = pytest.mark.slow
+
 CUMULATIVE, DELTA = 2, 1
 RECEIVERS = {"http/protobuf": http_receiver, "grpc": grpc_receiver}
 NEVER = 3600.0

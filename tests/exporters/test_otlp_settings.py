@@ -16,6 +16,8 @@ from otlp_receivers import grpc_receiver, http_receiver
 from mnemoscope.instrumentation.exporters.otlp.pusher import OtlpPusher
 from mnemoscope.instrumentation.recording.snapshot import Snapshot
 
+pytestmark = pytest.mark.slow
+
 NEVER = 3600.0
 A_URL = "must be http://host:port or https://host:port"
 NO_PORT = "cannot be used: Port out of range 0-65535"

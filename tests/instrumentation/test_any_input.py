@@ -27,6 +27,8 @@ from mnemoscope.instrumentation.exporters.formats.openmetrics import render_open
 from mnemoscope.instrumentation.exporters.formats.text import render_text
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint, NumberPoint
 
+pytestmark = pytest.mark.slow
+
 # Which values are numbers -----------------------------------------------------------------------------------
 
 LARGEST = 1e292

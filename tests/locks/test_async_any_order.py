@@ -17,7 +17,7 @@ from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
-pytestmark = pytest.mark.lock_order(check=False)  # scripts may end with a lock held
+pytestmark = [pytest.mark.lock_order(check=False), pytest.mark.slow]
 searched = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Numbers = tuple[float, ...]

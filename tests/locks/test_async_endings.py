@@ -24,6 +24,7 @@ from mnemoscope.instrumentation.recording.registry import Registry
 pytestmark = [
     pytest.mark.lock_order(check=False),  # tasks end with a lock held: that is the point
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),  # interrupted before its first step
+    pytest.mark.slow,
 ]
 
 

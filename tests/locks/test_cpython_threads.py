@@ -9,10 +9,13 @@ from __future__ import annotations
 import threading
 import unittest
 
+import pytest
 from test import lock_tests
 
 import mnemoscope as scope
 from mnemoscope.instrumentation.locks.watch.watchdog import watchdog
+
+pytestmark = pytest.mark.slow
 
 
 def setUpModule() -> None:  # unittest's name

@@ -23,6 +23,8 @@ from mnemoscope.instrumentation.locks.watch.waits import Wait
 from mnemoscope.instrumentation.locks.watch.watchdog import Watchdog
 from mnemoscope.instrumentation.recording.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 
 class FakeLock:
     """A lock that has only holders."""

@@ -26,6 +26,8 @@ import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.recording.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 10.0  # seconds after which a call has hung
 A_MOMENT = 0.0002
 THREADS, PROCESSES, ROUNDS = 6, 4, 50

@@ -20,7 +20,7 @@ from mnemoscope.instrumentation.locks.watch import order, thread_or_task
 from mnemoscope.instrumentation.locks.watch.holders import Hold, Holder, Holders, tracker
 from mnemoscope.instrumentation.recording.registry import Registry
 
-pytestmark = pytest.mark.usefixtures("tracked")
+pytestmark = [pytest.mark.usefixtures("tracked"), pytest.mark.slow]
 
 
 def lock_of(kind: str, registry: Registry) -> Any:

@@ -12,6 +12,8 @@ import textwrap
 import pytest
 from thread_samples import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 BEGINNING = """
 import faulthandler, gc, itertools, logging, os, signal, sys, threading, time
 import mnemoscope as scope

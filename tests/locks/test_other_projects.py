@@ -23,6 +23,8 @@ import pytest
 from mnemoscope import catalog
 from mnemoscope.tools import tools_dir
 
+pytestmark = pytest.mark.slow
+
 RUNNER = Path(__file__).with_name("with_locks_replaced.py")
 LONGEST = 600.0  # seconds after which a run has hung, however busy the machine
 OPTIONS = ("-q", "--tb=short", "-p", "pytest_asyncio.plugin", "-p", "no:cacheprovider")

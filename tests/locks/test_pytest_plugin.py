@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from nested_pytest import Run
 from nested_pytest import run as run  # the fixture
+
+pytestmark = pytest.mark.slow
 
 pytest_plugins = ("pytester",)
 

@@ -8,6 +8,8 @@ import pytest
 from nested_pytest import Run
 from nested_pytest import run as run  # the fixture
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("pytester",)
 
 Check = Callable[..., pytest.RunResult]

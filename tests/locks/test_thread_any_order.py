@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -17,6 +18,8 @@ from mnemoscope import catalog
 from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
+
+pytestmark = pytest.mark.slow
 
 Make = Callable[[Registry], Any]
 

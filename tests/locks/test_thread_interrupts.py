@@ -28,6 +28,8 @@ from mnemoscope.instrumentation.locks.watch.holders import tracker
 from mnemoscope.instrumentation.locks.watch.waits import under_way
 from mnemoscope.instrumentation.recording.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 ENTRIES = {"__exit__", "release", "release_read", "release_write", "_release"}
 SIGNALS = 4000
 MANY = 300

@@ -27,6 +27,8 @@ from starlette.routing import Route
 import mnemoscope as scope
 from mnemoscope.instrumentation.recording.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 Handler = Callable[[Request], Any]
 
 

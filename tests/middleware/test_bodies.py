@@ -29,6 +29,8 @@ from mnemoscope.instrumentation.middleware.bodies import at_end_of_body
 from mnemoscope.instrumentation.probes import operation
 from mnemoscope.instrumentation.recording.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 PATH = "/episodes/{id}"
 
 

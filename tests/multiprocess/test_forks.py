@@ -15,6 +15,8 @@ from mp_helpers import until, value
 from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.recording.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 Member = Callable[..., Registry]
 
 HEAD = """

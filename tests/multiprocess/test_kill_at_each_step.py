@@ -17,6 +17,8 @@ from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import NumberPoint
 
+pytestmark = pytest.mark.slow
+
 Member = Callable[..., Registry]
 
 KILLER = """

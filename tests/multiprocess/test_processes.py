@@ -19,6 +19,8 @@ from mnemoscope.instrumentation import catalog
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
+pytestmark = pytest.mark.slow
+
 Member = Callable[..., Registry]
 
 

@@ -20,6 +20,8 @@ import mnemoscope as scope
 from mnemoscope import catalog
 from mnemoscope.instrumentation.recording.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 GUNICORN = (sys.executable, "-m", "gunicorn", "mp_service:application", "--workers", "3", "--threads", "4")
 SERVERS = {

@@ -22,6 +22,8 @@ from mnemoscope.instrumentation.multiprocess import write_ahead_log
 from mnemoscope.instrumentation.recording.registry import Registry
 from mnemoscope.instrumentation.recording.snapshot import HistogramPoint
 
+pytestmark = pytest.mark.slow
+
 Member = Callable[..., Registry]
 OURS = str(Path(mnemoscope.instrumentation.__file__).parent)
 SLOTS = len(write_ahead_log._OFFSETS)

@@ -11,6 +11,8 @@ from mnemoscope.generation import artifacts
 from mnemoscope.generation.artifacts import Artifacts
 from mnemoscope.model.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -12,6 +12,8 @@ import yaml
 
 from mnemoscope import __version__
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support.checkout import copied_package
 
+pytestmark = pytest.mark.slow
+
 COPIED, NEW = "CompletionConcurrencyHigh", "CacheTooLarge"
 
 # These alerts have windows of hours and days, whose rule tests take long.

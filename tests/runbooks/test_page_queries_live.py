@@ -17,6 +17,8 @@ from mnemoscope.instrumentation.catalog import Kind, Metric
 from mnemoscope.model.settings import Settings
 from mnemoscope.runbooks import loader
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings()
 PAGES = {name: runbooks.parse(name, loader.read(page)) for name, page in runbooks.pages().items()}
 QUERIES = {
