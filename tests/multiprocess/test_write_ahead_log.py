@@ -117,6 +117,7 @@ def at_each_instruction(do: Callable[[FrameType], None]) -> Iterator[None]:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 reports opcodes only if a frame wanted them before
     sys.settrace(trace)
     try:
         yield
