@@ -254,9 +254,9 @@ def work(number):
     for _ in range(5):
         scope.counter(catalog.CACHE_STALE_READS, cache="a").inc()
         scope.histogram(catalog.LOCK_WAIT_DURATION, lock=f"{number}", mode="read").observe(0.1)
-threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
 """
 START = """
+threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
 for thread in threads:
     thread.start()
 for thread in threads:
