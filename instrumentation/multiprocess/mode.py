@@ -227,6 +227,8 @@ class MultiprocessMode:
     def after_fork_in_parent(self) -> None:
         """Allow passes again."""
         self._publisher.resume()
+        if self._publish_timed_out:
+            self._publish()  # recordings that found no free slot during the fork are in their journals only
 
     def after_fork_in_child(self) -> None:
         """Start again without the parent's file and threads."""

@@ -150,6 +150,29 @@ def test_a_fork_in_a_thread_while_others_record_loses_and_doubles_nothing(direct
     assert [value(reader, catalog.CACHE_STALE_READS, cache) for cache in "abc"] == [*expected[:2], 1000]
 
 
+def test_what_a_full_log_could_not_take_during_a_fork_outlives_the_process(directory: Path, member: Member) -> None:
+    run(
+        directory,
+        """
+        from mnemoscope.instrumentation.multiprocess import mode as module
+        module.PUBLISH_SECONDS = 3600  # no pass of the publishing thread comes to help
+        counter = scope.counter(catalog.CACHE_STALE_READS, cache="a")
+        counter.inc(0.0)
+        time.sleep(0.2)  # its first pass is over
+        mode = scope.default_registry().multiprocess
+        before_fork = mode.before_fork
+        def records_while_no_pass_is_allowed():
+            before_fork()
+            for _ in range(20_000):
+                counter.inc()
+        mode.before_fork = records_while_no_pass_is_allowed
+        in_child(lambda: None)
+        os._exit(0)
+        """,
+    )
+    assert value(member(), catalog.CACHE_STALE_READS, "a") == 20_000
+
+
 # What a parent shows --------------------------------------------------------------------------------
 
 PARENT = """
