@@ -124,8 +124,8 @@ class _Builder:
             explicit_bounds=[float(b) for b in family.metric.buckets],
             # Minimum and maximum are optional in the protocol, and this histogram does not keep them. The SDK's type
             # has no optional fields, but its encoder accepts None.
-            min=None,  # type: ignore[arg-type]  # as said above
-            max=None,  # type: ignore[arg-type]  # as said above
+            min=None,  # type: ignore[arg-type]  # the encoder leaves None out
+            max=None,  # type: ignore[arg-type]  # the encoder leaves None out
             exemplars=_exemplars(point.exemplars),
         )
 
